@@ -1,0 +1,116 @@
+//! What the decisions ask the disk to keep: tables, rows and writes.
+
+use serde::{Deserialize, Serialize};
+
+/// A table of the store. The number is part of the format on disk and never changes its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Table {
+    /// What this node is: its key and its counters.
+    Node = 1,
+    /// The routing table: nodes that answered.
+    Peer = 2,
+    /// DHT records held for others, and our own.
+    Record = 3,
+    /// Accounts whose secret key is here.
+    Account = 4,
+    /// Devices of those accounts with their secrets.
+    Device = 5,
+    /// Pairwise ratchet states.
+    Session = 6,
+    /// The state of each round's log.
+    Round = 7,
+    /// Messages, by account and local sequence number.
+    Message = 8,
+    /// Where a message stands, by its id.
+    MessageIndex = 9,
+    /// Messages on their way out.
+    Outbox = 10,
+    /// Envelopes held for others.
+    Envelope = 11,
+    /// Envelopes that were removed by their owners.
+    Tombstone = 12,
+    /// One-time keys held for others.
+    Prekey = 13,
+    /// Envelopes that were already opened.
+    Seen = 14,
+    /// Aliases that this pod has registered.
+    Alias = 15,
+    /// Keys and bindings pinned at first use.
+    Pin = 16,
+    /// The address book.
+    Contact = 17,
+    /// The durable log of events.
+    Event = 18,
+    /// The steps of each message with their evidence.
+    Trace = 19,
+}
+
+impl Table {
+    /// Every table, in the order of its number.
+    pub const ALL: [Self; 19] = [
+        Self::Node,
+        Self::Peer,
+        Self::Record,
+        Self::Account,
+        Self::Device,
+        Self::Session,
+        Self::Round,
+        Self::Message,
+        Self::MessageIndex,
+        Self::Outbox,
+        Self::Envelope,
+        Self::Tombstone,
+        Self::Prekey,
+        Self::Seen,
+        Self::Alias,
+        Self::Pin,
+        Self::Contact,
+        Self::Event,
+        Self::Trace,
+    ];
+
+    /// Finds the table with a number, if there is one.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| *table as u8 == number)
+    }
+}
+
+/// One change of one row. A list of them is committed together or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Sets a row.
+    Put {
+        /// The table of the row.
+        table: Table,
+        /// The key of the row; keys sort bytewise.
+        key: Vec<u8>,
+        /// The whole new value.
+        value: Vec<u8>,
+    },
+    /// Removes a row; a row that is not there is no error.
+    Remove {
+        /// The table of the row.
+        table: Table,
+        /// The key of the row.
+        key: Vec<u8>,
+    },
+}
+
+/// A row as it was read.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// A question to the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// The table that is read.
+    pub table: Table,
+    /// First key, inclusive.
+    pub from: Vec<u8>,
+    /// Last key, exclusive; `None` reads to the end of the table.
+    pub to: Option<Vec<u8>>,
+    /// At most so many rows.
+    pub limit: usize,
+    /// From the last row backwards.
+    pub reverse: bool,
+}
