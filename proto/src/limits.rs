@@ -1,0 +1,188 @@
+//! Every limit of the system in one place, each with its reason.
+
+/// Protocol version spoken in `Hello` (SPEC 2.2).
+pub const PROTOCOL_VERSION: u16 = 1;
+/// The one cryptographic suite of this version; a new one is a new number.
+pub const SUITE: u8 = 1;
+
+/// A frame above this travels on a stream of its own, so that small ones do not wait behind it.
+pub const FRAME_INLINE_BYTES_MAX: usize = 16 * 1024;
+/// No frame is longer: the largest envelope with room for its wrapping.
+pub const FRAME_BYTES_MAX: usize = 256 * 1024;
+/// Nesting of any decoded value; our deepest type needs twelve.
+pub const DECODE_DEPTH_MAX: usize = 32;
+
+/// Contacts in a bucket (research: 8 costs 24 % on reads, 32 gains 4 %).
+pub const BUCKET_CONTACTS_MAX: usize = 20;
+/// Contacts that wait behind a full bucket.
+pub const BUCKET_REPLACEMENTS_MAX: usize = 8;
+/// Contacts in one answer: a bucket's worth.
+pub const CONTACTS_PER_ANSWER_MAX: usize = 20;
+/// Contacts that a lookup keeps in its short list.
+pub const LOOKUP_CANDIDATES_MAX: usize = 64;
+/// Requests of one lookup in flight: the best trade measured (15 % off p95 for half more requests).
+pub const LOOKUP_PARALLEL: usize = 5;
+/// Lookups at once; more wait for their turn.
+pub const LOOKUPS_MAX: usize = 64;
+/// Lookups that wait for their turn; more are refused.
+pub const LOOKUPS_WAITING_MAX: usize = 1024;
+/// Nodes that hold a record or a mailbox.
+pub const HOLDERS: usize = 5;
+/// Holders that must have answered before a put counts.
+pub const WRITE_QUORUM: usize = 3;
+/// Addresses in a node record: two families, two networks, and room.
+pub const ADDRESSES_PER_NODE_MAX: usize = 8;
+/// Bytes of a proof-of-work stamp; empty means none.
+pub const STAMP_BYTES_MAX: usize = 32;
+
+/// First wait for an answer, before a round trip was measured.
+pub const REQUEST_SOFT_TIMEOUT_MS: u64 = 300;
+/// A soft timeout never falls below this: an eager one costs recall.
+pub const REQUEST_SOFT_TIMEOUT_MIN_MS: u64 = 150;
+/// Last wait for an answer of a DHT request.
+pub const REQUEST_TIMEOUT_MS: u64 = 1_500;
+/// Last wait for an answer that needs the other side's disk.
+pub const DEPOSIT_TIMEOUT_MS: u64 = 10_000;
+/// A link that is not up by then is given up.
+pub const DIAL_TIMEOUT_MS: u64 = 5_000;
+/// Links without a keeper are closed after so long without a request.
+pub const LINK_IDLE_MS: u64 = 120_000;
+/// Links at once: 512 idle links cost 20 MB at 38 kB each.
+pub const LINKS_MAX: usize = 512;
+/// Requests in flight on one link.
+pub const REQUESTS_PER_LINK_MAX: usize = 256;
+/// Frames that wait for a link to come up.
+pub const FRAMES_WAITING_PER_NODE_MAX: usize = 64;
+
+/// Shortest life of a stored record (the notes ask for three to seven days).
+pub const RECORD_TTL_MIN_MS: u64 = 3 * DAY_MS;
+/// Longest life of a stored record, and the default.
+pub const RECORD_TTL_MAX_MS: u64 = 7 * DAY_MS;
+/// Life of a location: minutes, because addresses change.
+pub const LOCATION_TTL_MS: u64 = 30 * MINUTE_MS;
+/// Clocks may differ by so much.
+pub const CLOCK_SKEW_MS: u64 = 5 * MINUTE_MS;
+/// Bytes of a record's body by its kind: user records hold the device certificates.
+pub const USER_BODY_BYTES_MAX: usize = 32 * 1024;
+/// Profiles hold a name and a small picture.
+pub const PROFILE_BODY_BYTES_MAX: usize = 24 * 1024;
+/// Prekey records hold one KEM key and one fallback key.
+pub const PREKEY_BODY_BYTES_MAX: usize = 4 * 1024;
+/// Location records hold one node record.
+pub const LOCATION_BODY_BYTES_MAX: usize = 2 * 1024;
+/// A whole record on the wire, wrapping and keys included.
+pub const RECORD_BYTES_MAX: usize = 40 * 1024;
+/// Records that a node holds for others.
+pub const RECORDS_MAX: usize = 20_000;
+/// Bytes of all records that a node holds for others.
+pub const RECORDS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Records at one point: one user or profile, and two per device.
+pub const RECORDS_PER_POINT_MAX: usize = 40;
+
+/// Devices of one account.
+pub const DEVICES_PER_USER_MAX: usize = 16;
+/// Pods that a user names.
+pub const PODS_PER_USER_MAX: usize = 4;
+/// Bytes of a profile's name.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Bytes of an avatar.
+pub const AVATAR_BYTES_MAX: usize = 16 * 1024;
+/// Characters of an alias before the `@`.
+pub const ALIAS_LOCAL_MAX: usize = 64;
+/// Characters of a host name (RFC 1035).
+pub const HOST_MAX: usize = 253;
+/// Aliases that one account may register at one pod.
+pub const ALIASES_PER_USER_MAX: usize = 4;
+/// Aliases that one pod registers.
+pub const ALIASES_PER_POD_MAX: usize = 100_000;
+
+/// The smallest sealed size; then 4096 and its multiples (SPEC 6.3).
+pub const ENVELOPE_CLASS_MIN: usize = 2048;
+/// The step of the larger size classes.
+pub const ENVELOPE_CLASS_STEP: usize = 4096;
+/// The largest sealed size; what is larger is an attachment.
+pub const ENVELOPE_CLASS_MAX: usize = 64 * 1024;
+/// Bytes of text in one message: fits the largest class with its wrapping.
+pub const TEXT_BYTES_MAX: usize = 48 * 1024;
+/// Envelopes that one holder keeps for one user.
+pub const ENVELOPES_PER_USER_MAX: usize = 500;
+/// Bytes that one holder keeps for one user.
+pub const ENVELOPE_BYTES_PER_USER_MAX: usize = 8 * 1024 * 1024;
+/// Envelopes that one holder keeps for everybody.
+pub const ENVELOPES_MAX: usize = 50_000;
+/// Removed envelopes that are remembered.
+pub const TOMBSTONES_MAX: usize = 200_000;
+/// Ids in one request that removes or fetches.
+pub const IDS_PER_REQUEST_MAX: usize = 256;
+/// Envelopes pushed on one attached link before their removal comes back.
+pub const PUSHES_IN_FLIGHT_MAX: usize = 32;
+/// Users attached to one node.
+pub const ATTACHED_MAX: usize = 1_000;
+/// A challenge is good for so long.
+pub const CHALLENGE_MS: u64 = 30_000;
+
+/// One-time keys in the batch for one holder: five holders make a hundred live keys.
+pub const ONE_TIME_KEYS_PER_BATCH: usize = 20;
+/// One-time keys that a holder keeps for everybody.
+pub const ONE_TIME_KEYS_MAX: usize = 50_000;
+/// Below this a device tops its batch up.
+pub const ONE_TIME_KEYS_LOW: usize = 5;
+/// Life of an unused one-time key.
+pub const ONE_TIME_KEY_TTL_MS: u64 = 14 * DAY_MS;
+/// A device's KEM and fallback keys rotate daily.
+pub const KEM_ROTATE_MS: u64 = DAY_MS;
+/// The old secret stays as long as mail sealed to it may lie somewhere, and a day.
+pub const KEM_KEEP_MS: u64 = RECORD_TTL_MAX_MS + DAY_MS;
+/// KEM secrets that a device keeps.
+pub const KEM_KEYS_MAX: usize = 16;
+/// Ratchet sessions kept for one pair of devices.
+pub const SESSIONS_PER_PAIR_MAX: usize = 4;
+/// Ratchet sessions kept by one node.
+pub const SESSIONS_MAX: usize = 10_000;
+
+/// Messages on their way out of one node.
+pub const OUTBOX_MAX: usize = 10_000;
+/// A message that nobody took by then is `expired`.
+pub const OUTBOX_TTL_MS: u64 = 30 * DAY_MS;
+/// Between two tries of one message, at first.
+pub const RETRY_MIN_MS: u64 = 2_000;
+/// Between two tries of one message, at last.
+pub const RETRY_MAX_MS: u64 = 10 * MINUTE_MS;
+/// Steps kept in the trace of one message.
+pub const TRACE_STEPS_MAX: usize = 64;
+/// Opened envelopes that are remembered: the time that mail can live, and a week.
+pub const SEEN_TTL_MS: u64 = RECORD_TTL_MAX_MS + 7 * DAY_MS;
+/// Opened envelopes that are remembered, by number.
+pub const SEEN_MAX: usize = 200_000;
+/// Heads of a round's log named as parents of one block.
+pub const PARENTS_MAX: usize = 16;
+/// Blocks of one author that may arrive before their predecessors.
+pub const BLOCKS_AHEAD_MAX: usize = 2_000;
+
+/// Accounts on one node.
+pub const ACCOUNTS_MAX: usize = 64;
+/// Entries of the address book.
+pub const CONTACTS_MAX: usize = 10_000;
+/// Events kept in the durable log.
+pub const EVENTS_MAX: u64 = 100_000;
+/// Rows in one answer of the RPC.
+pub const PAGE_MAX: usize = 500;
+/// Rows in one answer of the RPC when the caller names no number.
+pub const PAGE_DEFAULT: usize = 50;
+/// Bytes of one RPC line.
+pub const RPC_LINE_BYTES_MAX: usize = 1024 * 1024;
+/// Front ends connected at once.
+pub const RPC_CLIENTS_MAX: usize = 128;
+/// Calls of one front end in flight.
+pub const RPC_CALLS_PER_CLIENT_MAX: usize = 64;
+/// Longest wait of a call that waits.
+pub const RPC_WAIT_MS_MAX: u64 = 10 * MINUTE_MS;
+/// Calls that wait at once.
+pub const RPC_WAITS_MAX: usize = 1_024;
+
+/// A minute.
+pub const MINUTE_MS: u64 = 60_000;
+/// An hour.
+pub const HOUR_MS: u64 = 60 * MINUTE_MS;
+/// A day.
+pub const DAY_MS: u64 = 24 * HOUR_MS;

@@ -1,0 +1,163 @@
+//! What front ends say to the daemon: JSON-RPC 2.0, methods `noun.verb`, one object each way.
+
+pub mod account;
+pub mod alias;
+pub mod contact;
+pub mod error;
+pub mod event;
+pub mod message;
+pub mod node;
+pub mod profile;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub use error::{ErrorKind, RpcError};
+
+/// The whole surface: every method with its parameters.
+macro_rules! calls {
+    ($($(#[$doc:meta])* $variant:ident($params:ty) = $method:literal,)*) => {
+        /// One call, with its parameters checked.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(tag = "method", content = "params")]
+        pub enum Call {
+            $($(#[$doc])* #[serde(rename = $method)] $variant($params),)*
+        }
+
+        impl Call {
+            /// The name of every method.
+            pub const METHODS: &'static [&'static str] = &[$($method),*];
+
+            /// The name of this call's method.
+            pub fn method(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $method,)*
+                }
+            }
+        }
+    };
+}
+
+calls! {
+    /// What this node is and how it stands.
+    NodeStatus(Nothing) = "node.status",
+    /// The nodes that it has links to.
+    NodePeers(Nothing) = "node.peers",
+    /// Makes an account.
+    AccountCreate(account::Create) = "account.create",
+    /// Takes an account's key from elsewhere.
+    AccountImport(account::Import) = "account.import",
+    /// Gives an account's key out.
+    AccountExport(account::Export) = "account.export",
+    /// Lists the caller's accounts.
+    AccountList(Nothing) = "account.list",
+    /// Sets name and picture of an account.
+    ProfileSet(profile::Set) = "profile.set",
+    /// Reads somebody's name and picture.
+    ProfileShow(profile::Show) = "profile.show",
+    /// Registers an alias at its pod.
+    AliasRegister(alias::Register) = "alias.register",
+    /// Asks whose an alias is.
+    AliasResolve(alias::Resolve) = "alias.resolve",
+    /// Lists the aliases of the caller's accounts.
+    AliasList(alias::List) = "alias.list",
+    /// Sends a message; answers when it is on disk.
+    MessageSend(message::Send) = "message.send",
+    /// Reads one message.
+    MessageShow(message::ById) = "message.show",
+    /// Lists the steps of a message with their evidence.
+    MessageTrace(message::ById) = "message.trace",
+    /// Waits until a message reaches a state.
+    MessageWait(message::Wait) = "message.wait",
+    /// Lists what others wrote, newest last.
+    MessageInbox(message::Inbox) = "message.inbox",
+    /// Lists the conversation with somebody, newest last.
+    MessageHistory(message::History) = "message.history",
+    /// Marks messages as read and says so to their senders.
+    MessageRead(message::Read) = "message.read",
+    /// Lists the address book.
+    ContactList(contact::List) = "contact.list",
+    /// Puts somebody into the address book.
+    ContactAdd(contact::Change) = "contact.add",
+    /// Accepts somebody who wrote first.
+    ContactAccept(contact::Change) = "contact.accept",
+    /// Refuses to hear from somebody, silently.
+    ContactBlock(contact::Change) = "contact.block",
+    /// Reads the durable log of events, waiting for new ones if asked to.
+    EventList(event::List) = "event.list",
+}
+
+/// Parameters of a call that takes none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// The answer to a call that has nothing to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {}
+
+impl Call {
+    /// Reads a call from its method and named parameters; an unknown parameter is an error that
+    /// names it.
+    pub fn parse(method: &str, params: Value) -> Result<Self, RpcError> {
+        if !Self::METHODS.contains(&method) {
+            return Err(ErrorKind::UnknownMethod.because(format!(
+                "there is no method {method:?}; `bytctl rpc --list` shows all"
+            )));
+        }
+        let params = if params.is_null() { json!({}) } else { params };
+        if !params.is_object() {
+            return Err(ErrorKind::BadParameters.because("parameters are one object with names"));
+        }
+        serde_json::from_value(json!({ "method": method, "params": params }))
+            .map_err(|error| ErrorKind::BadParameters.because(format!("{method}: {error}")))
+    }
+
+    /// The parameters as JSON.
+    pub fn params(&self) -> Value {
+        let mut call = serde_json::to_value(self).expect("calls have a JSON form");
+        call["params"].take()
+    }
+}
+
+/// Renders a result as JSON.
+pub fn to_result<T: Serialize>(result: &T) -> Value {
+    serde_json::to_value(result).expect("results have a JSON form")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_parameter_is_named() {
+        let error =
+            Call::parse("message.send", json!({"to": "a", "text": "b", "txt": "c"})).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadParameters);
+        assert!(error.message.contains("`txt`"), "{}", error.message);
+    }
+
+    #[test]
+    fn a_missing_parameter_is_named() {
+        let error = Call::parse("message.send", json!({"to": "a"})).unwrap_err();
+        assert!(error.message.contains("`text`"), "{}", error.message);
+    }
+
+    #[test]
+    fn positional_parameters_and_unknown_methods_are_refused() {
+        let error = Call::parse("message.send", json!(["a", "b"])).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadParameters);
+        assert_eq!(
+            Call::parse("message.sned", Value::Null).unwrap_err().kind,
+            ErrorKind::UnknownMethod
+        );
+    }
+
+    #[test]
+    fn a_call_without_parameters_takes_null_and_an_empty_object() {
+        for params in [Value::Null, json!({})] {
+            let call = Call::parse("node.status", params).unwrap();
+            assert_eq!(call.method(), "node.status");
+        }
+    }
+}

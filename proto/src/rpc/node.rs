@@ -1,0 +1,59 @@
+//! `node.*`: the daemon itself.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::alias::Host;
+use crate::id::{NetworkId, NodeId};
+
+/// Result of `node.status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// This node.
+    pub node_id: NodeId,
+    /// Where it listens.
+    pub listen: Vec<SocketAddr>,
+    /// Addresses at which others see it.
+    pub observed: Vec<SocketAddr>,
+    /// Nodes in the routing table.
+    pub peers: usize,
+    /// Links that are up.
+    pub links: usize,
+    /// Records held.
+    pub records: usize,
+    /// Envelopes held.
+    pub envelopes: usize,
+    /// Messages on their way out.
+    pub outbox: usize,
+    /// The network.
+    pub network: NetworkId,
+    /// The host name under which it is a pod.
+    pub pod: Option<Host>,
+    /// Bytes on disk.
+    pub store_bytes: u64,
+    /// The daemon's version.
+    pub version: String,
+}
+
+/// One neighbour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// The node.
+    pub node_id: NodeId,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// The pod that it is.
+    pub pod: Option<Host>,
+    /// Whether a link is up.
+    pub linked: bool,
+    /// Round trip in milliseconds, as measured.
+    pub rtt_ms: Option<u64>,
+}
+
+/// Result of `node.peers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peers {
+    /// The neighbours.
+    pub peers: Vec<Peer>,
+}

@@ -1,0 +1,44 @@
+//! `profile.*`: names and pictures.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::UserId;
+
+/// Parameters of `profile.set`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Set {
+    /// Which account; the only one if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The name that others see.
+    pub name: String,
+    /// The picture's bytes in base64; absent for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<String>,
+}
+
+/// Parameters of `profile.show`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Show {
+    /// Whose: alias or user id.
+    pub who: String,
+}
+
+/// A profile; result of both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Whose it is.
+    pub id: UserId,
+    /// The name.
+    pub name: String,
+    /// The picture's bytes in base64; empty for none.
+    pub avatar: String,
+    /// A newer profile has a higher number.
+    pub sequence: u64,
+    /// Further fields of front ends.
+    pub more: std::collections::BTreeMap<String, String>,
+    /// How many holders took it (`profile.set`) or gave it (`profile.show`).
+    pub holders: usize,
+}
