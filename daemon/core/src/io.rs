@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytchat_proto::alias::Host;
+use bytchat_proto::id::NodeId;
 use bytchat_proto::key::{AccountKey, NodeKey};
 use bytchat_proto::rpc::{Call, RpcError};
 use rand_chacha::ChaCha20Rng;
@@ -232,8 +233,8 @@ impl std::fmt::Debug for JobResult {
 pub struct PodAddress {
     /// Its address.
     pub address: SocketAddr,
-    /// Its key, if the source names it.
-    pub key: Option<NodeKey>,
+    /// Its node id, if the source names it.
+    pub node: Option<NodeId>,
 }
 
 /// The sink that every core writes its effects to, with the node's one source of chance.

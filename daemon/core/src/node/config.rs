@@ -1,0 +1,35 @@
+//! What a node is told at start.
+
+use std::net::SocketAddr;
+
+use bytchat_proto::alias::Host;
+use bytchat_proto::id::NetworkId;
+
+/// What a node is told at start.
+pub struct NodeConfig {
+    /// The network.
+    pub network: NetworkId,
+    /// The seed of the node's Ed25519 key.
+    pub secret: [u8; 32],
+    /// The key that seals secrets at rest.
+    pub vault: [u8; 32],
+    /// Where the node listens, with real ports.
+    pub listen: Vec<SocketAddr>,
+    /// Where to ask when no neighbour is known.
+    pub bootstrap: Vec<SocketAddr>,
+    /// The host name under which this node is a pod.
+    pub pod: Option<Host>,
+    /// The daemon's version, for `node.status`.
+    pub version: String,
+}
+
+impl std::fmt::Debug for NodeConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeConfig")
+            .field("network", &self.network)
+            .field("listen", &self.listen)
+            .field("bootstrap", &self.bootstrap)
+            .field("pod", &self.pod)
+            .finish_non_exhaustive()
+    }
+}
