@@ -45,8 +45,12 @@ pub const REQUEST_TIMEOUT_MS: u64 = 1_500;
 pub const DEPOSIT_TIMEOUT_MS: u64 = 10_000;
 /// A link that is not up by then is given up.
 pub const DIAL_TIMEOUT_MS: u64 = 5_000;
-/// Links without a keeper are closed after so long without a request.
+/// Above so many links those without a keeper are closed when they rest.
+pub const LINKS_AT_REST: usize = 128;
+/// A link rests when nothing was asked over it for so long.
 pub const LINK_IDLE_MS: u64 = 120_000;
+/// Attempts to open a link at once.
+pub const DIALS_MAX: usize = 128;
 /// Links at once: 512 idle links cost 20 MB at 38 kB each.
 pub const LINKS_MAX: usize = 512;
 /// Requests in flight on one link.

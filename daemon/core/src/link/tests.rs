@@ -1,0 +1,1 @@
+//! Links against hand-made peers.
