@@ -144,6 +144,16 @@ pub const SESSIONS_PER_PAIR_MAX: usize = 4;
 /// Ratchet sessions kept by one node.
 pub const SESSIONS_MAX: usize = 10_000;
 
+/// What is known of a recipient is looked up again after so long.
+pub const ROUTE_FRESH_MS: u64 = 10 * MINUTE_MS;
+/// Places of one recipient that are tried directly.
+pub const PLACES_MAX: usize = 4;
+/// Bytes of sealed envelopes on their way out of one node.
+pub const OUTBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Removals and receipts are gathered for so long, so that a burst makes one frame.
+pub const GATHER_MS: u64 = 5;
+/// Stored mail is put again after so long, until it is delivered.
+pub const REPUBLISH_MS: u64 = 12 * HOUR_MS;
 /// Messages on their way out of one node.
 pub const OUTBOX_MAX: usize = 10_000;
 /// A message that nobody took by then is `expired`.

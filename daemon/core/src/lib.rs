@@ -2,5 +2,8 @@
 
 pub mod io;
 pub mod link;
+pub mod outbox;
 pub mod persist;
+pub mod round;
+pub mod route;
 pub mod time;

@@ -30,7 +30,15 @@ impl<T> Dials<T> {
         }
     }
 
-    pub(super) fn address(&mut self, address: SocketAddr, now: Now, out: &mut Outputs) {
+    pub(super) fn address(
+        &mut self,
+        address: SocketAddr,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Option<DialId> {
+        if self.attempts.len() >= DIALS_MAX {
+            return None;
+        }
         let attempt = Attempt {
             node: None,
             key: None,
@@ -38,9 +46,7 @@ impl<T> Dials<T> {
             until: now.mono,
             waiting: Vec::new(),
         };
-        if self.attempts.len() < DIALS_MAX {
-            self.start(attempt, now, out);
-        }
+        self.start(attempt, now, out)
     }
 
     pub(super) fn ask(
@@ -79,10 +85,8 @@ impl<T> Dials<T> {
         self.start(attempt, now, out);
     }
 
-    fn start(&mut self, mut attempt: Attempt<T>, now: Now, out: &mut Outputs) {
-        let Some(address) = attempt.left.pop() else {
-            return;
-        };
+    fn start(&mut self, mut attempt: Attempt<T>, now: Now, out: &mut Outputs) -> Option<DialId> {
+        let address = attempt.left.pop()?;
         let dial = DialId(out.fresh());
         attempt.until = now.mono.plus_ms(DIAL_TIMEOUT_MS);
         out.push(Output::Dial {
@@ -91,6 +95,7 @@ impl<T> Dials<T> {
             key: attempt.key,
         });
         self.attempts.insert(dial, attempt);
+        Some(dial)
     }
 
     /// Tries the next address, or tells everybody who waits that there is none.
@@ -105,9 +110,13 @@ impl<T> Dials<T> {
             return;
         };
         if !attempt.left.is_empty() {
-            return self.start(attempt, now, out);
+            self.start(attempt, now, out);
+            return;
         }
-        let Some(node) = attempt.node else { return };
+        let Some(node) = attempt.node else {
+            events.push_back(Event::NoAnswer { dial });
+            return;
+        };
         for ask in attempt.waiting {
             events.push_back(unanswered(ask, node, Failure::Unreachable));
         }

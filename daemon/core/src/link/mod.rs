@@ -11,7 +11,7 @@ use bytchat_proto::key::NodeKey;
 use bytchat_proto::limits::{
     FRAME_BYTES_MAX, LINK_IDLE_MS, LINKS_AT_REST, LINKS_MAX, PROTOCOL_VERSION,
 };
-use bytchat_proto::record::{Contact, NodeRecord, RecordError, verify_contact};
+use bytchat_proto::record::{Contact, NodeRecord, verify_contact};
 use bytchat_proto::unverified::Verified;
 use bytchat_proto::wire::{Body, Frame, Hello, Refusal, Request, Response};
 
@@ -43,6 +43,13 @@ pub enum Event<T> {
         contact: Verified<NodeRecord>,
         /// The address at which it sees us.
         observed: SocketAddr,
+        /// Our attempt, if we opened the link.
+        dial: Option<DialId>,
+    },
+    /// Nobody answered at an address that was dialled for itself.
+    NoAnswer {
+        /// The attempt.
+        dial: DialId,
     },
     /// A link is gone.
     Down {
@@ -239,9 +246,14 @@ impl<T> Links<T> {
         self.dials.failed(dial, now, out, &mut self.events);
     }
 
-    /// Opens a link to whoever listens at an address, for bootstrap.
-    pub fn dial_address(&mut self, address: SocketAddr, now: Now, out: &mut Outputs) {
-        self.dials.address(address, now, out);
+    /// Opens a link to whoever listens at an address; `None` if too much is under way.
+    pub fn dial_address(
+        &mut self,
+        address: SocketAddr,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Option<DialId> {
+        self.dials.address(address, now, out)
     }
 
     /// Asks a node, over the link to it or over one that is opened for it.
@@ -358,6 +370,7 @@ impl<T> Links<T> {
             link,
             contact,
             observed: hello.observed,
+            dial,
         });
         let waiting = self.dials.arrived(dial, node, now, out, &mut self.events);
         for ask in waiting {
@@ -379,11 +392,8 @@ impl<T> Links<T> {
                 hello.network, self.network
             ));
         }
-        let key = hello
-            .contact
-            .peek()
-            .map_err(|error: _| RecordError::from(error).to_string())?
-            .key;
+        let contact = hello.contact.peek().map_err(|error| error.to_string())?;
+        let key = contact.key;
         match self.peers.get(&link) {
             Some(peer) if peer.key == key => Ok(()),
             Some(peer) => Err(format!(
