@@ -122,6 +122,20 @@ pub const IDS_PER_REQUEST_MAX: usize = 256;
 pub const PUSHES_IN_FLIGHT_MAX: usize = 32;
 /// Users attached to one node.
 pub const ATTACHED_MAX: usize = 1_000;
+/// Pods whose place is known at once.
+pub const HOSTS_MAX: usize = 1_024;
+/// Requests that wait for one pod to be found.
+pub const HOST_WAITING_MAX: usize = 256;
+/// A pod that was not found is looked for again after so long.
+pub const HOST_RETRY_MS: u64 = 3_000;
+/// A binding that was pinned is asked for again after so long.
+pub const BINDING_CHECK_MS: u64 = MINUTE_MS;
+/// Between two tries to attach to one holder, at first.
+pub const ATTACH_RETRY_MIN_MS: u64 = 1_000;
+/// Between two tries to attach to one holder, at last.
+pub const ATTACH_RETRY_MAX_MS: u64 = 5 * MINUTE_MS;
+/// The holders of our own mail are looked for again after so long.
+pub const HOLDERS_REFRESH_MS: u64 = 5 * MINUTE_MS;
 /// A challenge is good for so long.
 pub const CHALLENGE_MS: u64 = 30_000;
 

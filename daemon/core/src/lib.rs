@@ -1,5 +1,7 @@
 //! The decisions of BytChat: everything a node does, without clock, socket, disk or threads.
 
+pub mod host;
+pub mod inbox;
 pub mod io;
 pub mod link;
 pub mod outbox;
