@@ -2,6 +2,7 @@
 
 pub mod host;
 pub mod inbox;
+pub mod crypto;
 pub mod io;
 pub mod link;
 pub mod outbox;
