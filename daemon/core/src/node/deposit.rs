@@ -109,7 +109,7 @@ impl Node {
         now: Now,
     ) {
         let Some(entry) = self.outbox.get(id) else { return };
-        let (to, account, block) = (entry.to, entry.account, entry.block);
+        let (to, block) = (entry.to, entry.block);
         let stored = entry.targets.get(&device).map_or(0, |target| target.holders.len());
         let closest = self.routes.get(to, now).map_or(HOLDERS, |route| route.closest.len());
         let quorum = WRITE_QUORUM.min(closest.max(1));
@@ -125,12 +125,12 @@ impl Node {
         }
         self.outbox.save(id, &mut self.out);
         if whole && self.advance(id, State::Stored, now) {
-            self.notify_pods(id, account, until, now);
+            self.notify_pods(id, until, now);
         }
     }
 
     /// Tells the recipient's pods that mail lies with the holders (SPEC 5.6).
-    fn notify_pods(&mut self, id: EntryId, _account: UserId, until: Timestamp, now: Now) {
+    fn notify_pods(&mut self, id: EntryId, until: Timestamp, now: Now) {
         let Some(entry) = self.outbox.get(id) else { return };
         let Some(route) = self.routes.get(entry.to, now) else { return };
         let user = entry.to;
@@ -160,7 +160,7 @@ impl Node {
         }
         self.outbox.save(id, &mut self.out);
         if let Some(block) = block {
-            self.set_state(account, block, state, now);
+            self.set_state(account, block, state);
         }
         true
     }

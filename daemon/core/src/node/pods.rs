@@ -223,7 +223,7 @@ impl Node {
                 let binding = rpc::Binding { alias: resolved.alias.clone(), id: user };
                 self.reply(call, Ok(to_result(&binding)));
             }
-            Then::Send { draft } => self.send(*draft, user, now),
+            Then::Send { draft } => self.send_checked(*draft, user, now),
             Then::Person { call, ask } => {
                 self.person(call, ask, user, Some(resolved.alias.clone()), now);
             }

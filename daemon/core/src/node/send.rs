@@ -11,6 +11,7 @@ use bytchat_proto::rpc::{ErrorKind, RpcError, to_result};
 use serde_bytes::ByteBuf;
 
 use super::Node;
+use super::history::{ClientDone, hash};
 use crate::crypto::{self, Recipient, Sessions};
 use crate::io::CallId;
 use crate::outbox::{self, Entry, EntryId};
@@ -52,6 +53,7 @@ impl Node {
         let (id, bytes) =
             self.round(draft.account, to).append(draft.account, device, now.wall, kind);
         self.save_round(draft.account, to);
+        let text = hash(&draft.text);
         let message = Message {
             id,
             seq: 0,
@@ -76,7 +78,8 @@ impl Node {
         let entry = self.outbox.queue(entry, &mut self.out);
         let sent = Sent { id, state: State::Queued, to };
         if let Some(client_id) = draft.client_id {
-            self.remember_client(draft.account, &client_id, &sent);
+            let done = ClientDone { sent: sent.clone(), text };
+            self.remember_client(draft.account, &client_id, &done);
         }
         self.book.wrote_to(draft.account, to, &mut self.out);
         self.work(entry, now);

@@ -1,6 +1,6 @@
 //! What waits for a moment: receipts that are gathered, calls that wait for news.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytchat_proto::id::{BlockId, UserId};
 use bytchat_proto::limits::{GATHER_MS, OUTBOX_MAX, RPC_WAITS_MAX};
@@ -18,6 +18,12 @@ pub(super) enum Waiting {
     Event { caller: Caller, since: u64, limit: usize },
 }
 
+/// A front end's own id for a call, hashed, within an account.
+pub(super) type ClientKey = (UserId, [u8; 32]);
+
+/// A call that waited, until when, and for what.
+pub(super) type Parked = (CallId, Mono, Waiting);
+
 /// Receipts to gather, and calls that wait.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
@@ -25,6 +31,8 @@ pub(super) struct Waits {
     gather_at: Option<Mono>,
     calls: BTreeMap<CallId, (Mono, Waiting)>,
     steps: BTreeMap<(UserId, BlockId), usize>,
+    reached: BTreeMap<(UserId, BlockId), State>,
+    clients: BTreeSet<ClientKey>,
 }
 
 impl Waits {
@@ -61,26 +69,21 @@ impl Waits {
     }
 
     /// The calls that have waited long enough.
-    pub(super) fn over(&mut self, now: Now) -> Vec<(CallId, Waiting)> {
+    pub(super) fn over(&mut self, now: Now) -> Vec<Parked> {
         self.take(|until, _| now.mono >= until)
     }
 
     /// The calls that wait for a state of a message.
-    pub(super) fn for_message(&mut self, id: BlockId) -> Vec<(CallId, Waiting)> {
+    pub(super) fn for_message(&mut self, id: BlockId) -> Vec<Parked> {
         self.take(|_, waiting| matches!(waiting, Waiting::Message { id: other, .. } if *other == id))
     }
 
     /// The calls that wait for an event.
-    pub(super) fn for_event(&mut self) -> Vec<(CallId, Waiting)> {
+    pub(super) fn for_event(&mut self) -> Vec<Parked> {
         self.take(|_, waiting| matches!(waiting, Waiting::Event { .. }))
     }
 
-    /// When a call that waits is given up.
-    pub(super) fn until(&self, call: CallId) -> Option<Mono> {
-        self.calls.get(&call).map(|(until, _)| *until)
-    }
-
-    fn take(&mut self, pick: impl Fn(Mono, &Waiting) -> bool) -> Vec<(CallId, Waiting)> {
+    fn take(&mut self, pick: impl Fn(Mono, &Waiting) -> bool) -> Vec<Parked> {
         let picked: Vec<CallId> = self
             .calls
             .iter()
@@ -89,7 +92,7 @@ impl Waits {
             .collect();
         picked
             .into_iter()
-            .filter_map(|call| self.calls.remove(&call).map(|(_, waiting)| (call, waiting)))
+            .filter_map(|call| self.calls.remove(&call).map(|(until, waiting)| (call, until, waiting)))
             .collect()
     }
 
@@ -101,6 +104,26 @@ impl Waits {
         let count = self.steps.entry((account, block)).or_default();
         *count += 1;
         *count
+    }
+
+    /// Remembers how far a message has come, while older rows of it may still be read.
+    pub(super) fn reach(&mut self, account: UserId, block: BlockId, state: State) -> State {
+        if self.reached.len() >= OUTBOX_MAX {
+            self.reached.clear();
+        }
+        let reached = self.reached.entry((account, block)).or_insert(state);
+        *reached = state.max(*reached);
+        *reached
+    }
+
+    /// Marks a client id as under way; false if it is already.
+    pub(super) fn begin_client(&mut self, client: ClientKey) -> bool {
+        self.clients.len() < RPC_WAITS_MAX && self.clients.insert(client)
+    }
+
+    /// The call with a client id is answered.
+    pub(super) fn end_client(&mut self, client: &ClientKey) {
+        self.clients.remove(client);
     }
 
     /// When something is due.
