@@ -35,9 +35,6 @@ pub(super) enum Command {
     Commit(Pending),
     /// The index failed a reader: hold it in memory.
     Heal(SyncSender<Result<(), StoreError>>),
-    /// Put the index on the medium.
-    #[cfg(test)]
-    Flush(SyncSender<()>),
     /// Stop.
     Close,
 }
@@ -98,11 +95,6 @@ impl Writer {
                     }
                 }
                 Command::Heal(reply) => answer(&reply, self.heal()),
-                #[cfg(test)]
-                Command::Flush(reply) => {
-                    self.flush_index();
-                    answer(&reply, ());
-                }
                 Command::Close => break,
             }
         }
