@@ -99,6 +99,8 @@ pub const HOST_MAX: usize = 253;
 pub const ALIASES_PER_USER_MAX: usize = 4;
 /// Aliases that one pod registers.
 pub const ALIASES_PER_POD_MAX: usize = 100_000;
+/// An older claim is not registered: it may be somebody's leftover.
+pub const ALIAS_CLAIM_AGE_MAX_MS: u64 = DAY_MS;
 
 /// The smallest sealed size; then 4096 and its multiples (SPEC 6.3).
 pub const ENVELOPE_CLASS_MIN: usize = 2048;
@@ -116,6 +118,27 @@ pub const ENVELOPE_BYTES_PER_USER_MAX: usize = 8 * 1024 * 1024;
 pub const ENVELOPES_MAX: usize = 50_000;
 /// Removed envelopes that are remembered.
 pub const TOMBSTONES_MAX: usize = 200_000;
+/// Removals of envelopes that a holder never saw, remembered for one user: nobody fills the table
+/// alone.
+pub const TOMBSTONES_UNSEEN_PER_USER_MAX: usize = 10_000;
+/// Notices that one node keeps for one user: as many as envelopes.
+pub const NOTICES_PER_USER_MAX: usize = 500;
+/// Notices that one node keeps for everybody.
+pub const NOTICES_MAX: usize = 50_000;
+/// Holders remembered for one envelope: the five of today and those of the last days.
+pub const HOLDERS_TOLD_MAX: usize = 16;
+/// A holder waits so long for each nearer one to hand a fresh envelope on.
+pub const REPAIR_PATIENCE_MS: u64 = 5 * MINUTE_MS;
+/// A later end of a held envelope is written down only if it gains so much.
+pub const EXTEND_MIN_MS: u64 = HOUR_MS;
+/// Rows read together for one attached device: half a megabyte at most.
+pub const PUSHES_PER_LOAD_MAX: usize = 8;
+/// Questions of the mailbox to the disk in flight: bounds its memory to some megabytes.
+pub const MAILBOX_LOADS_MAX: usize = 32;
+/// Rows that one sweep removes, so that no sweep is long.
+pub const SWEEP_ROWS_MAX: usize = 256;
+/// The clock of the wall may jump: what expires is looked at this often at least.
+pub const SWEEP_MS_MAX: u64 = HOUR_MS;
 /// Ids in one request that removes or fetches.
 pub const IDS_PER_REQUEST_MAX: usize = 256;
 /// Envelopes pushed on one attached link before their removal comes back.
@@ -143,6 +166,10 @@ pub const CHALLENGE_MS: u64 = 30_000;
 pub const ONE_TIME_KEYS_PER_BATCH: usize = 20;
 /// One-time keys that a holder keeps for everybody.
 pub const ONE_TIME_KEYS_MAX: usize = 50_000;
+/// Handed-out keys that a holder remembers, so that none is taken in a second time.
+pub const ONE_TIME_KEYS_SPENT_MAX: usize = 50_000;
+/// Requests for keys on one link in a minute: nobody drains a user's keys at once.
+pub const KEY_TAKES_PER_MINUTE_MAX: u32 = 30;
 /// Below this a device tops its batch up.
 pub const ONE_TIME_KEYS_LOW: usize = 5;
 /// Life of an unused one-time key.

@@ -44,11 +44,13 @@ pub enum Table {
     Event = 18,
     /// The steps of each message with their evidence.
     Trace = 19,
+    /// Notices held for devices that are away.
+    Notice = 20,
 }
 
 impl Table {
     /// Every table, in the order of its number.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Node,
         Self::Peer,
         Self::Record,
@@ -68,6 +70,7 @@ impl Table {
         Self::Contact,
         Self::Event,
         Self::Trace,
+        Self::Notice,
     ];
 
     /// Finds the table with a number, if there is one.
