@@ -111,7 +111,11 @@ impl Asks {
     /// Ends a request.
     pub(super) fn take(&mut self, id: AskId) -> Option<Flying> {
         let flying = self.flying.remove(&id)?;
-        let deadline = if flying.slow { flying.hard } else { flying.soft };
+        let deadline = if flying.slow {
+            flying.hard
+        } else {
+            flying.soft
+        };
         self.deadlines.remove(&(deadline, id));
         Some(flying)
     }

@@ -97,7 +97,9 @@ impl Dht {
     }
 
     fn seed(&self, lookup: &mut Lookup) {
-        let near = self.table.closest(lookup.target, BUCKET_CONTACTS_MAX, false);
+        let near = self
+            .table
+            .closest(lookup.target, BUCKET_CONTACTS_MAX, false);
         let few = near.len() < BUCKET_CONTACTS_MAX;
         near.into_iter().for_each(|peer| lookup.offer(peer));
         if few {
@@ -221,9 +223,8 @@ impl Dht {
             let known = lookup.known(record);
             known.or_else(|| self.check_record(record, now).ok())
         });
-        let fitting = checked.filter(|it| {
-            it.slot.point == lookup.target && Some(it.slot.kind) == lookup.kind
-        });
+        let fitting = checked
+            .filter(|it| it.slot.point == lookup.target && Some(it.slot.kind) == lookup.kind);
         fitting.collect()
     }
 
@@ -251,7 +252,8 @@ impl Dht {
         while let Some(peer) = lookup.next() {
             let rtt = self.table.rtt(peer.node);
             let purpose = Purpose::Lookup(id);
-            self.asks.send(&peer, lookup.request(), purpose, rtt, now.mono);
+            self.asks
+                .send(&peer, lookup.request(), purpose, rtt, now.mono);
         }
         let done = lookup.is_done();
         let tell = lookup.why == Why::Find && !lookup.reported;
@@ -331,7 +333,8 @@ impl Dht {
             let record = put.what.record.source().clone();
             let rtt = self.table.rtt(peer.node);
             let request = Request::PutRecord { record };
-            self.asks.send(&peer, request, Purpose::Put(id), rtt, now.mono);
+            self.asks
+                .send(&peer, request, Purpose::Put(id), rtt, now.mono);
         }
         let event = put.report(id);
         if put.is_over()

@@ -13,10 +13,10 @@ use bytchat_proto::record::{Contact, RecordBody, RecordKind, RecordSlot};
 use bytchat_proto::unverified::Verified;
 use bytchat_proto::wire::Request;
 
+use super::PutId;
 use super::asks::{Attempt, State};
 use super::contacts::Peer;
 use super::records::is_newer;
-use super::PutId;
 
 /// A record with the slot that its signatures prove.
 #[derive(Clone, Debug)]

@@ -1,29 +1,23 @@
 //! Upkeep on a clock: the own neighbourhood, idle buckets, silent contacts, rows on disk.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use bytchat_proto::codec::{decode, encode};
 use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::{
-    BUCKET_CONTACTS_MAX, BUCKET_REFRESH_MS, CONTACTS_MIN, HOLDERS,
-    LIVENESS_PING_MS, MINUTE_MS, NEIGHBOUR_SILENCE_MS, PEER_ROW_MS, REPAIR_LOST_MS,
-    SELF_LOOKUP_FIRST_MS, SELF_LOOKUP_MS, SUSPECT_PING_MS, UNTESTED_PINGS_MAX, UPKEEP_LOOKUPS_MAX,
+    BUCKET_CONTACTS_MAX, BUCKET_REFRESH_MS, CONTACTS_MIN, HOLDERS, LIVENESS_PING_MS, MINUTE_MS,
+    NEIGHBOUR_SILENCE_MS, SELF_LOOKUP_FIRST_MS, SELF_LOOKUP_MS, SUSPECT_PING_MS,
+    UNTESTED_PINGS_MAX, UPKEEP_LOOKUPS_MAX,
 };
 use bytchat_proto::point::Point;
-use bytchat_proto::record::{Contact, Record};
-use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::wire::Request;
-use serde::{Deserialize, Serialize};
 
 use super::asks::Purpose;
 use super::bucket::{Entry, Heard};
 use super::contacts::Peer;
 use super::lookup::{Lookup, Why};
-use super::records::row_key;
 use super::repair::about;
 use super::{Dht, Event};
 use crate::io::Outputs;
-use crate::persist::Table;
 use crate::time::{Deadline, Mono, Now};
 
 /// Lookups of the upkeep that wait; each stands for one record that is held too old.
@@ -60,72 +54,7 @@ impl Upkeep {
     }
 }
 
-/// A row of `Table::Peer`.
-#[derive(Serialize, Deserialize)]
-struct PeerRow {
-    contact: Contact,
-    seen: Timestamp,
-}
-
-/// Which rows of the routing table are to be written, and when.
-#[derive(Default)]
-pub(super) struct Rows {
-    written: BTreeMap<NodeId, Mono>,
-    due: BTreeSet<(Mono, NodeId)>,
-    dirty: BTreeSet<NodeId>,
-    garbage: Vec<(Table, Vec<u8>)>,
-}
-
-impl Rows {
-    fn mark(&mut self, node: NodeId, now: Mono) {
-        if self.dirty.insert(node) {
-            let free = self.written.get(&node).map(|at| at.plus_ms(PEER_ROW_MS));
-            self.due.insert((free.unwrap_or(now).max(now), node));
-        }
-    }
-
-    fn next(&mut self, now: Mono) -> Option<NodeId> {
-        let (at, node) = self.due.first().copied()?;
-        if at > now {
-            return None;
-        }
-        self.due.remove(&(at, node));
-        self.dirty.remove(&node);
-        let recent = |at: &mut Mono| now.since_ms(*at) < PEER_ROW_MS;
-        self.written.retain(|_, at| recent(at));
-        self.written.insert(node, now);
-        Some(node)
-    }
-}
-
 impl Dht {
-    /// Takes in a row of the routing table as it was on disk: somebody to ask, not yet live.
-    pub fn restore_peer(&mut self, key: &[u8], value: &[u8], now: Now) {
-        let row = decode::<PeerRow>(value).ok();
-        let peer = row.and_then(|row| self.checked.check(&row.contact).ok());
-        match peer.filter(|peer| peer.node.as_bytes() == key && peer.node != self.own.node) {
-            Some(peer) => self.untested.add(peer, true, now.mono),
-            None => self.rows.garbage.push((Table::Peer, key.to_vec())),
-        }
-    }
-
-    /// Takes in a record as it was on disk. What is malformed or over is dropped.
-    pub fn restore_record(&mut self, key: &[u8], value: &[u8], now: Now) {
-        let record = decode::<Record>(value).ok();
-        let checked = record.and_then(|record| self.check_record(&record, now).ok());
-        let sound = checked.filter(|it| row_key(&it.slot) == key);
-        let Some(what) = sound.filter(|it| self.records.restore(it, now.mono)) else {
-            self.rows.garbage.push((Table::Record, key.to_vec()));
-            return;
-        };
-        // The table is empty yet: look after the record when we know our neighbours again.
-        let point = what.slot.point;
-        let spread_ms = u64::from(point.0[0]) * MINUTE_MS / 256;
-        let at = now.mono.plus_ms(2 * REPAIR_LOST_MS + spread_ms);
-        self.records.schedule(point, at, false);
-        self.plan_expiry(now);
-    }
-
     /// Looks for neighbours now, then fills the other buckets.
     pub fn bootstrap(&mut self, now: Now, out: &mut Outputs) {
         self.upkeep.own_at = now.mono;
@@ -137,9 +66,7 @@ impl Dht {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now, out: &mut Outputs) {
-        for (table, key) in std::mem::take(&mut self.rows.garbage) {
-            out.remove(table, key);
-        }
+        self.rows.sweep(out);
         self.lapse_asks(now, out);
         self.look_around(now, out);
         self.refresh_buckets(now, out);
@@ -153,25 +80,31 @@ impl Dht {
     /// When to be woken next, and why.
     pub fn poll_timeout(&self) -> Option<Deadline> {
         let upkeep = &self.upkeep;
-        let garbage = !self.rows.garbage.is_empty();
         let spare = self.spare_upkeep() > 0;
         let refreshes = self.table.in_use().filter_map(|(_, it)| it.refresh_at);
         let tests = self.untested.due();
         let pings = (self.table.len() > 0).then_some(upkeep.ping_at);
         let test_slot = self.untested.flying() < UNTESTED_PINGS_MAX;
         let all = [
-            (garbage.then_some(Mono(0)), "dht rows"),
             (self.asks.due(), "dht request"),
-            ((!upkeep.own_running).then_some(upkeep.own_at), "dht neighbours"),
+            (
+                (!upkeep.own_running).then_some(upkeep.own_at),
+                "dht neighbours",
+            ),
             (refreshes.min().filter(|_| spare), "dht bucket"),
             (pings, "dht ping"),
             (tests.filter(|_| test_slot), "dht test"),
             (upkeep.expire_at, "dht expiry"),
             (self.published.due(), "dht republish"),
-            (self.records.next_due().filter(|_| self.repairs.has_room()), "dht repair"),
-            (self.rows.due.first().map(|(at, _)| *at), "dht rows"),
+            (
+                self.records.next_due().filter(|_| self.repairs.has_room()),
+                "dht repair",
+            ),
+            (self.rows.due(), "dht rows"),
         ];
-        let named = all.into_iter().filter_map(|(at, why)| at.map(|at| Deadline { at, why }));
+        let named = all
+            .into_iter()
+            .filter_map(|(at, why)| at.map(|at| Deadline { at, why }));
         named.min()
     }
 
@@ -188,30 +121,11 @@ impl Dht {
         self.start_waiting(now, out);
         self.test_contacts(now);
         self.send_repairs(now);
-        while let Some(node) = self.rows.next(now.mono) {
-            self.write_row(node, now, out);
-        }
-    }
-
-    fn write_row(&mut self, node: NodeId, now: Now, out: &mut Outputs) {
-        let Some(entry) = self.table.get(node) else {
-            return out.remove(Table::Peer, node.0);
-        };
-        let row = PeerRow {
-            contact: (*entry.peer.contact).clone(),
-            seen: now.wall,
-        };
-        out.put(Table::Peer, node.0, encode(&row));
+        self.write_rows(now, out);
     }
 
     /// A node answered or said hello over an authenticated link.
-    pub(super) fn heard(
-        &mut self,
-        peer: &Peer,
-        rtt_ms: Option<u64>,
-        now: Now,
-        out: &mut Outputs,
-    ) {
+    pub(super) fn heard(&mut self, peer: &Peer, rtt_ms: Option<u64>, now: Now, out: &mut Outputs) {
         self.upkeep.heard = Some(now.mono);
         self.untested.remove(peer.node);
         // Without an address others could not reach it.
@@ -244,7 +158,10 @@ impl Dht {
     /// A node did not answer.
     pub(super) fn missed(&mut self, node: NodeId, now: Now, out: &mut Outputs) {
         let again = now.mono.plus_ms(LIVENESS_PING_MS);
-        if self.untested.failed(node, self.upkeep.heard.is_some(), again) {
+        if self
+            .untested
+            .failed(node, self.upkeep.heard.is_some(), again)
+        {
             self.rows.mark(node, now.mono);
         }
         let Some(evicted) = self.table.failed(node, self.upkeep.heard, now.mono) else {
@@ -283,7 +200,9 @@ impl Dht {
     }
 
     fn watch_neighbours(&mut self) {
-        let near = self.table.closest(self.own.point(), BUCKET_CONTACTS_MAX, false);
+        let near = self
+            .table
+            .closest(self.own.point(), BUCKET_CONTACTS_MAX, false);
         let near: Vec<NodeId> = near.iter().map(|peer| peer.node).collect();
         if near == self.upkeep.neighbours {
             return;
@@ -358,7 +277,10 @@ impl Dht {
             let target = self.table.point_in(index, out.random_bytes());
             // The bucket is touched when its lookup starts; this is for one that has to wait.
             self.table.set_refresh(index, now.mono.plus_ms(MINUTE_MS));
-            if self.look_up(Lookup::new(target, None, Why::Refresh), now, out).is_err() {
+            if self
+                .look_up(Lookup::new(target, None, Why::Refresh), now, out)
+                .is_err()
+            {
                 return;
             }
         }
@@ -371,7 +293,11 @@ impl Dht {
         let suspects = self.table.entries().filter(|it| it.is_suspect()).count();
         let cut_off = suspects == self.table.len();
         let hurry = suspects > 0 && !cut_off;
-        let pause_ms = if hurry { SUSPECT_PING_MS } else { LIVENESS_PING_MS };
+        let pause_ms = if hurry {
+            SUSPECT_PING_MS
+        } else {
+            LIVENESS_PING_MS
+        };
         self.upkeep.ping_at = now.mono.plus_ms(about(pause_ms, out));
         let oldest = |a: &&Entry, b: &&Entry| a.seen.cmp(&b.seen);
         let suspect = self.table.entries().filter(|it| it.is_suspect());
@@ -384,8 +310,9 @@ impl Dht {
         let quiet = |it: &&Entry| now.mono.since_ms(it.seen) >= NEIGHBOUR_SILENCE_MS;
         let neighbour = near.filter(quiet).min_by(oldest);
         let both = stalest.into_iter().chain(neighbour);
-        let chosen: BTreeMap<NodeId, Peer> =
-            both.map(|entry| (entry.peer.node, entry.peer.clone())).collect();
+        let chosen: BTreeMap<NodeId, Peer> = both
+            .map(|entry| (entry.peer.node, entry.peer.clone()))
+            .collect();
         for peer in chosen.values() {
             self.ping(peer, now);
         }
@@ -393,7 +320,8 @@ impl Dht {
 
     fn ping(&mut self, peer: &Peer, now: Now) {
         let rtt = self.table.rtt(peer.node);
-        self.asks.send(peer, Request::Ping, Purpose::Ping, rtt, now.mono);
+        self.asks
+            .send(peer, Request::Ping, Purpose::Ping, rtt, now.mono);
     }
 
     fn test_contacts(&mut self, now: Now) {

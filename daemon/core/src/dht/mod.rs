@@ -10,6 +10,7 @@ mod maintain;
 mod put;
 mod records;
 mod repair;
+mod rows;
 mod rtt;
 mod serve;
 mod table;
@@ -32,10 +33,11 @@ use crate::time::Now;
 use asks::Asks;
 use contacts::{Checked, Untested};
 use lookup::Lookup;
-use maintain::{Rows, Upkeep};
+use maintain::Upkeep;
 use put::Put;
 use records::{Quota, Records};
 use repair::{Published, Repairs};
+use rows::Rows;
 use table::RoutingTable;
 
 /// A request of the DHT to another node.

@@ -217,7 +217,11 @@ impl Records {
             return Kept::Full;
         }
         self.take_out(&new.slot);
-        out.put(Table::Record, row_key(&new.slot), encode(new.record.source()));
+        out.put(
+            Table::Record,
+            row_key(&new.slot),
+            encode(new.record.source()),
+        );
         self.insert(new, now);
         Kept::New
     }
@@ -284,7 +288,14 @@ impl Records {
                 return false;
             }
             let point = spot.point;
-            self.remove(&RecordSlot { point, kind, device }, out);
+            self.remove(
+                &RecordSlot {
+                    point,
+                    kind,
+                    device,
+                },
+                out,
+            );
         }
         true
     }

@@ -196,7 +196,8 @@ impl Dht {
             // SPEC 4.12: the closest holder first, the others if it does not.
             let jitter_ms = out.random_below(REPAIR_JOINED_JITTER_MS);
             let pause_ms = REPAIR_JOINED_MS + jitter_ms + wait_ms;
-            self.records.schedule(point, now.mono.plus_ms(pause_ms), true);
+            self.records
+                .schedule(point, now.mono.plus_ms(pause_ms), true);
         }
     }
 
@@ -209,7 +210,8 @@ impl Dht {
         for (point, wait_ms) in missing {
             let jitter_ms = out.random_below(REPAIR_LOST_JITTER_MS);
             let pause_ms = REPAIR_LOST_MS + jitter_ms + wait_ms;
-            self.records.schedule(point, now.mono.plus_ms(pause_ms), true);
+            self.records
+                .schedule(point, now.mono.plus_ms(pause_ms), true);
         }
     }
 
@@ -242,7 +244,9 @@ impl Dht {
                     held.confirmed.clear();
                     held.refreshed = now.mono;
                 }
-                let lacking = others.iter().filter(|it| !held.confirmed.contains(&it.node));
+                let lacking = others
+                    .iter()
+                    .filter(|it| !held.confirmed.contains(&it.node));
                 for peer in lacking.filter(|_| near) {
                     let record = held.record.clone();
                     let slot = slot.clone();

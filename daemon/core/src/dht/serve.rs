@@ -52,7 +52,9 @@ impl Dht {
 
     fn contacts_near(&self, target: Point, asker: Option<NodeId>) -> Vec<Contact> {
         // SPEC 4.8: only contacts that answered themselves are handed on.
-        let near = self.table.closest(target, CONTACTS_PER_ANSWER_MAX + 1, true);
+        let near = self
+            .table
+            .closest(target, CONTACTS_PER_ANSWER_MAX + 1, true);
         near.iter()
             .filter(|peer| Some(peer.node) != asker)
             .take(CONTACTS_PER_ANSWER_MAX)
