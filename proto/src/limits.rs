@@ -30,6 +30,67 @@ pub const LOOKUPS_WAITING_MAX: usize = 1024;
 pub const HOLDERS: usize = 5;
 /// Holders that must have answered before a put counts.
 pub const WRITE_QUORUM: usize = 3;
+/// Times that one node is asked the same before it counts as gone: 4 % of the requests and
+/// answers get lost where 2 % of the packets do, and a lookup must not miss a holder by that.
+pub const ASK_TRIES_MAX: u8 = 3;
+/// Puts at once; each keeps a record in memory.
+pub const PUTS_MAX: usize = 256;
+/// Failures in a row after which a contact leaves the routing table.
+pub const CONTACT_FAILURES_MAX: u8 = 2;
+/// Contacts of one /24 or /48 in a bucket: one subnet must not fill it.
+pub const PREFIX_PER_BUCKET_MAX: usize = 4;
+/// Contacts of one /24 or /48 in the whole routing table.
+pub const PREFIX_PER_TABLE_MAX: usize = 16;
+/// Contacts that are known from hearsay and wait to be tested.
+pub const UNTESTED_MAX: usize = 512;
+/// Tests of such contacts in flight.
+pub const UNTESTED_PINGS_MAX: usize = 8;
+/// Contacts whose signature was checked and need not be checked again.
+pub const CONTACTS_CHECKED_MAX: usize = 4096;
+/// Bytes of a contact.
+pub const CONTACT_BYTES_MAX: usize = 1024;
+/// Bytes of records in one answer, so that the frame has room for contacts.
+pub const RECORDS_PER_ANSWER_BYTES_MAX: usize = FRAME_BYTES_MAX - 32 * 1024;
+/// Our own records that are published again and again: a few per account.
+pub const OWN_RECORDS_MAX: usize = 512;
+/// Repairs in flight: 160 a second at 100 ms are more than a full node needs.
+pub const REPAIRS_MAX: usize = 16;
+/// Repairs that wait for their turn; what does not fit waits for the next sweep.
+pub const REPAIRS_WAITING_MAX: usize = 512;
+/// Lookups of the routing table's upkeep at once.
+pub const UPKEEP_LOOKUPS_MAX: usize = 3;
+/// Below so many live contacts a node looks for more without waiting for its regular turn.
+pub const CONTACTS_MIN: usize = 8;
+/// The own neighbourhood is looked up so often, more or less a fifth.
+pub const SELF_LOOKUP_MS: u64 = 10 * MINUTE_MS;
+/// First pause between two lookups of a node that knows too few others; doubles.
+pub const SELF_LOOKUP_FIRST_MS: u64 = 1_000;
+/// A bucket that no lookup has touched is refreshed so often, more or less a fifth.
+pub const BUCKET_REFRESH_MS: u64 = HOUR_MS;
+/// The contact that was silent longest is asked so often.
+pub const LIVENESS_PING_MS: u64 = 30_000;
+/// The same while a contact is suspect.
+pub const SUSPECT_PING_MS: u64 = 10_000;
+/// One of the closest contacts that was silent for so long is asked out of turn.
+pub const NEIGHBOUR_SILENCE_MS: u64 = 2 * MINUTE_MS;
+/// A row of the routing table is not written more often.
+pub const PEER_ROW_MS: u64 = 60_000;
+/// Owners put their records again so often, and at start.
+pub const REPUBLISH_MS: u64 = 12 * HOUR_MS;
+/// First pause before a put that failed is tried again; doubles up to ten minutes.
+pub const REPUBLISH_RETRY_MS: u64 = 10_000;
+/// Holders see to it so often that the others still hold a record, more or less a fifth.
+pub const SWEEP_MS: u64 = HOUR_MS;
+/// A lost holder gets so long to come back before it is replaced.
+pub const REPAIR_LOST_MS: u64 = 60_000;
+/// And up to so long more, so that not everything is repaired at once.
+pub const REPAIR_LOST_JITTER_MS: u64 = 180_000;
+/// A closer node gets a record after so long.
+pub const REPAIR_JOINED_MS: u64 = 2_000;
+/// And up to so long more.
+pub const REPAIR_JOINED_JITTER_MS: u64 = 8_000;
+/// Each holder waits so much longer than the next closer one, which then has done the work.
+pub const REPAIR_RANK_MS: u64 = 60_000;
 /// Addresses in a node record: two families, two networks, and room.
 pub const ADDRESSES_PER_NODE_MAX: usize = 8;
 /// Bytes of a proof-of-work stamp; empty means none.
