@@ -261,7 +261,7 @@ pub const OUTBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Removals and receipts are gathered for so long, so that a burst makes one frame.
 pub const GATHER_MS: u64 = 5;
 /// Stored mail is put again after so long, until it is delivered.
-pub const REPUBLISH_MS: u64 = 12 * HOUR_MS;
+pub const MAIL_REPUBLISH_MS: u64 = 12 * HOUR_MS;
 /// Messages on their way out of one node.
 pub const OUTBOX_MAX: usize = 10_000;
 /// A message that nobody took by then is `expired`.

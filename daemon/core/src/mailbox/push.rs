@@ -140,6 +140,7 @@ impl Mailbox {
             to: Some(to),
             limit: PUSHES_PER_LOAD_MAX,
             reverse: false,
+            follow: None,
         };
         out.push(Output::Load { load, query });
         load

@@ -21,15 +21,30 @@ use crate::time::Now;
 /// What slow cryptography is under way for.
 pub(super) enum Working {
     /// A key for a new account.
-    Account { call: CallId, caller: Caller, name: Option<String> },
+    Account(Wish),
     /// The account's word for its first device here.
     Device { draft: Box<Draft>, bytes: Vec<u8> },
     /// The user record.
     Record { user: UserId, bytes: Vec<u8> },
     /// The profile.
-    Profile { user: UserId, call: CallId, bytes: Vec<u8> },
+    Profile {
+        user: UserId,
+        call: CallId,
+        bytes: Vec<u8>,
+    },
     /// A claim on an alias.
-    Claim { call: CallId, user: UserId, bytes: Vec<u8> },
+    Claim {
+        call: CallId,
+        user: UserId,
+        bytes: Vec<u8>,
+    },
+}
+
+/// Who wants an account, and how it is to be called.
+pub(super) struct Wish {
+    call: CallId,
+    caller: Caller,
+    name: Option<String>,
 }
 
 /// An account that is being made.
@@ -50,7 +65,11 @@ impl Node {
         with: rpc::Create,
     ) -> Result<(), RpcError> {
         self.check_name(caller, with.name.as_deref())?;
-        let working = Working::Account { call, caller, name: with.name };
+        let working = Working::Account(Wish {
+            call,
+            caller,
+            name: with.name,
+        });
         self.job(Task::GenerateAccount, working);
         Ok(())
     }
@@ -62,8 +81,17 @@ impl Node {
         with: rpc::Import,
     ) -> Result<(), RpcError> {
         self.check_name(caller, with.name.as_deref())?;
-        let working = Working::Account { call, caller, name: with.name };
-        self.job(Task::ReadAccount { pem: Zeroizing::new(with.pem) }, working);
+        let working = Working::Account(Wish {
+            call,
+            caller,
+            name: with.name,
+        });
+        self.job(
+            Task::ReadAccount {
+                pem: Zeroizing::new(with.pem),
+            },
+            working,
+        );
         Ok(())
     }
 
@@ -78,7 +106,11 @@ impl Node {
                 "an account's name has 1 to {NAME_BYTES_MAX} bytes and no '@', got {name:?}"
             )));
         }
-        match self.accounts.of(caller).find(|account| account.name == name) {
+        match self
+            .accounts
+            .of(caller)
+            .find(|account| account.name == name)
+        {
             Some(_) => Err(ErrorKind::AccountExists
                 .because(format!("there is an account called {name:?} already"))),
             None => Ok(()),
@@ -93,17 +125,22 @@ impl Node {
 
     /// Has an account sign a digest.
     pub(super) fn sign(&mut self, user: UserId, digest: [u8; 64], working: Working) {
-        let secret = self.accounts.get(user).map(|account| account.secret.clone());
+        let secret = self
+            .accounts
+            .get(user)
+            .map(|account| account.secret.clone());
         if let Some(secret) = secret {
             self.job(Task::Sign { secret, digest }, working);
         }
     }
 
     pub(super) fn handle_done(&mut self, job: JobId, result: JobResult, now: Now) {
-        let Some(working) = self.jobs.remove(&job) else { return };
+        let Some(working) = self.jobs.remove(&job) else {
+            return;
+        };
         match (working, result) {
-            (Working::Account { call, caller, name }, JobResult::Account { secret, key }) => {
-                self.begin_device(call, caller, name, key, secret, now);
+            (Working::Account(wish), JobResult::Account { secret, key }) => {
+                self.begin_device(wish, key, secret, now);
             }
             (Working::Device { draft, bytes }, JobResult::Signature(signature)) => {
                 self.finish_account(*draft, Unverified::assemble(bytes, signature), now);
@@ -127,7 +164,7 @@ impl Node {
 
     fn job_failed(&mut self, working: Working, why: &str) {
         let (call, kind) = match working {
-            Working::Account { call, .. } => (call, ErrorKind::BadKey),
+            Working::Account(wish) => (wish.call, ErrorKind::BadKey),
             Working::Device { draft, .. } => (draft.call, ErrorKind::Internal),
             Working::Profile { call, .. } | Working::Claim { call, .. } => {
                 (call, ErrorKind::Internal)
@@ -139,15 +176,8 @@ impl Node {
         self.reply(call, Err(kind.because(why)));
     }
 
-    fn begin_device(
-        &mut self,
-        call: CallId,
-        caller: Caller,
-        name: Option<String>,
-        key: AccountKey,
-        secret: Zeroizing<Vec<u8>>,
-        now: Now,
-    ) {
+    fn begin_device(&mut self, wish: Wish, key: AccountKey, secret: Zeroizing<Vec<u8>>, now: Now) {
+        let Wish { call, caller, name } = wish;
         let user = key.user();
         if let Some(account) = self.accounts.get(user) {
             // Whether somebody else has the account here is nobody's business.
@@ -168,8 +198,18 @@ impl Node {
             added: now.wall,
         };
         let (bytes, digest) = Unverified::prepare(&certificate);
-        let task = Task::Sign { secret: secret.clone(), digest };
-        let draft = Box::new(Draft { call, caller, name, key, secret, device });
+        let task = Task::Sign {
+            secret: secret.clone(),
+            digest,
+        };
+        let draft = Box::new(Draft {
+            call,
+            caller,
+            name,
+            key,
+            secret,
+            device,
+        });
         self.job(task, Working::Device { draft, bytes });
     }
 
@@ -222,7 +262,9 @@ impl Node {
     }
 
     pub(super) fn account_list(&self, caller: Caller) -> rpc::Accounts {
-        rpc::Accounts { accounts: self.accounts.of(caller).map(Account::view).collect() }
+        rpc::Accounts {
+            accounts: self.accounts.of(caller).map(Account::view).collect(),
+        }
     }
 
     /// Looks at what is published of an account before it publishes something newer.
@@ -240,7 +282,9 @@ impl Node {
         records: Vec<Verified<RecordBody>>,
         now: Now,
     ) {
-        let Some(account) = self.accounts.get_mut(user) else { return };
+        let Some(account) = self.accounts.get_mut(user) else {
+            return;
+        };
         let newest = records.into_iter().max_by_key(|record| record.sequence);
         if let Some(newest) = newest.filter(|newest| newest.sequence > account.record_sequence) {
             account.record_sequence = newest.sequence;
@@ -253,8 +297,12 @@ impl Node {
 
     fn finish_record(&mut self, user: UserId, record: Unverified<RecordBody>, now: Now) {
         let network = self.config.network;
-        let Some(account) = self.accounts.get_mut(user) else { return };
-        let Ok(sequence) = record.peek().map(|body| body.sequence) else { return };
+        let Some(account) = self.accounts.get_mut(user) else {
+            return;
+        };
+        let Ok(sequence) = record.peek().map(|body| body.sequence) else {
+            return;
+        };
         account.record_sequence = sequence;
         account.record = Some(record.clone());
         account.save(&self.vault, &mut self.out);
@@ -266,7 +314,9 @@ impl Node {
 
     /// Says where an account's device is up.
     pub(super) fn publish_location(&mut self, user: UserId, now: Now) {
-        let Some(account) = self.accounts.get(user) else { return };
+        let Some(account) = self.accounts.get(user) else {
+            return;
+        };
         let reachable = self.own.peek().is_ok_and(|own| !own.addresses.is_empty());
         if reachable {
             let location = account.location_record(self.config.network, &self.own, now.wall);

@@ -23,9 +23,13 @@ impl Node {
     /// Deposits every sealed envelope of an entry with the closest nodes, the recipient's pods
     /// and the nodes on which its devices are up (SPEC 6.8).
     pub(super) fn deposit_all(&mut self, id: EntryId, now: Now) {
-        let Some(entry) = self.outbox.get(id) else { return };
+        let Some(entry) = self.outbox.get(id) else {
+            return;
+        };
         let to = entry.to;
-        let Some(route) = self.routes.get(to, now) else { return };
+        let Some(route) = self.routes.get(to, now) else {
+            return;
+        };
         let mut nodes: BTreeMap<NodeId, NodeRecord> = BTreeMap::new();
         let places = self.places(to, now);
         for record in places.into_iter().chain(route.closest.iter().cloned()) {
@@ -45,25 +49,38 @@ impl Node {
     }
 
     /// Deposits one envelope with one node, unless it has it or was just asked.
-    pub(super) fn deposit(
-        &mut self,
-        id: EntryId,
-        device: DeviceKey,
-        to: &NodeRecord,
-        now: Now,
-    ) {
+    pub(super) fn deposit(&mut self, id: EntryId, device: DeviceKey, to: &NodeRecord, now: Now) {
         let node = to.node();
-        let Some(entry) = self.outbox.get_mut(id) else { return };
-        let Some(target) = entry.targets.get_mut(&device) else { return };
+        let Some(entry) = self.outbox.get_mut(id) else {
+            return;
+        };
+        let Some(target) = entry.targets.get_mut(&device) else {
+            return;
+        };
         let kept = target.holders.get(&node);
         let fresh = kept.is_some_and(|until| *until > now.wall.plus_ms(RECORD_TTL_MAX_MS / 2));
-        let Some(envelope) = target.envelope.clone().filter(|_| !fresh) else { return };
+        let Some(envelope) = target.envelope.clone().filter(|_| !fresh) else {
+            return;
+        };
         if !target.asked.insert(node) {
             return;
         }
         let until = now.wall.plus_ms(RECORD_TTL_MAX_MS);
-        let request = Request::Deposit { envelope, until, repair: false };
-        self.ask(to, request, Token::Deposit { entry: id, device, holder: to.key }, now);
+        let request = Request::Deposit {
+            envelope,
+            until,
+            repair: false,
+        };
+        self.ask(
+            to,
+            request,
+            Token::Deposit {
+                entry: id,
+                device,
+                holder: to.key,
+            },
+            now,
+        );
     }
 
     /// A node answered a deposit. SPEC 6.8: only a receipt that the holder signed counts.
@@ -75,8 +92,12 @@ impl Node {
         result: Result<Response, Failure>,
         now: Now,
     ) {
-        let Some(entry) = self.outbox.get_mut(id) else { return };
-        let Some(target) = entry.targets.get_mut(&device) else { return };
+        let Some(entry) = self.outbox.get_mut(id) else {
+            return;
+        };
+        let Some(target) = entry.targets.get_mut(&device) else {
+            return;
+        };
         target.asked.remove(&node);
         let refused = match result {
             Ok(Response::Receipt { receipt }) => match receipt.verify(&holder) {
@@ -108,16 +129,28 @@ impl Node {
         (node, until, taken): (NodeId, Timestamp, bool),
         now: Now,
     ) {
-        let Some(entry) = self.outbox.get(id) else { return };
+        let Some(entry) = self.outbox.get(id) else {
+            return;
+        };
         let (to, block) = (entry.to, entry.block);
-        let stored = entry.targets.get(&device).map_or(0, |target| target.holders.len());
-        let closest = self.routes.get(to, now).map_or(HOLDERS, |route| route.closest.len());
+        let stored = entry
+            .targets
+            .get(&device)
+            .map_or(0, |target| target.holders.len());
+        let closest = self
+            .routes
+            .get(to, now)
+            .map_or(HOLDERS, |route| route.closest.len());
         let quorum = WRITE_QUORUM.min(closest.max(1));
         let whole = entry.is_stored(quorum);
         let sentence = if taken {
             format!("taken by the recipient's own node {node}")
         } else {
-            format!("stored {stored}/{} until {} by {node}", closest.max(stored), date(until))
+            format!(
+                "stored {stored}/{} until {} by {node}",
+                closest.max(stored),
+                date(until)
+            )
         };
         self.step_entry(id, &sentence, now);
         if whole && block.is_none() {
@@ -131,17 +164,28 @@ impl Node {
 
     /// Tells the recipient's pods that mail lies with the holders (SPEC 5.6).
     fn notify_pods(&mut self, id: EntryId, until: Timestamp, now: Now) {
-        let Some(entry) = self.outbox.get(id) else { return };
-        let Some(route) = self.routes.get(entry.to, now) else { return };
+        let Some(entry) = self.outbox.get(id) else {
+            return;
+        };
+        let Some(route) = self.routes.get(entry.to, now) else {
+            return;
+        };
         let user = entry.to;
         let waiting = |(device, target): (&DeviceKey, &crate::outbox::Target)| {
             let envelope = target.envelope.as_ref()?.id();
-            Some(Notice { user, device: *device, envelope, until })
+            Some(Notice {
+                user,
+                device: *device,
+                envelope,
+                until,
+            })
         };
         let notices: Vec<Notice> = entry.targets.iter().filter_map(waiting).collect();
         for host in route.pods.clone() {
             for notice in &notices {
-                let purpose = Purpose::Notify { notice: notice.clone() };
+                let purpose = Purpose::Notify {
+                    notice: notice.clone(),
+                };
                 self.hosts.find(&host, purpose, now, &mut self.out);
             }
         }
@@ -149,7 +193,9 @@ impl Node {
 
     /// Moves a message of ours forward and tells front ends; false if it was there already.
     pub(super) fn advance(&mut self, id: EntryId, state: State, now: Now) -> bool {
-        let Some(entry) = self.outbox.get_mut(id) else { return false };
+        let Some(entry) = self.outbox.get_mut(id) else {
+            return false;
+        };
         let (account, block) = (entry.account, entry.block);
         if !entry.advance(state) {
             return false;
@@ -167,7 +213,9 @@ impl Node {
 
     /// Writes a step of an entry's message down; receipts leave no trace.
     pub(super) fn step_entry(&mut self, id: EntryId, step: &str, now: Now) {
-        let Some(entry) = self.outbox.get(id) else { return };
+        let Some(entry) = self.outbox.get(id) else {
+            return;
+        };
         if let Some(block) = entry.block {
             self.step(entry.account, block, step, now);
         }
@@ -186,11 +234,15 @@ impl Node {
         if number >= TRACE_STEPS_MAX {
             return;
         }
-        let row = Step { at: now.wall, step: step.to_owned() };
+        let row = Step {
+            at: now.wall,
+            step: step.to_owned(),
+        };
         let mut key = [block.as_bytes(), account.as_bytes()].concat();
         key.extend_from_slice(&now.wall.0.to_be_bytes());
         key.extend_from_slice(&self.out.fresh().to_be_bytes());
-        self.out.put(Table::Trace, key, bytchat_proto::codec::encode(&row));
+        self.out
+            .put(Table::Trace, key, bytchat_proto::codec::encode(&row));
     }
 }
 

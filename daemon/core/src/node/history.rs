@@ -28,9 +28,19 @@ pub(super) enum Loading {
     /// The steps of a message.
     Steps { call: CallId, message: Box<Message> },
     /// One message that a call waits for.
-    Wait { call: CallId, accounts: Vec<UserId>, id: BlockId, state: State, until: Mono },
+    Wait {
+        call: CallId,
+        accounts: Vec<UserId>,
+        id: BlockId,
+        state: State,
+        until: Mono,
+    },
     /// A message of ours whose recipient says that it got further.
-    Advance { from: UserId, by: Option<UserId>, state: State },
+    Advance {
+        from: UserId,
+        by: Option<UserId>,
+        state: State,
+    },
     /// Messages that a person has read.
     Read { accounts: Vec<UserId> },
     /// Whether a client id was used before.
@@ -62,7 +72,13 @@ impl Node {
                 None => self.no_message(call),
             },
             Loading::Steps { call, message } => self.answer_trace(call, &message, rows),
-            Loading::Wait { call, accounts, id, state, until } => match find(rows, &accounts) {
+            Loading::Wait {
+                call,
+                accounts,
+                id,
+                state,
+                until,
+            } => match find(rows, &accounts) {
                 Some(message) if message.state >= state => {
                     self.reply(call, Ok(to_result(&message)));
                 }
@@ -83,20 +99,26 @@ impl Node {
         peer: UserId,
         mut message: Message,
     ) -> Message {
-        let Some(owner) = self.accounts.get_mut(account) else { return message };
+        let Some(owner) = self.accounts.get_mut(account) else {
+            return message;
+        };
         message.seq = owner.next_message;
         owner.next_message += 1;
         let next = owner.next_message.to_be_bytes();
-        self.out.put(Table::Node, [b"next/", account.as_bytes().as_slice()].concat(), next);
+        self.out.put(
+            Table::Node,
+            [b"next/".as_slice(), account.as_bytes()].concat(),
+            next,
+        );
         let key = message_key(account, message.seq);
         let number = message.seq.to_be_bytes();
-        let account = account.as_bytes().as_slice();
-        let by_block = [b"b", message.id.as_bytes(), account].concat();
+        let account = account.as_bytes();
+        let by_block = [b"b".as_slice(), message.id.as_bytes(), account].concat();
         self.out.put(Table::MessageIndex, by_block, key.clone());
-        let by_peer = [b"p", account, peer.as_bytes(), &number].concat();
+        let by_peer = [b"p".as_slice(), account, peer.as_bytes(), &number].concat();
         self.out.put(Table::MessageIndex, by_peer, key.clone());
         if message.direction == Direction::In {
-            let incoming = [b"i", account, &number].concat();
+            let incoming = [b"i".as_slice(), account, &number].concat();
             self.out.put(Table::MessageIndex, incoming, key.clone());
         }
         self.out.put(Table::Message, key, encode(&message));
@@ -122,33 +144,55 @@ impl Node {
 
     /// Reads a message by its id; several accounts here may have it.
     pub(super) fn load_message(&mut self, id: BlockId, loading: Loading) {
-        let prefix = [b"b", id.as_bytes().as_slice()].concat();
+        let prefix = [b"b".as_slice(), id.as_bytes()].concat();
         let query = Query::prefix(Table::MessageIndex, &prefix, 64).following(Table::Message);
         self.load(query, loading);
     }
 
     fn answer_messages(&mut self, call: CallId, rows: &[Row]) {
-        let mut messages: Vec<Message> =
-            rows.iter().filter_map(|(_, value)| decode(value).ok()).collect();
+        let mut messages: Vec<Message> = rows
+            .iter()
+            .filter_map(|(_, value)| decode(value).ok())
+            .collect();
         messages.reverse();
         self.reply(call, Ok(to_result(&Messages { messages })));
     }
 
     pub(super) fn no_message(&mut self, call: CallId) {
-        self.reply(call, Err(ErrorKind::NotFound.because("there is no such message here")));
+        self.reply(
+            call,
+            Err(ErrorKind::NotFound.because("there is no such message here")),
+        );
     }
 
     fn load_steps(&mut self, call: CallId, message: Message) {
         let account = owner_of(&message);
-        let prefix = [message.id.as_bytes().as_slice(), account.as_bytes()].concat();
+        let prefix = [message.id.as_bytes(), account.as_bytes()].concat();
         let query = Query::prefix(Table::Trace, &prefix, 4 * TRACE_STEPS_MAX);
-        self.load(query, Loading::Steps { call, message: Box::new(message) });
+        self.load(
+            query,
+            Loading::Steps {
+                call,
+                message: Box::new(message),
+            },
+        );
     }
 
     fn answer_trace(&mut self, call: CallId, message: &Message, rows: &[Row]) {
-        let steps: Vec<Step> = rows.iter().filter_map(|(_, value)| decode(value).ok()).collect();
-        let stored = steps.iter().filter(|step| step.step.starts_with("stored ")).count();
-        let trace = Trace { id: message.id, state: message.state, stored, steps };
+        let steps: Vec<Step> = rows
+            .iter()
+            .filter_map(|(_, value)| decode(value).ok())
+            .collect();
+        let stored = steps
+            .iter()
+            .filter(|step| step.step.starts_with("stored "))
+            .count();
+        let trace = Trace {
+            id: message.id,
+            state: message.state,
+            stored,
+            steps,
+        };
         self.reply(call, Ok(to_result(&trace)));
     }
 
@@ -160,14 +204,29 @@ impl Node {
         id: BlockId,
         state: State,
     ) {
-        if !self.waits.park(call, until, Waiting::Message { accounts, id, state }) {
+        if !self.waits.park(
+            call,
+            until,
+            Waiting::Message {
+                accounts,
+                id,
+                state,
+            },
+        ) {
             self.reply(call, Err(ErrorKind::Busy.because("too many calls wait")));
         }
     }
 
     /// Moves a message of ours forward on disk; its events and waiting calls follow.
     pub(super) fn set_state(&mut self, account: UserId, id: BlockId, state: State) {
-        self.load_message(id, Loading::Advance { from: account, by: None, state });
+        self.load_message(
+            id,
+            Loading::Advance {
+                from: account,
+                by: None,
+                state,
+            },
+        );
     }
 
     /// A recipient says that a message got further that is no longer in the outbox.
@@ -178,7 +237,14 @@ impl Node {
         id: BlockId,
         state: State,
     ) {
-        self.load_message(id, Loading::Advance { from: account, by: Some(by), state });
+        self.load_message(
+            id,
+            Loading::Advance {
+                from: account,
+                by: Some(by),
+                state,
+            },
+        );
     }
 
     fn advance_rows(
@@ -189,7 +255,9 @@ impl Node {
         rows: &[Row],
         now: Now,
     ) {
-        let Some(mut message) = find(rows, &[account]) else { return };
+        let Some(mut message) = find(rows, &[account]) else {
+            return;
+        };
         let others = by.is_some_and(|by| by != message.to);
         if others || message.direction != Direction::Out || message.state >= state {
             return;
@@ -206,7 +274,14 @@ impl Node {
 
     fn wake_message(&mut self, message: &Message) {
         for (call, until, waiting) in self.waits.for_message(message.id) {
-            let Waiting::Message { accounts, id, state } = waiting else { continue };
+            let Waiting::Message {
+                accounts,
+                id,
+                state,
+            } = waiting
+            else {
+                continue;
+            };
             let mine = accounts.contains(&owner_of(message));
             if mine && message.state >= state {
                 self.reply(call, Ok(to_result(message)));
@@ -232,7 +307,8 @@ impl Node {
     /// Remembers what a client id led to, so that a repeated call gives the same answer.
     pub(super) fn remember_client(&mut self, account: UserId, client_id: &str, done: &ClientDone) {
         let row = serde_json::to_vec(done).expect("answers have a JSON form");
-        self.out.put(Table::MessageIndex, client_key(account, client_id), row);
+        self.out
+            .put(Table::MessageIndex, client_key(account, client_id), row);
     }
 
     /// Looks whether a client id was used before, then sends.
@@ -243,13 +319,21 @@ impl Node {
         }
         let key = client_key(draft.account, client_id);
         let query = Query::row(Table::MessageIndex, &key);
-        self.load(query, Loading::Client { draft: Box::new(draft), to });
+        self.load(
+            query,
+            Loading::Client {
+                draft: Box::new(draft),
+                to,
+            },
+        );
     }
 
     fn handle_client(&mut self, draft: Draft, to: UserId, rows: &[Row], now: Now) {
         let client_id = draft.client_id.clone().unwrap_or_default();
         self.waits.end_client(&(draft.account, hash(&client_id)));
-        let used = rows.first().and_then(|(_, value)| serde_json::from_slice(value).ok());
+        let used = rows
+            .first()
+            .and_then(|(_, value)| serde_json::from_slice(value).ok());
         match used {
             Some(ClientDone { sent, text }) if text == hash(&draft.text) && sent.to == to => {
                 self.reply(draft.call, Ok(to_result(&sent)));
@@ -276,11 +360,11 @@ pub(super) fn hash(text: &str) -> [u8; 32] {
 }
 
 fn client_key(account: UserId, client_id: &str) -> Vec<u8> {
-    [b"c", account.as_bytes().as_slice(), &hash(client_id)].concat()
+    [b"c".as_slice(), account.as_bytes(), &hash(client_id)].concat()
 }
 
 fn message_key(account: UserId, seq: u64) -> Vec<u8> {
-    [account.as_bytes().as_slice(), &seq.to_be_bytes()].concat()
+    [account.as_bytes(), &seq.to_be_bytes()].concat()
 }
 
 /// The account whose history a message stands in.
@@ -293,6 +377,8 @@ fn owner_of(message: &Message) -> UserId {
 
 /// The first of some rows that belongs to one of these accounts.
 fn find(rows: &[Row], accounts: &[UserId]) -> Option<Message> {
-    let mut messages = rows.iter().filter_map(|(_, value)| decode::<Message>(value).ok());
+    let mut messages = rows
+        .iter()
+        .filter_map(|(_, value)| decode::<Message>(value).ok());
     messages.find(|message| accounts.contains(&owner_of(message)))
 }

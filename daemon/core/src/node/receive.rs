@@ -1,8 +1,6 @@
 //! Receiving: attaching to the holders of our mail, and opening what they push.
 
-use bytchat_proto::envelope::{
-    AttachProof, Envelope, HolderReceipt, Party, Removal, Sealed,
-};
+use bytchat_proto::envelope::{AttachProof, Envelope, HolderReceipt, Party, Removal, Sealed};
 use bytchat_proto::id::{NodeId, UserId};
 use bytchat_proto::limits::{ONE_TIME_KEYS_LOW, ONE_TIME_KEYS_PER_BATCH};
 use bytchat_proto::record::NodeRecord;
@@ -23,9 +21,16 @@ impl Node {
     /// The nodes closest to one of our users are known: attach to them and to the pods.
     pub(super) fn handle_holders(&mut self, user: UserId, nodes: &[NodeRecord], now: Now) {
         let own = self.id;
-        let mut wanted: Vec<NodeRecord> =
-            nodes.iter().filter(|record| record.node() != own).cloned().collect();
-        let pods = self.accounts.get(user).map(crate::account::Account::pods).unwrap_or_default();
+        let mut wanted: Vec<NodeRecord> = nodes
+            .iter()
+            .filter(|record| record.node() != own)
+            .cloned()
+            .collect();
+        let pods = self
+            .accounts
+            .get(user)
+            .map(crate::account::Account::pods)
+            .unwrap_or_default();
         for host in &pods {
             match self.upkeep.pod(host) {
                 Some(record) => wanted.push(record.clone()),
@@ -44,7 +49,12 @@ impl Node {
     /// Asks the holders whose turn it is for a challenge (SPEC 6.9).
     pub(super) fn attach_due(&mut self, now: Now) {
         for (user, record) in self.inbox.due(now) {
-            self.ask(&record, Request::Attach { user }, Token::Attach { user }, now);
+            self.ask(
+                &record,
+                Request::Attach { user },
+                Token::Attach { user },
+                now,
+            );
         }
     }
 
@@ -59,9 +69,13 @@ impl Node {
         let Some(Response::Challenge { nonce }) = response else {
             return self.inbox.failed(user, from, now);
         };
-        let Some(link) = self.links.to(from) else { return self.inbox.failed(user, from, now) };
+        let Some(link) = self.links.to(from) else {
+            return self.inbox.failed(user, from, now);
+        };
         let binding = self.links.binding(link).unwrap_or_default();
-        let Some(account) = self.accounts.get(user) else { return };
+        let Some(account) = self.accounts.get(user) else {
+            return;
+        };
         let proof = AttachProof {
             user,
             device: account.device.device(),
@@ -75,7 +89,11 @@ impl Node {
             proof: Unverified::sign(&proof, |digest| account.device.sign(digest)),
         };
         let timeout_ms = bytchat_proto::limits::CHALLENGE_MS;
-        let ask = NewAsk { request, token: Token::Prove { user }, timeout_ms };
+        let ask = NewAsk {
+            request,
+            token: Token::Prove { user },
+            timeout_ms,
+        };
         self.links.request_on(link, ask, now, &mut self.out);
     }
 
@@ -91,18 +109,28 @@ impl Node {
             tracing::debug!(%user, node = %from, ?response, "a holder does not attach us");
             return self.inbox.failed(user, from, now);
         };
-        let Some(link) = self.links.to(from) else { return self.inbox.failed(user, from, now) };
+        let Some(link) = self.links.to(from) else {
+            return self.inbox.failed(user, from, now);
+        };
         if !self.inbox.attached(user, from, link) {
             return;
         }
         self.links.keep(from);
         let few = usize::try_from(keys).is_ok_and(|keys| keys < ONE_TIME_KEYS_LOW);
-        let Some(account) = self.accounts.get_mut(user).filter(|_| few) else { return };
-        let keys = account.device.one_time_keys(from, now.wall, ONE_TIME_KEYS_PER_BATCH);
+        let Some(account) = self.accounts.get_mut(user).filter(|_| few) else {
+            return;
+        };
+        let keys = account
+            .device
+            .one_time_keys(from, now.wall, ONE_TIME_KEYS_PER_BATCH);
         account.save_device(&self.vault, &mut self.out);
         let request = Request::PutKeys { user, keys };
         let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
-        let ask = NewAsk { request, token: Token::Nothing, timeout_ms };
+        let ask = NewAsk {
+            request,
+            token: Token::Nothing,
+            timeout_ms,
+        };
         self.links.request_on(link, ask, now, &mut self.out);
     }
 
@@ -120,7 +148,10 @@ impl Node {
     pub(super) fn handle_notice(&mut self, from: NodeId, notice: &Notice, now: Now) {
         let (user, id) = (notice.user, notice.envelope);
         let ours = self.accounts.with_device(user, notice.device).is_some();
-        let attached = self.links.to(from).is_some_and(|link| self.inbox.is_attached(user, link));
+        let attached = self
+            .links
+            .to(from)
+            .is_some_and(|link| self.inbox.is_attached(user, link));
         if !ours || !attached {
             return;
         }
@@ -128,9 +159,16 @@ impl Node {
             return self.inbox.remove(user, id, now);
         }
         for link in self.inbox.links(user) {
-            let request = Request::Fetch { user, envelopes: vec![id] };
+            let request = Request::Fetch {
+                user,
+                envelopes: vec![id],
+            };
             let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
-            let ask = NewAsk { request, token: Token::Nothing, timeout_ms };
+            let ask = NewAsk {
+                request,
+                token: Token::Nothing,
+                timeout_ms,
+            };
             self.links.request_on(link, ask, now, &mut self.out);
         }
     }
@@ -142,13 +180,18 @@ impl Node {
         until: Timestamp,
         now: Now,
     ) -> Option<Response> {
-        self.accounts.with_device(envelope.user(), envelope.device())?;
+        self.accounts
+            .with_device(envelope.user(), envelope.device())?;
         if until <= now.wall {
             return Some(Response::refused(Refusal::Expired, "the envelope is over"));
         }
         self.open(envelope, now);
-        let receipt =
-            HolderReceipt { envelope: envelope.id(), holder: self.id, until, taken: true };
+        let receipt = HolderReceipt {
+            envelope: envelope.id(),
+            holder: self.id,
+            until,
+            taken: true,
+        };
         let receipt = Unverified::sign(&receipt, |digest| self.secret.sign(digest));
         Some(Response::Receipt { receipt })
     }
@@ -162,7 +205,9 @@ impl Node {
             return;
         }
         self.inbox.see(id, now, &mut self.out);
-        let Some(account) = self.accounts.get(user) else { return };
+        let Some(account) = self.accounts.get(user) else {
+            return;
+        };
         let own_party = account.party();
         let sealed = match crypto::open_outer(&account.device, envelope) {
             Ok(sealed) => sealed,
@@ -213,13 +258,25 @@ impl Node {
     /// SPEC 6.10: a device removes its own mail.
     pub(super) fn send_removals(&mut self, now: Now) {
         for (user, envelopes) in self.inbox.poll_removals(now) {
-            let Some(account) = self.accounts.get(user) else { continue };
-            let removal = Removal { user, device: account.device.device(), envelopes };
+            let Some(account) = self.accounts.get(user) else {
+                continue;
+            };
+            let removal = Removal {
+                user,
+                device: account.device.device(),
+                envelopes,
+            };
             let removal = Unverified::sign(&removal, |digest| account.device.sign(digest));
             for link in self.inbox.links(user) {
-                let request = Request::Remove { removal: removal.clone() };
+                let request = Request::Remove {
+                    removal: removal.clone(),
+                };
                 let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
-                let ask = NewAsk { request, token: Token::Nothing, timeout_ms };
+                let ask = NewAsk {
+                    request,
+                    token: Token::Nothing,
+                    timeout_ms,
+                };
                 self.links.request_on(link, ask, now, &mut self.out);
             }
         }

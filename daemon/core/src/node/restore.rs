@@ -28,7 +28,7 @@ impl Node {
                     devices.insert(key, value);
                 }
                 Table::Node => self.restore_node(&key, &value, &mut numbers),
-                Table::Peer => self.dht.restore_peer(&value, now),
+                Table::Peer => self.dht.restore_peer(&key, &value, now),
                 Table::Record => self.dht.restore_record(&key, &value, now),
                 Table::Session => self.restore_session(&key, &value),
                 Table::Round => self.restore_round(&key, &value),
@@ -60,8 +60,7 @@ impl Node {
             self.accounts.restore(row, device, &self.vault)?;
         }
         for user in self.accounts.users() {
-            if let (Some(account), Some(number)) =
-                (self.accounts.get_mut(user), numbers.get(&user))
+            if let (Some(account), Some(number)) = (self.accounts.get_mut(user), numbers.get(&user))
             {
                 account.next_message = *number;
             }
@@ -84,7 +83,7 @@ impl Node {
     fn restore_session(&mut self, key: &[u8], value: &[u8]) {
         let user = key.get(..20).and_then(UserId::from_slice);
         let device = key.get(20..).and_then(DeviceKey::from_slice);
-        let place = [b"session/", key].concat();
+        let place = [b"session/".as_slice(), key].concat();
         let pickle = self.vault.open(&place, value);
         let sessions = pickle.and_then(|pickle| Sessions::from_pickle(&pickle));
         match (user, device, sessions) {
@@ -111,7 +110,8 @@ impl Node {
 
     fn restore_pin(&mut self, key: &[u8], value: &[u8]) {
         let text = |prefix: &[u8]| {
-            key.strip_prefix(prefix).and_then(|rest| std::str::from_utf8(rest).ok())
+            key.strip_prefix(prefix)
+                .and_then(|rest| std::str::from_utf8(rest).ok())
         };
         if let Some(alias) = text(b"alias/").and_then(|text| text.parse::<Alias>().ok()) {
             self.book.restore_alias(alias, value);

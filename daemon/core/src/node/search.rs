@@ -75,8 +75,13 @@ impl Node {
         answered: usize,
         now: Now,
     ) {
-        let Some(why) = self.lookups.remove(&lookup) else { return };
-        let mut nodes: Vec<NodeRecord> = closest.iter().map(|peer| peer.record.clone()).collect();
+        let Some(why) = self.lookups.remove(&lookup) else {
+            return;
+        };
+        let mut nodes: Vec<NodeRecord> = closest
+            .iter()
+            .map(|peer| NodeRecord::clone(&peer.record))
+            .collect();
         match why {
             Lookup::Route { user, kind } => {
                 records.extend(self.dht.holds(kind.point(user), kind).into_iter().cloned());
@@ -95,7 +100,10 @@ impl Node {
             }
             Lookup::OwnRecord { user } => {
                 records.extend(
-                    self.dht.holds(Point::of_user(user), RecordKind::User).into_iter().cloned(),
+                    self.dht
+                        .holds(Point::of_user(user), RecordKind::User)
+                        .into_iter()
+                        .cloned(),
                 );
                 records.retain(|record| record.user() == user);
                 self.handle_own_record(user, records, now);
@@ -141,10 +149,19 @@ impl Node {
             })
         };
         let opens = route.devices.values().any(|device| !can_send(device));
-        let holder = route.closest.iter().find(|record| record.node() != self.id).cloned();
+        let holder = route
+            .closest
+            .iter()
+            .find(|record| record.node() != self.id)
+            .cloned();
         match holder.filter(|_| opens) {
             Some(holder) => {
-                self.ask(&holder, Request::TakeKeys { user }, Token::TakeKeys { user }, now);
+                self.ask(
+                    &holder,
+                    Request::TakeKeys { user },
+                    Token::TakeKeys { user },
+                    now,
+                );
             }
             None => self.work_to(user, now),
         }

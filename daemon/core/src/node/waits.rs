@@ -13,9 +13,17 @@ use crate::time::{Deadline, Mono, Now};
 #[derive(Clone, Debug)]
 pub(super) enum Waiting {
     /// Until a message of one of these accounts reaches a state.
-    Message { accounts: Vec<UserId>, id: BlockId, state: State },
+    Message {
+        accounts: Vec<UserId>,
+        id: BlockId,
+        state: State,
+    },
     /// Until there is an event with a higher number for the caller.
-    Event { caller: Caller, since: u64, limit: usize },
+    Event {
+        caller: Caller,
+        since: u64,
+        limit: usize,
+    },
 }
 
 /// A front end's own id for a call, hashed, within an account.
@@ -75,7 +83,9 @@ impl Waits {
 
     /// The calls that wait for a state of a message.
     pub(super) fn for_message(&mut self, id: BlockId) -> Vec<Parked> {
-        self.take(|_, waiting| matches!(waiting, Waiting::Message { id: other, .. } if *other == id))
+        self.take(
+            |_, waiting| matches!(waiting, Waiting::Message { id: other, .. } if *other == id),
+        )
     }
 
     /// The calls that wait for an event.
@@ -92,7 +102,11 @@ impl Waits {
             .collect();
         picked
             .into_iter()
-            .filter_map(|call| self.calls.remove(&call).map(|(until, waiting)| (call, until, waiting)))
+            .filter_map(|call| {
+                self.calls
+                    .remove(&call)
+                    .map(|(until, waiting)| (call, until, waiting))
+            })
             .collect()
     }
 
@@ -128,8 +142,17 @@ impl Waits {
 
     /// When something is due.
     pub(super) fn poll_timeout(&self) -> Option<Deadline> {
-        let gather = self.gather_at.map(|at| Deadline { at, why: "send receipts" });
+        let gather = self.gather_at.map(|at| Deadline {
+            at,
+            why: "send receipts",
+        });
         let call = self.calls.values().map(|(until, _)| *until).min();
-        Deadline::earliest(gather, call.map(|at| Deadline { at, why: "a call waits" }))
+        Deadline::earliest(
+            gather,
+            call.map(|at| Deadline {
+                at,
+                why: "a call waits",
+            }),
+        )
     }
 }

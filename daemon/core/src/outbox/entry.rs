@@ -7,7 +7,7 @@ use bytchat_proto::codec::encode;
 use bytchat_proto::envelope::{Content, Envelope};
 use bytchat_proto::id::{BlockId, NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
-use bytchat_proto::limits::{OUTBOX_TTL_MS, REPUBLISH_MS, RETRY_MAX_MS, RETRY_MIN_MS};
+use bytchat_proto::limits::{MAIL_REPUBLISH_MS, OUTBOX_TTL_MS, RETRY_MAX_MS, RETRY_MIN_MS};
 use bytchat_proto::rpc::message::State;
 use bytchat_proto::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -126,7 +126,7 @@ impl Entry {
     /// Puts the next try off: soon and ever later while it is not stored, rarely afterwards.
     pub fn put_off(&mut self, now: Now) {
         let wait = if self.state >= State::Stored {
-            REPUBLISH_MS
+            MAIL_REPUBLISH_MS
         } else {
             (RETRY_MIN_MS << self.tries.min(9)).min(RETRY_MAX_MS)
         };

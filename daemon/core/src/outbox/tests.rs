@@ -1,7 +1,7 @@
 //! The outbox by its rows.
 
 use bytchat_proto::envelope::{ENCAPSULATION_BYTES, MessageReceipt, TAG_BYTES};
-use bytchat_proto::limits::{REPUBLISH_MS, RETRY_MIN_MS};
+use bytchat_proto::limits::{MAIL_REPUBLISH_MS, RETRY_MIN_MS};
 use bytchat_proto::rpc::message::State;
 use bytchat_proto::timestamp::Timestamp;
 
@@ -132,7 +132,7 @@ fn tries_come_later_and_later_and_rarely_once_stored() {
     assert_eq!(entry.next_try, Mono(2 * RETRY_MIN_MS));
     assert!(entry.advance(State::Stored));
     entry.put_off(now(0));
-    assert_eq!(entry.next_try, Mono(REPUBLISH_MS));
+    assert_eq!(entry.next_try, Mono(MAIL_REPUBLISH_MS));
 }
 
 #[test]
