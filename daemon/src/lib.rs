@@ -1,1 +1,3 @@
-//! x
+//! The shell of a node: what touches sockets, disks and the operating system.
+
+pub mod net;
