@@ -9,7 +9,7 @@ mod endpoint;
 mod frame;
 mod gate;
 mod key;
-mod limits;
+pub mod limits;
 mod link;
 mod queue;
 mod reset;
