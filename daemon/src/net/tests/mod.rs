@@ -10,6 +10,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 use super::gate::NetCounts;
+use super::key::KeyText;
 use super::limits::{FRAME_INLINE_BYTES_MAX, SEND_QUEUE_BYTES_MAX};
 use super::*;
 
@@ -142,7 +143,11 @@ async fn a_dial_that_finds_another_key_fails() {
     let (mut a, mut b) = (Node::start().await, Node::start().await);
     a.net.dial(DialId(1), b.address(), Some(a.key));
     let reason = a.dial_failed().await;
-    assert!(reason.contains("expected"), "{reason}");
+    let (got, expected) = (KeyText(&b.key), KeyText(&a.key));
+    assert!(
+        reason.contains(&format!("key {got}, expected {expected}")),
+        "{reason}"
+    );
     connect(&mut a, &mut b).await;
 }
 
@@ -338,7 +343,7 @@ async fn an_address_in_use_is_named() {
 async fn both_families_share_a_port_and_dials_choose_theirs() {
     let any = Node::start_with(&["0.0.0.0:0".parse().unwrap()], NetLimits::default()).await;
     let port = any.address().port();
-    drop(any);
+    any.net.shutdown().await;
     let listen = [format!("0.0.0.0:{port}"), format!("[::]:{port}")].map(|a| a.parse().unwrap());
     let mut a = Node::start_with(&listen, NetLimits::default()).await;
     let mut four = Node::start().await;
