@@ -339,9 +339,13 @@ fn open_endpoint(
             Endpoint::new(config, Some(server.clone()), socket, runtime)?,
         ))
     };
-    open().map_err(|source: io::Error| match source.kind() {
-        io::ErrorKind::AddrInUse => NetError::InUse { address },
-        _ => NetError::Listen { address, source },
+    open().map_err(|source: io::Error| {
+        let in_use = source.kind() == io::ErrorKind::AddrInUse;
+        if in_use {
+            NetError::InUse { address }
+        } else {
+            NetError::Listen { address, source }
+        }
     })
 }
 

@@ -215,12 +215,11 @@ impl Link {
     async fn ends(mut self, why: &str) {
         let reason = self.node.down().await;
         assert!(reason.contains(why), "{reason}");
-        match timeout(PATIENCE, self.connection.closed()).await.unwrap() {
-            ConnectionError::ApplicationClosed(close) => {
-                assert_eq!(close.error_code, CloseCode::Misbehaved.into());
-            }
-            other => panic!("expected a close, got {other}"),
-        }
+        let error = timeout(PATIENCE, self.connection.closed()).await.unwrap();
+        let ConnectionError::ApplicationClosed(close) = error else {
+            panic!("expected a close, got {error}");
+        };
+        assert_eq!(close.error_code, CloseCode::Misbehaved.into());
         assert_eq!(self.node.net.counts(), NetCounts::default());
     }
 }
