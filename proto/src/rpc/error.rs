@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 /// Defines the table.
 macro_rules! errors {
-    ($($(#[$doc:meta])* $kind:ident = $code:literal, $name:literal, exit $exit:literal, $hint:literal;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $kind:ident = $code:literal, $name:literal, exit $exit:literal, $hint:literal;
+    )*) => {
         /// What went wrong, as programs see it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum ErrorKind {

@@ -219,7 +219,9 @@ proptest! {
 
     /// SPEC 5.1: an alias has one form, whatever case it was typed in.
     #[test]
-    fn aliases_have_one_form(text in "[A-Za-z0-9._-]{1,64}@[A-Za-z0-9]{1,20}(\\.[a-z0-9]{1,9}){0,3}") {
+    fn aliases_have_one_form(
+        text in "[A-Za-z0-9._-]{1,64}@[A-Za-z0-9]{1,20}(\\.[a-z0-9]{1,9}){0,3}",
+    ) {
         let alias: Alias = text.parse().expect("an alias");
         prop_assert_eq!(alias.to_string(), text.to_ascii_lowercase());
         prop_assert_eq!(alias.to_string().parse::<Alias>(), Ok(alias));
