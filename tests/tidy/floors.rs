@@ -22,7 +22,7 @@ const CORE: &[Row] = &[
     (
         1,
         &[
-            "link", "dht", "pod", "mailbox", "round", "outbox", "route", "account", "inbox",
+            "link", "dht", "pod", "mailbox", "round", "outbox", "route", "account", "inbox", "host",
         ],
     ),
     (0, &["crypto"]),
