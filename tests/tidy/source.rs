@@ -79,7 +79,9 @@ impl Source {
     /// Whether the whole file is a test.
     pub(crate) fn is_test(&self) -> bool {
         let path = self.path.as_str();
-        ["/tests.rs", "/fixture.rs"].iter().any(|end| path.ends_with(end))
+        ["/tests.rs", "/fixture.rs"]
+            .iter()
+            .any(|end| path.ends_with(end))
             || path.starts_with("tests/")
             || path.contains("/tests/")
     }
