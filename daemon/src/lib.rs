@@ -1,1 +1,7 @@
-//! x
+//! The shell of a BytChat node: everything that touches clock, socket, disk and threads.
+
+pub mod clock;
+pub mod config;
+pub mod entropy;
+pub mod jobs;
+pub mod systemd;
