@@ -4,4 +4,5 @@ pub mod clock;
 pub mod config;
 pub mod entropy;
 pub mod jobs;
+pub mod resolve;
 pub mod systemd;
