@@ -129,6 +129,10 @@ pub const ONE_TIME_KEYS_MAX: usize = 50_000;
 pub const ONE_TIME_KEYS_LOW: usize = 5;
 /// Life of an unused one-time key.
 pub const ONE_TIME_KEY_TTL_MS: u64 = 14 * DAY_MS;
+/// Secrets of handed-out one-time keys that a device keeps: five batches for each of five holders.
+pub const ONE_TIME_SECRETS_MAX: usize = 500;
+/// A one-time secret stays as long as mail that used it in its last hour may lie somewhere.
+pub const ONE_TIME_SECRET_KEEP_MS: u64 = ONE_TIME_KEY_TTL_MS + RECORD_TTL_MAX_MS + DAY_MS;
 /// A device's KEM and fallback keys rotate daily.
 pub const KEM_ROTATE_MS: u64 = DAY_MS;
 /// The old secret stays as long as mail sealed to it may lie somewhere, and a day.
@@ -137,6 +141,8 @@ pub const KEM_KEEP_MS: u64 = RECORD_TTL_MAX_MS + DAY_MS;
 pub const KEM_KEYS_MAX: usize = 16;
 /// Ratchet sessions kept for one pair of devices.
 pub const SESSIONS_PER_PAIR_MAX: usize = 4;
+/// Sessions opened by one peer device that are gone but remembered, so that no replay reopens one.
+pub const SESSIONS_PAST_MAX: usize = 64;
 /// Ratchet sessions kept by one node.
 pub const SESSIONS_MAX: usize = 10_000;
 
