@@ -2,7 +2,9 @@
 
 pub mod clock;
 pub mod config;
+pub mod engine;
 pub mod entropy;
 pub mod jobs;
 pub mod resolve;
+pub mod store;
 pub mod systemd;
