@@ -4,19 +4,18 @@ use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::pin::Pin;
 
-use bytchat_core::io::Input;
 use tokio::task::JoinSet;
 
-type Work = Pin<Box<dyn Future<Output = Input> + Send>>;
+type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A lane of work whose results are inputs.
-pub struct Lane {
-    running: JoinSet<Input>,
-    waiting: VecDeque<Work>,
+/// A lane of work.
+pub struct Lane<T> {
+    running: JoinSet<T>,
+    waiting: VecDeque<Work<T>>,
     at_once: usize,
 }
 
-impl Lane {
+impl<T: Send + 'static> Lane<T> {
     /// A lane that does so many pieces of work at once.
     pub fn new(at_once: usize) -> Self {
         Self {
@@ -32,17 +31,17 @@ impl Lane {
     }
 
     /// Adds a piece of work.
-    pub fn push(&mut self, work: impl Future<Output = Input> + Send + 'static) {
+    pub fn push(&mut self, work: impl Future<Output = T> + Send + 'static) {
         self.waiting.push_back(Box::pin(work));
         self.start();
     }
 
     /// Waits for the next result; while there is no work, for ever. May be dropped at any time.
-    pub async fn next(&mut self) -> Input {
+    pub async fn next(&mut self) -> T {
         while let Some(done) = self.running.join_next().await {
             self.start();
             match done {
-                Ok(input) => return input,
+                Ok(result) => return result,
                 Err(error) => tracing::error!(%error, "a piece of work did not end"),
             }
         }
@@ -76,18 +75,13 @@ mod tests {
                 let before = running.fetch_add(1, Ordering::SeqCst);
                 tokio::task::yield_now().await;
                 running.fetch_sub(1, Ordering::SeqCst);
-                Input::StoreSize {
-                    bytes: before as u64,
-                }
+                before
             });
         }
         assert_eq!(lane.waiting(), 4);
         let mut most = 0;
         for _ in 0..6 {
-            let Input::StoreSize { bytes } = lane.next().await else {
-                panic!("another input came out");
-            };
-            most = most.max(bytes);
+            most = most.max(lane.next().await);
         }
         assert_eq!((most, lane.waiting()), (1, 0));
     }
