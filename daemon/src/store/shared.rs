@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
+use std::time::Duration;
 
 use super::Options;
 use super::disk::{self, Disk};
@@ -17,6 +18,8 @@ use super::record::Record;
 use super::segment;
 use super::verify::Problem;
 
+const LOCK_TRIES: u32 = 20;
+const LOCK_WAIT: Duration = Duration::from_millis(25);
 const CLEAN: &str = "clean";
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -51,11 +54,10 @@ impl Shared {
             .mode(0o600)
             .open(dir.join("lock"))
             .map_err(fail)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::Busy { dir: dir.into() }),
-            Err(TryLockError::Error(error)) => return Err(fail(error)),
-        }
+        take_lock(&lock).map_err(|error| match error {
+            TryLockError::WouldBlock => StoreError::Busy { dir: dir.into() },
+            TryLockError::Error(error) => fail(error),
+        })?;
         let shared = Self {
             dir: dir.to_path_buf(),
             disk,
@@ -279,6 +281,17 @@ impl Shared {
             reason: error.0,
         }
     }
+}
+
+// Who is about to stop, or forks at this moment, lets go of the lock soon.
+fn take_lock(lock: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_WAIT),
+            other => return other,
+        }
+    }
+    lock.try_lock()
 }
 
 fn boot_id() -> Option<String> {

@@ -122,18 +122,20 @@ fn segments_are_deleted_oldest_first_and_each_for_good_before_the_next() {
     let mut unsynced = None;
     let mut last = None;
     for event in recorder.events() {
-        match event {
-            Event::Remove(path) if path.extension().is_some_and(|e| e == "seg") => {
-                assert_eq!(
-                    unsynced, None,
-                    "deleted before the last deletion was durable"
-                );
-                assert!(last.as_ref() < Some(&path), "{last:?} before {path:?}");
-                last = Some(path.clone());
-                unsynced = Some(path);
-            }
-            Event::SyncFolder(folder) if folder.ends_with("log") => unsynced = None,
-            _ => {}
+        if let Event::SyncFolder(folder) = &event
+            && folder.ends_with("log")
+        {
+            unsynced = None;
+        }
+        let Event::Remove(path) = event else { continue };
+        if path.extension().is_some_and(|extension| extension == "seg") {
+            assert_eq!(
+                unsynced, None,
+                "deleted before the last deletion was durable"
+            );
+            assert!(last.as_ref() < Some(&path), "{last:?} before {path:?}");
+            last = Some(path.clone());
+            unsynced = Some(path);
         }
     }
     assert!(last.is_some(), "nothing was deleted");

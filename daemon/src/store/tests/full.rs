@@ -83,12 +83,12 @@ fn a_full_disk_is_read_opened_cleared_and_written_again() {
 
     // And while it is closed.
     fill(&mount.0.join("more"));
+    let stat = rustix::fs::statvfs(&mount.0).unwrap();
+    assert!(stat.f_bavail * stat.f_frsize < 8192, "the disk is full");
     let store = Store::open(&path, options.clone()).unwrap();
     assert_eq!(dump(&store).len(), count - 1);
-    assert!(matches!(
-        store.commit(vec![put("x", "x")]),
-        Err(StoreError::Full { .. })
-    ));
+    let large = store.commit(vec![put("x", vec![0; 16 << 20])]);
+    assert!(matches!(large, Err(StoreError::Full { .. })));
     for n in 1..count / 2 {
         store.commit(vec![remove(&format!("{n:06}"))]).unwrap();
     }

@@ -100,10 +100,15 @@ fn check(store: &Store, events: &[Event], context: &str) {
     for writer in 0..WRITERS {
         let (mut begun, mut acknowledged) = (0, 0);
         for event in events {
-            match event {
-                Event::Begun(who, n) if *who == writer => begun = *n,
-                Event::Acknowledged(who, n) if *who == writer => acknowledged = *n,
-                _ => {}
+            if let Event::Begun(who, n) = event
+                && *who == writer
+            {
+                begun = *n;
+            }
+            if let Event::Acknowledged(who, n) = event
+                && *who == writer
+            {
+                acknowledged = *n;
             }
         }
         Script { writer }.check(store, acknowledged, begun, context);

@@ -219,7 +219,9 @@ fn a_stale_index_is_brought_up_to_the_log() {
         ..small()
     };
     let store = Store::open(dir.path(), options).unwrap();
-    (11..=30).for_each(|n| drop(store.commit(script.commit(n)).unwrap()));
+    for n in 11..=30 {
+        store.commit(script.commit(n)).unwrap();
+    }
     store.commit(vec![remove("nothing")]).unwrap();
     drop(store);
     forget_index(dir.path());
