@@ -98,14 +98,14 @@ fn a_scan_keeps_to_its_table_bounds_limit_and_direction() {
                 limit: 0,
                 ..some.clone()
             }),
-            []
+            [0_u8; 0]
         );
         assert_eq!(
             keys(&Query {
                 from: vec![20],
                 ..some
             }),
-            []
+            [0_u8; 0]
         );
     }
 }
