@@ -46,6 +46,7 @@ impl Shared {
         disk: Arc<dyn Disk>,
     ) -> Result<Self, StoreError> {
         let fail = |source| StoreError::io(dir, source);
+        let is_new = !dir.exists();
         make_folder(dir).map_err(fail)?;
         let lock = OpenOptions::new()
             .create(true)
@@ -70,17 +71,14 @@ impl Shared {
         for folder in [shared.log_folder(), shared.quarantine_folder()] {
             make_folder(&folder).map_err(fail)?;
         }
-        let folders = [
-            dir,
-            dir.parent()
-                .filter(|path| *path != Path::new(""))
-                .unwrap_or(dir),
-        ];
-        for folder in folders {
+        shared.disk.sync_folder(dir).map_err(fail)?;
+        // A parent that stood before may be closed to us, and need not be touched.
+        let parent = dir.parent().filter(|parent| is_new && parent.is_dir());
+        if let Some(parent) = parent {
             shared
                 .disk
-                .sync_folder(folder)
-                .map_err(|source| StoreError::io(folder, source))?;
+                .sync_folder(parent)
+                .map_err(|source| StoreError::io(parent, source))?;
         }
         Ok(shared)
     }

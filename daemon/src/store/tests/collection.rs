@@ -172,3 +172,44 @@ fn readers_see_their_rows_while_segments_move() {
         }
     });
 }
+
+#[test]
+fn large_commits_are_collected_in_parts_and_keep_their_newest_values() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        segment_bytes_max: 1 << 20,
+        ..small()
+    };
+    let store = Store::open(dir.path(), options.clone()).unwrap();
+    let chance = &mut Chance(8);
+    let mut model = std::collections::BTreeMap::new();
+    for n in 0..60_u8 {
+        // The first rows are written again and again, the last ones stay.
+        let end = if n < 6 { 60 } else { 25 };
+        let mut writes = Vec::new();
+        for _ in 0..30 {
+            let key = format!("{:02}", chance.below(end));
+            let value = vec![n ^ chance.bytes(1)[0]; 15_000];
+            model.insert(key.clone().into_bytes(), value.clone());
+            writes.push(put(&key, value));
+        }
+        store.commit(writes).unwrap();
+    }
+    // Once closed, nothing is being collected any more.
+    drop(store);
+    let bytes = log_bytes(dir.path());
+    assert!(
+        bytes < 8_000_000,
+        "{bytes} bytes of log for 27 000 000 written"
+    );
+    for _ in 0..2 {
+        let store = Store::open(dir.path(), options.clone()).unwrap();
+        assert!(
+            dump(&store).into_iter().eq(model.clone()),
+            "a row is not the newest"
+        );
+        assert_whole(&store);
+        drop(store);
+        forget_index(dir.path());
+    }
+}
