@@ -344,7 +344,7 @@ mod tests {
         (DeviceSecret::generate(START, &mut rng), rng)
     }
 
-    fn knows_fallback(device: &DeviceSecret, key: &[u8]) -> bool {
+    fn knows(device: &DeviceSecret, key: &[u8]) -> bool {
         let other = Account::new();
         let key = Curve25519PublicKey::from_slice(key).unwrap();
         let identity = device.account.curve25519_key();
@@ -376,12 +376,12 @@ mod tests {
             assert!(device.rotate(day(number), &mut rng));
             assert_ne!(device.prekeys().kem_id, first.kem_id);
             assert!(device.kem_seed(first.kem_id).is_some());
-            assert!(knows_fallback(&device, &first.fallback));
+            assert!(knows(&device, &first.fallback));
         }
         assert!(device.rotate(day(9), &mut rng));
         assert!(device.kem_seed(first.kem_id).is_none());
-        assert!(!knows_fallback(&device, &first.fallback));
-        assert!(knows_fallback(&device, &device.prekeys().fallback));
+        assert!(!knows(&device, &first.fallback));
+        assert!(knows(&device, &device.prekeys().fallback));
         assert_eq!(device.old_kems.len(), 8);
     }
 
@@ -393,7 +393,7 @@ mod tests {
             device.rotate(day(number), &mut rng);
             last_published.insert(device.prekeys().fallback.into_vec(), number);
             for (key, last) in &last_published {
-                let known = knows_fallback(&device, key);
+                let known = knows(&device, key);
                 assert!(known || number - last > 8, "lost after {}", number - last);
                 assert!(!known || number - last <= 9, "kept for {}", number - last);
             }
@@ -407,7 +407,7 @@ mod tests {
         let first = device.prekeys();
         assert!(device.rotate(day(100), &mut rng));
         assert!(device.kem_seed(first.kem_id).is_some());
-        assert!(knows_fallback(&device, &first.fallback));
+        assert!(knows(&device, &first.fallback));
         assert_ne!(device.prekeys().fallback, first.fallback);
     }
 
@@ -444,8 +444,13 @@ mod tests {
             device.account.stored_one_time_key_count(),
             ONE_TIME_SECRETS_MAX
         );
-        let gone = first.iter().map(|key| key.peek().unwrap().key);
-        assert!(gone.into_iter().all(|key| !knows_fallback(&device, &key)));
+        let gone: Vec<_> = first.iter().map(|key| key.peek().unwrap().key).collect();
+        assert!(
+            !gone
+                .iter()
+                .any(|key| device.issued.contains_key(key.as_slice()))
+        );
+        assert!(!knows(&device, &gone[0]));
         assert_eq!(
             device.one_time_keys(holder, day(2), usize::MAX).len(),
             ONE_TIME_SECRETS_MAX

@@ -160,7 +160,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn padding_comes_off_and_leaves_a_class(bytes in prop::collection::vec(any::<u8>(), 0..9000)) {
+        fn padding_comes_off_and_leaves_a_class(
+            bytes in prop::collection::vec(any::<u8>(), 0..9000),
+        ) {
             let padded = pad(&bytes).unwrap();
             prop_assert_eq!(size_class(padded.len()), Some(padded.len()));
             prop_assert_eq!(unpad(&padded).unwrap(), &bytes[..]);

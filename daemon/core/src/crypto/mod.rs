@@ -177,3 +177,64 @@ impl std::fmt::Display for End {
 fn show(party: &Party) -> String {
     format!("{}/{:?}", party.user, party.device)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytchat_proto::binding::{AliasBinding, AliasClaim};
+    use bytchat_proto::envelope::{
+        AttachProof, HolderReceipt, OneTimeKey, OpeningStatement, Removal,
+    };
+    use bytchat_proto::key::Verifier;
+    use bytchat_proto::record::{DeviceCertificate, NodeRecord, RecordBody};
+    use bytchat_proto::unverified::{Signable, digest_of};
+    use std::path::Path;
+
+    type Digest = fn(&[u8]) -> [u8; 64];
+
+    fn signable<T: Signable>() -> (&'static str, Digest) {
+        (T::LABEL, digest_of::<T>)
+    }
+
+    fn all_signable() -> Vec<(&'static str, Digest)> {
+        vec![
+            signable::<AliasBinding>(),
+            signable::<AliasClaim>(),
+            signable::<AttachProof>(),
+            signable::<DeviceCertificate>(),
+            signable::<HolderReceipt>(),
+            signable::<NodeRecord>(),
+            signable::<OneTimeKey>(),
+            signable::<OpeningStatement>(),
+            signable::<RecordBody>(),
+            signable::<Removal>(),
+        ]
+    }
+
+    #[test]
+    fn a_signature_over_one_type_never_verifies_as_another() {
+        let secret = NodeSecret::from_seed([1; 32]).unwrap();
+        let bytes = b"the same bytes";
+        for (label, digest) in all_signable() {
+            assert!(label.starts_with("bytchat/"), "{label}");
+            let signature = secret.sign(&digest(bytes));
+            for (other, other_digest) in all_signable() {
+                let verified = secret.key().check(&other_digest(bytes), &signature).is_ok();
+                assert_eq!(verified, label == other, "{label} as {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_of_signed_types_is_complete() {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto/src");
+        let found: usize = std::fs::read_dir(sources)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file())
+            .map(|path| std::fs::read_to_string(path).unwrap())
+            .map(|text| text.matches("\nimpl Signable for ").count())
+            .sum();
+        assert_eq!(found, all_signable().len());
+    }
+}

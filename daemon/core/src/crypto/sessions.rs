@@ -265,7 +265,7 @@ impl Entry {
 impl Chain {
     fn mark(&mut self, index: u64) {
         if index >= self.next {
-            let forward = index - self.next + 1;
+            let forward = (index - self.next).saturating_add(1);
             let shift = u32::try_from(forward).unwrap_or(u32::MAX);
             self.opened = self.opened.checked_shl(shift).unwrap_or(0);
             self.next = index.saturating_add(1);
