@@ -8,5 +8,6 @@ pub mod entropy;
 pub mod jobs;
 pub mod net;
 pub mod resolve;
+pub mod rpc;
 pub mod store;
 pub mod systemd;

@@ -10,6 +10,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio::sync::oneshot;
 
+use crate::rpc::{Answer, Service};
+
 /// What a call comes to.
 pub type CallResult = Result<Value, RpcError>;
 
@@ -83,6 +85,12 @@ impl Calls {
             word.permit = None;
             result
         }
+    }
+}
+
+impl Service for Calls {
+    fn call(&self, caller: Caller, call: Call) -> Answer {
+        Box::pin(self.ask(caller, call))
     }
 }
 

@@ -14,6 +14,7 @@ mod effects;
 mod outside;
 #[cfg(test)]
 mod tests;
+mod wires;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::{Future, ready};
@@ -38,6 +39,7 @@ use batch::Batch;
 use calls::Asked;
 pub use calls::{CallResult, Calls, Incoming, channel};
 pub use outside::{Decide, Disk, Links};
+pub use wires::Wires;
 
 /// Why the engine stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -175,6 +177,7 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
             self.take_ready().await?;
             self.settle().await?;
         }
+        self.surface.notifier.stopping();
         self.surface.calls.queue.close();
         self.take_ready().await?;
         self.settle().await?;

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use bytchat_core::io::{DialId, Input, LinkId, Output};
+use bytchat_core::node::Node;
 use bytchat_core::persist::{Query, Row, Write};
 use bytchat_core::time::{Deadline, Now};
 use bytchat_proto::key::NodeKey;
@@ -40,6 +41,20 @@ pub trait Links {
     fn send(&self, link: LinkId, bytes: Vec<u8>);
     /// Closes a link.
     fn close(&self, link: LinkId, reason: &str);
+}
+
+impl Decide for Node {
+    fn handle_input(&mut self, input: Input, now: Now) {
+        Node::handle_input(self, input, now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        Node::poll_output(self)
+    }
+
+    fn poll_timeout(&self) -> Option<Deadline> {
+        Node::poll_timeout(self)
+    }
 }
 
 impl Disk for Store {

@@ -9,8 +9,8 @@ use bytchat_core::persist::{Query, Row, Table, Write};
 use bytchat_core::time::{Deadline, Mono, Now};
 use bytchat_proto::key::NodeKey;
 use bytchat_proto::limits::JOBS_WAITING_MAX;
-use bytchat_proto::rpc::{Call, ErrorKind, Nothing, RpcError, message};
-use serde_json::{Value, json};
+use bytchat_proto::rpc::{Call, ErrorKind, Nothing, message};
+use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
@@ -434,31 +434,23 @@ async fn a_caller_that_leaves_is_reported_to_the_node() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_answers_those_who_wait() {
-    let (asked, answers) = std::sync::mpsc::channel();
+    let taken = Arc::new(Mutex::new(false));
+    let seen = Arc::clone(&taken);
     let stage = stage(move |input| {
         if let Input::Call { .. } = input {
-            asked.send(()).unwrap();
+            *seen.lock().unwrap() = true;
         }
         Vec::new()
     });
-    let mut answer: Option<Result<Value, RpcError>> = None;
-    let (result, _) = stage
-        .run(async |_, calls| {
-            let waiting = calls.ask(ANN, status());
-            let told = async {
-                while answers.try_recv().is_err() {
-                    tokio::task::yield_now().await;
-                }
-            };
-            tokio::pin!(waiting);
-            tokio::select! {
-                result = &mut waiting => answer = Some(result),
-                () = told => {}
-            }
-            assert!(answer.is_none());
-        })
-        .await;
+    let waiting = stage.calls.ask(ANN, status());
+    let play = stage.run(async |_, _| {
+        while !*taken.lock().unwrap() {
+            tokio::task::yield_now().await;
+        }
+    });
+    let ((result, _), answer) = tokio::join!(play, waiting);
     result.unwrap();
+    assert_eq!(kind(answer), ErrorKind::ShuttingDown);
 }
 
 #[tokio::test(start_paused = true)]
