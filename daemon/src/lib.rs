@@ -1,1 +1,3 @@
-//! x
+//! The daemon: the shell around the sans-IO core.
+
+pub mod rpc;
