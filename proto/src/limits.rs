@@ -185,6 +185,18 @@ pub const RPC_CALLS_PER_CLIENT_MAX: usize = 64;
 pub const RPC_WAIT_MS_MAX: u64 = 10 * MINUTE_MS;
 /// Calls that wait at once.
 pub const RPC_WAITS_MAX: usize = 1_024;
+/// Calls in one batch of the RPC: they run one after the other and are answered together.
+pub const RPC_BATCH_MAX: usize = 64;
+/// Bytes of one answer of the RPC: a full page of the longest texts, with room.
+pub const RPC_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Answers that wait for one front end to read them; calls then wait to be answered.
+pub const RPC_ANSWERS_WAITING_MAX: usize = 16;
+/// A front end that reads nothing for so long, while an answer waits, is cut off.
+pub const RPC_WRITE_TIMEOUT_MS: u64 = 30_000;
+/// When the daemon stops, calls in flight have so long to end by themselves.
+pub const RPC_STOP_GRACE_MS: u64 = 250;
+/// Between two looks whether a front end that no longer writes is gone altogether.
+pub const RPC_GONE_CHECK_MS: u64 = 1_000;
 
 /// Calls of all front ends that the daemon has taken and not answered: those that wait, and as
 /// many that do not.
