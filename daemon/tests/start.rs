@@ -153,9 +153,7 @@ fn what_it_keeps_is_for_its_owner_alone() {
 fn a_second_daemon_on_the_same_data_is_refused() {
     let place = Place::new();
     let daemon = place.start();
-    let (code, words) = place.fails(|command| {
-        command.arg("--socket").arg(place.path("other.sock"));
-    });
+    let (code, words) = place.fails(|_| {});
     let data = place.path("data");
     let expected = format!(
         "bytchatd: another bytchatd uses the data directory {}: stop it, or choose another with \
@@ -163,6 +161,27 @@ fn a_second_daemon_on_the_same_data_is_refused() {
         data.display()
     );
     assert_eq!((code, words), (1, expected));
+    assert!(daemon.stop().status.success());
+}
+
+#[test]
+fn a_second_daemon_on_the_same_socket_is_refused() {
+    let place = Place::new();
+    let daemon = place.start();
+    let mut other = Command::new(env!("CARGO_BIN_EXE_bytchatd"));
+    let output = other
+        .env_clear()
+        .arg("--data-dir")
+        .arg(place.path("other"))
+        .arg("--socket")
+        .arg(place.path("run/chat.sock"))
+        .args(["--listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let words = text(&output.stderr);
+    let socket = place.path("run/chat.sock").display().to_string();
+    assert!(words.contains(&format!("another bytchatd serves {socket}")));
     assert!(daemon.stop().status.success());
 }
 

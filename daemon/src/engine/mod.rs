@@ -177,6 +177,7 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
             self.take_ready().await?;
             self.settle().await?;
         }
+        tracing::info!("the daemon stops");
         self.surface.notifier.stopping();
         self.surface.calls.queue.close();
         self.take_ready().await?;
