@@ -166,7 +166,7 @@ impl Script {
         let writer = self.writer;
         assert!(
             (acknowledged..=begun).contains(&done),
-            "{context}: writer {writer} stands at {done}, acknowledged {acknowledged}, begun {begun}"
+            "{context}: writer {writer} is at {done}, acknowledged {acknowledged}, begun {begun}"
         );
         assert!(
             self.state_in(store) == self.state_after(done),

@@ -144,7 +144,8 @@ fn no_power_cut_loses_or_halves_a_commit() {
     for seed in first..first + RUNS {
         let run = record();
         assert!(run.copies.path().exists());
-        let removed = |event: &Event| matches!(event, Event::Remove(path) if path.extension().is_some_and(|e| e == "seg"));
+        let is_segment = |path: &Path| path.extension().is_some_and(|kind| kind == "seg");
+        let removed = |event: &Event| matches!(event, Event::Remove(path) if is_segment(path));
         collected |= run.events.iter().any(removed);
         for cut in 0..CUTS {
             let at = Chance(seed << 8 | cut as u64).below(run.events.len() + 1);

@@ -83,7 +83,11 @@ fn change(model: &mut Model, write: Write) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 40,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn the_store_answers_as_a_map_would(steps in prop::collection::vec(step(), 1..60)) {
