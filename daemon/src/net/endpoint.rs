@@ -2,32 +2,33 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
 use quinn::{
     ClientConfig, Connection, ConnectionError, Endpoint, Incoming, NoneTokenLog, NoneTokenStore,
-    ServerConfig, TokioRuntime, TransportConfig, ValidationTokenConfig,
+    ServerConfig, TransportConfig, ValidationTokenConfig,
 };
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span, debug, debug_span, trace};
 
+use super::end::{CloseCode, close_connection, describe_loss};
 use super::frame::{FrameError, encode_length, read_frame};
-use super::gate::{Gate, Seat, Verdict, lock};
+use super::gate::{Gate, Seat, Verdict};
 use super::key::{KeyError, KeyText, NodeKey};
 use super::limits::{
     BIDI_STREAMS_MAX, DIALS_MAX, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, INCOMING_BYTES_MAX,
     INCOMING_BYTES_TOTAL_MAX, INCOMING_MAX, KEEP_ALIVE_MAX, KEEP_ALIVE_MIN, LINK_WINDOW_BYTES,
     NetLimits, SEND_WINDOW_BYTES, STREAM_WINDOW_BYTES, UNI_STREAMS_MAX,
 };
-use super::link::{CloseCode, Links, Opened, close_connection, describe_loss, run_link};
+use super::link::{Links, Opened, run_link};
 use super::reset::endpoint_config;
+use super::tasks::{Drivers, Tasks};
 use super::tls::{Identity, SERVER_NAME, peer_key};
 use super::{DialId, NetError, NetEvent};
 
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) gate: Arc<Gate>,
     pub(crate) links: Links,
     pub(crate) tasks: Tasks,
+    /// The transport's own tasks, one for each socket and connection.
+    pub(crate) drivers: Arc<Tasks>,
     endpoints: Vec<(SocketAddr, Endpoint)>,
     events: mpsc::Sender<NetEvent>,
     identity: Identity,
@@ -56,17 +59,19 @@ impl Shared {
         limits: NetLimits,
         events: mpsc::Sender<NetEvent>,
     ) -> Result<Arc<Self>, NetError> {
-        let tasks = Tasks::new(Handle::try_current().map_err(|_| NetError::NoRuntime)?);
+        let runtime = Handle::try_current().map_err(|_| NetError::NoRuntime)?;
+        let drivers = Arc::new(Tasks::new(runtime.clone()));
         let identity = Identity::new(key)?;
         let server = server_config(&identity)?;
         let endpoints = listen
             .iter()
-            .map(|address| open_endpoint(*address, key, &server))
+            .map(|address| open_endpoint(*address, key, &server, &drivers))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Arc::new(Self {
             gate: Gate::new(limits),
             links: Links::default(),
-            tasks,
+            tasks: Tasks::new(runtime),
+            drivers,
             endpoints,
             events,
             identity,
@@ -322,20 +327,25 @@ fn open_endpoint(
     address: SocketAddr,
     key: &NodeKey,
     server: &ServerConfig,
+    drivers: &Arc<Tasks>,
 ) -> Result<(SocketAddr, Endpoint), NetError> {
     let open = || {
         let socket = open_socket(address)?;
         let local = socket.local_addr()?;
         let config = endpoint_config(key);
-        let runtime = Arc::new(TokioRuntime);
+        let runtime = Arc::new(Drivers::new(Arc::clone(drivers)));
         Ok((
             local,
             Endpoint::new(config, Some(server.clone()), socket, runtime)?,
         ))
     };
-    open().map_err(|source: io::Error| match source.kind() {
-        io::ErrorKind::AddrInUse => NetError::InUse { address },
-        _ => NetError::Listen { address, source },
+    open().map_err(|source: io::Error| {
+        let in_use = source.kind() == io::ErrorKind::AddrInUse;
+        if in_use {
+            NetError::InUse { address }
+        } else {
+            NetError::Listen { address, source }
+        }
     })
 }
 
@@ -352,37 +362,6 @@ fn open_socket(address: SocketAddr) -> io::Result<UdpSocket> {
     }
     bind(&socket, &address)?;
     Ok(UdpSocket::from(socket))
-}
-
-/// The tasks that end with the network.
-#[derive(Debug)]
-pub(crate) struct Tasks {
-    runtime: Handle,
-    set: Mutex<JoinSet<()>>,
-}
-
-impl Tasks {
-    fn new(runtime: Handle) -> Self {
-        Self {
-            runtime,
-            set: Mutex::new(JoinSet::new()),
-        }
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut set = lock(&self.set);
-        while set.try_join_next().is_some() {}
-        set.spawn_on(task, &self.runtime);
-    }
-
-    pub(crate) fn abort(&self) {
-        lock(&self.set).abort_all();
-    }
-
-    pub(crate) async fn join(&self) {
-        let mut set = std::mem::take(&mut *lock(&self.set));
-        while set.join_next().await.is_some() {}
-    }
 }
 
 /// Why a connection does not become a link.

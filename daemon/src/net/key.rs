@@ -20,14 +20,15 @@ pub(crate) const SPKI_BYTES: usize = SPKI_PREFIX.len() + 32;
 const SMALL_ORDER: [[u8; 32]; 7] = {
     let mut one = [0; 32];
     one[0] = 1;
+    // The last two are other spellings of the first two, which some libraries read.
     [
         [0; 32],
         one,
         ORDER_8_A,
         ORDER_8_B,
-        prime_plus(0xec),
-        prime_plus(0xed),
-        prime_plus(0xee),
+        near_prime(0xec),
+        near_prime(0xed),
+        near_prime(0xee),
     ]
 };
 
@@ -42,7 +43,7 @@ const ORDER_8_B: [u8; 32] = [
 ];
 
 /// The numbers around 2^255 - 19, which differ in their lowest byte only.
-const fn prime_plus(lowest: u8) -> [u8; 32] {
+const fn near_prime(lowest: u8) -> [u8; 32] {
     let mut bytes = [0xff; 32];
     bytes[0] = lowest;
     bytes[31] = 0x7f;
@@ -269,10 +270,13 @@ mod tests {
     fn a_key_that_everybody_can_sign_for_is_refused() {
         let mut forged = [0; 64];
         forged[0] = 1;
-        for key in SMALL_ORDER {
+        let (proper, _aliases) = SMALL_ORDER.split_at(5);
+        for key in proper {
             let verifier = UnparsedPublicKey::new(&ED25519, key);
             let holds = |n: u32| verifier.verify(&n.to_be_bytes(), &forged).is_ok();
-            assert!((0..500).any(holds), "{}", KeyText(&key));
+            assert!((0..500).any(holds), "{}", KeyText(key));
+        }
+        for key in SMALL_ORDER {
             assert_eq!(decode_spki(&encode_spki(&key)), Err(KeyError::Weak));
             let mut negative = key;
             negative[31] |= 0x80;

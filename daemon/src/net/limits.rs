@@ -93,7 +93,7 @@ pub const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Small frames are gathered up to this size before they are written together.
 pub const WRITE_BATCH_BYTES: usize = 32 * 1024;
 
-/// Time for peers to learn of a shutdown before the sockets go.
+/// Time for peers to learn of a shutdown, and again for the sockets to go.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The limits an operator may change; the rest are constants of the protocol.

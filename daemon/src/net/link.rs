@@ -5,53 +5,19 @@ use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt, WriteError};
-use thiserror::Error;
+use quinn::{Connection, RecvStream, SendStream, WriteError};
 use tokio::io::BufReader;
 use tokio::sync::mpsc;
 use tracing::{debug, trace};
 
+use super::end::{CloseCode, LinkEnd, close_connection};
 use super::frame::{FrameError, encode_frame, encode_length, read_frame};
 use super::gate::{Seat, lock};
 use super::limits::{
-    FRAME_BYTES_MAX, FRAME_INLINE_BYTES_MAX, IDLE_TIMEOUT, READ_BUFFER_BYTES, REASON_BYTES_MAX,
-    WRITE_BATCH_BYTES,
+    FRAME_BYTES_MAX, FRAME_INLINE_BYTES_MAX, READ_BUFFER_BYTES, WRITE_BATCH_BYTES,
 };
 use super::queue::{Queued, SendQueue, Waiting};
 use super::{DialId, LinkId, NetEvent, SendError};
-
-/// Why a connection is closed, as the peer is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CloseCode {
-    /// The engine has no more use for the link.
-    Done,
-    /// The node shuts down.
-    Shutdown,
-    /// The peer broke the rules of framing.
-    Misbehaved,
-    /// The peer does not read what it is sent.
-    TooSlow,
-    /// There is no room for the link.
-    Refused,
-}
-
-impl From<CloseCode> for VarInt {
-    fn from(code: CloseCode) -> Self {
-        Self::from_u32(match code {
-            CloseCode::Done => 0,
-            CloseCode::Shutdown => 1,
-            CloseCode::Misbehaved => 2,
-            CloseCode::TooSlow => 3,
-            CloseCode::Refused => 4,
-        })
-    }
-}
-
-/// Closes a connection and tells the peer why, in as few words as fit.
-pub(crate) fn close_connection(connection: &Connection, code: CloseCode, reason: &str) {
-    let end = reason.floor_char_boundary(REASON_BYTES_MAX);
-    connection.close(code.into(), &reason.as_bytes()[..end]);
-}
 
 /// The links that are up.
 #[derive(Debug, Default)]
@@ -167,7 +133,7 @@ pub(crate) async fn run_link(links: &Links, events: &mpsc::Sender<NetEvent>, ope
         LinkEnd::NobodyListens
     };
 
-    let reason = end.describe(&link);
+    let reason = end.describe(link.closed.get(), &connection);
     link.close(end.code(), &reason);
     lock(&links.by_id).remove(&id);
     drop(seat);
@@ -316,103 +282,5 @@ impl Work<'_> {
             Ok(_) => LinkEnd::SecondStream,
             Err(_) => pending().await,
         }
-    }
-}
-
-/// How a link ends.
-#[derive(Debug, Error)]
-enum LinkEnd {
-    #[error("{0}")]
-    Frame(FrameError),
-    #[error("peer ended the shared stream")]
-    StreamEnded,
-    #[error("peer opened a stream for a frame and sent none")]
-    EmptyStream,
-    #[error("peer sent bytes behind a frame that has its own stream")]
-    TrailingBytes,
-    #[error("peer opened a second shared stream")]
-    SecondStream,
-    #[error("peer does not take our frames: {0}")]
-    Write(#[from] WriteError),
-    #[error("node does not listen any more")]
-    NobodyListens,
-    #[error("connection is lost")]
-    Lost,
-}
-
-impl LinkEnd {
-    fn code(&self) -> CloseCode {
-        match self {
-            Self::NobodyListens | Self::Lost => CloseCode::Done,
-            Self::Frame(_)
-            | Self::StreamEnded
-            | Self::EmptyStream
-            | Self::TrailingBytes
-            | Self::SecondStream
-            | Self::Write(_) => CloseCode::Misbehaved,
-        }
-    }
-
-    fn describe(&self, link: &Link) -> String {
-        match (link.closed.get(), self, link.connection.close_reason()) {
-            (Some(ours), _, _) => ours.clone(),
-            (None, Self::Lost, Some(error)) => describe_loss(&error),
-            (None, _, _) => self.to_string(),
-        }
-    }
-}
-
-/// Says in one sentence how a connection was lost.
-pub(crate) fn describe_loss(error: &ConnectionError) -> String {
-    match error {
-        ConnectionError::ApplicationClosed(close) => {
-            format!("closed by peer: {}", peer_text(&close.reason))
-        }
-        ConnectionError::ConnectionClosed(close) => {
-            format!(
-                "closed by peer: {} ({})",
-                close.error_code,
-                peer_text(&close.reason)
-            )
-        }
-        ConnectionError::TimedOut => {
-            format!("peer was silent for {} seconds", IDLE_TIMEOUT.as_secs())
-        }
-        ConnectionError::Reset => "peer has restarted".to_owned(),
-        ConnectionError::TransportError(error) => {
-            format!("{}: {}", error.code, peer_text(error.reason.as_bytes()))
-        }
-        ConnectionError::VersionMismatch
-        | ConnectionError::LocallyClosed
-        | ConnectionError::CidsExhausted => error.to_string(),
-    }
-}
-
-/// What a peer says may be anything, and goes to logs and terminals.
-fn peer_text(bytes: &[u8]) -> String {
-    let bytes = &bytes[..bytes.len().min(REASON_BYTES_MAX)];
-    let text = String::from_utf8_lossy(bytes);
-    text.chars()
-        .map(|c| {
-            if c.is_control() {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_peer_says_cannot_steer_a_terminal() {
-        assert_eq!(
-            peer_text(b"bye\x1b[2J\n\xff"),
-            "bye\u{fffd}[2J\u{fffd}\u{fffd}"
-        );
-        assert_eq!(peer_text(&[b'x'; 4096]).len(), REASON_BYTES_MAX);
     }
 }

@@ -5,14 +5,16 @@
 //! overtake. Every event goes through one bounded channel; when the engine does not keep up,
 //! peers are slowed down.
 
+mod end;
 mod endpoint;
 mod frame;
 mod gate;
 mod key;
-mod limits;
+pub mod limits;
 mod link;
 mod queue;
 mod reset;
+mod tasks;
 mod tls;
 
 #[cfg(test)]
@@ -152,7 +154,7 @@ impl Net {
         self.shared.gate.counts()
     }
 
-    /// Closes all links, tells the peers, and waits for that at most a second.
+    /// Closes all links, tells the peers, and waits for that a second or two at most.
     pub async fn shutdown(self) {
         self.shared.close("node shuts down");
         let ended = async {
@@ -161,6 +163,12 @@ impl Net {
         };
         if timeout(SHUTDOWN_TIMEOUT, ended).await.is_err() {
             tracing::debug!("some peers did not hear of the shutdown");
+        }
+        let drivers = Arc::clone(&self.shared.drivers);
+        drop(self);
+        // A port is free again when nobody drives its socket any more.
+        if timeout(SHUTDOWN_TIMEOUT, drivers.join()).await.is_err() {
+            tracing::debug!("some connections were still closing");
         }
     }
 }

@@ -15,8 +15,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, PeerIncompatible,
-    SignatureScheme,
+    DigitallySignedStruct, DistinguishedName, OtherError, PeerIncompatible, SignatureScheme,
 };
 use thiserror::Error;
 
@@ -146,7 +145,7 @@ impl RawKeyVerifier {
 
 impl From<KeyError> for rustls::Error {
     fn from(error: KeyError) -> Self {
-        Self::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
+        Self::Other(OtherError(Arc::new(error)))
     }
 }
 

@@ -10,7 +10,8 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 use super::gate::NetCounts;
-use super::limits::{FRAME_INLINE_BYTES_MAX, SEND_QUEUE_BYTES_MAX};
+use super::key::KeyText;
+use super::limits::{DIALS_MAX, FRAME_INLINE_BYTES_MAX, SEND_QUEUE_BYTES_MAX};
 use super::*;
 
 /// No test needs a part of it, unless the machine is very busy.
@@ -65,43 +66,48 @@ impl Node {
     }
 
     async fn up(&mut self) -> Up {
-        match self.next().await {
-            NetEvent::Up {
-                link,
-                key,
-                address,
-                binding,
-                dial,
-            } => Up {
-                link,
-                key,
-                address,
-                binding,
-                dial,
-            },
-            other => panic!("expected up, got {other:?}"),
+        let event = self.next().await;
+        let NetEvent::Up {
+            link,
+            key,
+            address,
+            binding,
+            dial,
+        } = event
+        else {
+            panic!("expected up, got {event:?}");
+        };
+        Up {
+            link,
+            key,
+            address,
+            binding,
+            dial,
         }
     }
 
     async fn frame(&mut self) -> Vec<u8> {
-        match self.next().await {
-            NetEvent::Frame { bytes, .. } => bytes,
-            other => panic!("expected a frame, got {other:?}"),
-        }
+        let event = self.next().await;
+        let NetEvent::Frame { bytes, .. } = event else {
+            panic!("expected a frame, got {event:?}");
+        };
+        bytes
     }
 
     async fn down(&mut self) -> String {
-        match self.next().await {
-            NetEvent::Down { reason, .. } => reason,
-            other => panic!("expected down, got {other:?}"),
-        }
+        let event = self.next().await;
+        let NetEvent::Down { reason, .. } = event else {
+            panic!("expected down, got {event:?}");
+        };
+        reason
     }
 
     async fn dial_failed(&mut self) -> String {
-        match self.next().await {
-            NetEvent::DialFailed { reason, .. } => reason,
-            other => panic!("expected a failed dial, got {other:?}"),
-        }
+        let event = self.next().await;
+        let NetEvent::DialFailed { reason, .. } = event else {
+            panic!("expected a failed dial, got {event:?}");
+        };
+        reason
     }
 }
 
@@ -142,7 +148,11 @@ async fn a_dial_that_finds_another_key_fails() {
     let (mut a, mut b) = (Node::start().await, Node::start().await);
     a.net.dial(DialId(1), b.address(), Some(a.key));
     let reason = a.dial_failed().await;
-    assert!(reason.contains("expected"), "{reason}");
+    let (got, expected) = (KeyText(&b.key), KeyText(&a.key));
+    assert!(
+        reason.contains(&format!("key {got}, expected {expected}")),
+        "{reason}"
+    );
     connect(&mut a, &mut b).await;
 }
 
@@ -338,7 +348,7 @@ async fn an_address_in_use_is_named() {
 async fn both_families_share_a_port_and_dials_choose_theirs() {
     let any = Node::start_with(&["0.0.0.0:0".parse().unwrap()], NetLimits::default()).await;
     let port = any.address().port();
-    drop(any);
+    any.net.shutdown().await;
     let listen = [format!("0.0.0.0:{port}"), format!("[::]:{port}")].map(|a| a.parse().unwrap());
     let mut a = Node::start_with(&listen, NetLimits::default()).await;
     let mut four = Node::start().await;
@@ -363,6 +373,22 @@ async fn an_address_that_cannot_be_dialled_fails_at_once() {
     a.net.dial(DialId(3), LOCAL, None);
     assert!(a.dial_failed().await.contains("cannot be dialled"));
     assert_eq!(a.net.counts(), NetCounts::default());
+}
+
+#[tokio::test]
+async fn dials_under_way_are_bounded() {
+    let mute = tokio::net::UdpSocket::bind(LOCAL).await.unwrap();
+    let mut a = Node::start().await;
+    let last = u64::try_from(DIALS_MAX).unwrap();
+    for dial in 0..=last {
+        a.net.dial(DialId(dial), mute.local_addr().unwrap(), None);
+    }
+    let event = a.next().await;
+    assert!(
+        matches!(event, NetEvent::DialFailed { dial, .. } if dial == DialId(last)),
+        "{event:?}"
+    );
+    assert_eq!(a.net.counts().seats, DIALS_MAX);
 }
 
 #[tokio::test]
