@@ -196,8 +196,14 @@ mod tests {
 
     #[test]
     fn a_named_socket_is_the_only_one() {
-        let variables = with(&[("BYTCHAT_SOCKET", "/env"), ("XDG_RUNTIME_DIR", "/run/user/1")]);
-        assert_eq!(sockets(Some("/opt".into()), &variables), [Path::new("/opt")]);
+        let variables = with(&[
+            ("BYTCHAT_SOCKET", "/env"),
+            ("XDG_RUNTIME_DIR", "/run/user/1"),
+        ]);
+        assert_eq!(
+            sockets(Some("/opt".into()), &variables),
+            [Path::new("/opt")]
+        );
         assert_eq!(sockets(None, &variables), [Path::new("/env")]);
     }
 

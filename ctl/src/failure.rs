@@ -58,6 +58,9 @@ pub(crate) enum Failure {
     /// Our own output cannot be written.
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
+    /// What was to happen did not.
+    #[error("{0}")]
+    Unmet(String),
     /// A step of the demo did not come true.
     #[error("{step}: {why}")]
     Demo {
@@ -105,6 +108,7 @@ impl Failure {
             Self::Strange(_)
             | Self::File { .. }
             | Self::Output(_)
+            | Self::Unmet(_)
             | Self::Demo { .. }
             | Self::Interrupted => None,
         }
@@ -116,7 +120,7 @@ impl Failure {
             Self::Usage(_) | Self::File { .. } => EXIT_USAGE,
             Self::NoDaemon { .. } | Self::Lost(_) => EXIT_UNREACHABLE,
             Self::Refused { kind, .. } => kind.map_or(EXIT_ERROR, ErrorKind::exit_code),
-            Self::Strange(_) | Self::Output(_) | Self::Demo { .. } => EXIT_ERROR,
+            Self::Strange(_) | Self::Output(_) | Self::Unmet(_) | Self::Demo { .. } => EXIT_ERROR,
             Self::Interrupted => EXIT_INTERRUPTED,
         }
     }
@@ -129,7 +133,9 @@ impl Failure {
             Self::NoDaemon { tried } => how_to_reach(tried),
             Self::Lost(_) => "look into `systemctl status bytchatd`, then try again".to_owned(),
             Self::Strange(_) => "install bytctl and bytchatd of the same version".to_owned(),
-            Self::File { .. } | Self::Output(_) | Self::Interrupted => String::new(),
+            Self::File { .. } | Self::Output(_) | Self::Unmet(_) | Self::Interrupted => {
+                String::new()
+            }
         }
     }
 
@@ -167,6 +173,7 @@ impl Failure {
             Self::Demo { .. } => "demo",
             Self::Interrupted => "interrupted",
             Self::Strange(_)
+            | Self::Unmet(_)
             | Self::Usage(_)
             | Self::NoDaemon { .. }
             | Self::Lost(_)
@@ -191,9 +198,8 @@ fn no_daemon(tried: &[(PathBuf, io::Error)]) -> String {
 }
 
 fn how_to_reach(tried: &[(PathBuf, io::Error)]) -> String {
-    let denied = |(_, error): &&(PathBuf, io::Error)| {
-        error.kind() == io::ErrorKind::PermissionDenied
-    };
+    let denied =
+        |(_, error): &&(PathBuf, io::Error)| error.kind() == io::ErrorKind::PermissionDenied;
     if let Some((path, _)) = tried.iter().find(denied) {
         return format!(
             "you may not use {}: its group may, see `ls -l`; join it with\n\

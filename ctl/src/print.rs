@@ -87,11 +87,7 @@ impl Printer {
     }
 }
 
-fn layout<const N: usize>(
-    heading: [&str; N],
-    rows: &[[String; N]],
-    terminal: bool,
-) -> Vec<String> {
+fn layout<const N: usize>(heading: [&str; N], rows: &[[String; N]], terminal: bool) -> Vec<String> {
     let tamed = rows.iter().map(|row| row.each_ref().map(|cell| tame(cell)));
     if !terminal {
         return tamed.map(|row| row.join("\t")).collect();
@@ -99,7 +95,10 @@ fn layout<const N: usize>(
     if rows.is_empty() {
         return Vec::new();
     }
-    let all: Vec<[String; N]> = [heading.map(str::to_owned)].into_iter().chain(tamed).collect();
+    let all: Vec<[String; N]> = [heading.map(str::to_owned)]
+        .into_iter()
+        .chain(tamed)
+        .collect();
     let mut widths = [0; N];
     for row in &all {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -108,7 +107,9 @@ fn layout<const N: usize>(
     }
     let aligned = |row: &[String; N]| {
         let cells = row.iter().zip(widths);
-        let padded: Vec<_> = cells.map(|(cell, width)| format!("{cell:width$}")).collect();
+        let padded: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
         padded.join("  ").trim_end().to_owned()
     };
     all.iter().map(aligned).collect()

@@ -16,9 +16,7 @@ const PEM_BYTES_MAX: u64 = 64 * 1024;
 
 pub(super) fn run(context: &mut Context, command: args::Account) -> Result<(), Failure> {
     match command {
-        args::Account::Create { name } => {
-            show_new(context, &Call::AccountCreate(Create { name }))
-        }
+        args::Account::Create { name } => show_new(context, &Call::AccountCreate(Create { name })),
         args::Account::Import { file, name } => {
             let pem = read_pem(&file)?;
             show_new(context, &Call::AccountImport(Import { pem, name }))
@@ -53,7 +51,9 @@ fn list(context: &mut Context) -> Result<(), Failure> {
         return context.printer.value(&to_result(&accounts));
     }
     if accounts.is_empty() {
-        context.printer.remark("no account yet; `bytctl account create` makes one");
+        context
+            .printer
+            .remark("no account yet; `bytctl account create` makes one");
     }
     print(context, &accounts)
 }
@@ -61,7 +61,11 @@ fn list(context: &mut Context) -> Result<(), Failure> {
 fn print(context: &mut Context, accounts: &[Account]) -> Result<(), Failure> {
     let row = |account: &Account| {
         let aliases: Vec<_> = account.aliases.iter().map(ToString::to_string).collect();
-        [account.name.clone(), account.id.to_string(), aliases.join(" ")]
+        [
+            account.name.clone(),
+            account.id.to_string(),
+            aliases.join(" "),
+        ]
     };
     let rows: Vec<_> = accounts.iter().map(row).collect();
     context.printer.table(["NAME", "ID", "ALIASES"], &rows)

@@ -100,7 +100,9 @@ fn show(context: &mut Context, message: &Message) -> Result<(), Failure> {
         ("request", yes(message.request)),
         ("gap before", yes(message.gap)),
     ])?;
-    context.printer.line(&format!("\n{}", tame_lines(&message.text)))
+    context
+        .printer
+        .line(&format!("\n{}", tame_lines(&message.text)))
 }
 
 fn trace(context: &mut Context, id: BlockId) -> Result<(), Failure> {
@@ -117,7 +119,11 @@ fn trace(context: &mut Context, id: BlockId) -> Result<(), Failure> {
 
 /// A trace for people: its state, then a step a line with the time since the first.
 pub(super) fn trace_lines(trace: &Trace) -> Vec<String> {
-    let holders = if trace.stored == 1 { "holder has" } else { "holders have" };
+    let holders = if trace.stored == 1 {
+        "holder has"
+    } else {
+        "holders have"
+    };
     let state = trace.state.as_str();
     let mut lines = vec![
         trace.id.to_string(),
@@ -128,7 +134,11 @@ pub(super) fn trace_lines(trace: &Trace) -> Vec<String> {
         let ms = step.at.since_ms(first);
         let (seconds, ms) = (ms / 1000, ms % 1000);
         let when = time(step.at);
-        lines.push(format!("  {when}  {:>9}  {}", format!("+{seconds}.{ms:03} s"), tame(&step.step)));
+        lines.push(format!(
+            "  {when}  {:>9}  {}",
+            format!("+{seconds}.{ms:03} s"),
+            tame(&step.step)
+        ));
     }
     lines
 }

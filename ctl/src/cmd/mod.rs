@@ -11,6 +11,11 @@ mod rpc;
 mod send;
 mod watch;
 
+use std::fs::File;
+use std::io::Read;
+
+use data_encoding::HEXLOWER;
+
 use crate::args::{Args, Command};
 use crate::client::{Client, sockets};
 use crate::failure::Failure;
@@ -46,4 +51,18 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Command::Rpc(command) => rpc::run(context, command),
         Command::Demo { keep } => demo::run(&mut context.printer, keep),
     }
+}
+
+/// A name that nobody else will come upon.
+fn random_hex(bytes: usize) -> Result<String, Failure> {
+    const RANDOM: &str = "/dev/urandom";
+    let mut random = vec![0; bytes];
+    File::open(RANDOM)
+        .and_then(|mut file| file.read_exact(&mut random))
+        .map_err(|source| Failure::File {
+            what: "read",
+            path: RANDOM.into(),
+            source,
+        })?;
+    Ok(HEXLOWER.encode(&random))
 }

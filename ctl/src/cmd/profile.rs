@@ -30,7 +30,14 @@ pub(super) fn run(context: &mut Context, command: args::Profile) -> Result<(), F
     let mut pairs = vec![
         ("id", profile.id.to_string()),
         ("name", profile.name),
-        ("avatar", if bytes == 0 { "none".to_owned() } else { format!("{bytes} bytes") }),
+        (
+            "avatar",
+            if bytes == 0 {
+                "none".to_owned()
+            } else {
+                format!("{bytes} bytes")
+            },
+        ),
         ("sequence", profile.sequence.to_string()),
         ("holders", profile.holders.to_string()),
     ];
@@ -50,10 +57,12 @@ fn read_avatar(file: &Path) -> Result<String, Failure> {
             source,
         })?;
     if bytes.len() > AVATAR_BYTES_MAX {
-        return Err(Failure::refused(&ErrorKind::BadParameters.because(format!(
-            "a picture has at most {AVATAR_BYTES_MAX} bytes, {} has more",
-            file.display()
-        ))));
+        return Err(Failure::refused(&ErrorKind::BadParameters.because(
+            format!(
+                "a picture has at most {AVATAR_BYTES_MAX} bytes, {} has more",
+                file.display()
+            ),
+        )));
     }
     Ok(BASE64.encode(&bytes))
 }

@@ -24,7 +24,9 @@ pub(super) fn run(context: &mut Context, command: args::Rpc) -> Result<(), Failu
 
 fn list(context: &mut Context) -> Result<(), Failure> {
     let nothing = Value::Object(Map::new());
-    let result = context.client.call_raw("rpc.methods", &nothing, Duration::ZERO)?;
+    let result = context
+        .client
+        .call_raw("rpc.methods", &nothing, Duration::ZERO)?;
     if context.printer.json() {
         return context.printer.value(&result);
     }
@@ -46,7 +48,10 @@ fn params(pairs: &[String]) -> Result<Value, Failure> {
         let (key, value) = match key.strip_suffix(':') {
             Some(key) => {
                 let value = serde_json::from_str(text);
-                (key, value.map_err(|error| usage(&format!("{key} is no JSON ({error})")))?)
+                (
+                    key,
+                    value.map_err(|error| usage(&format!("{key} is no JSON ({error})")))?,
+                )
             }
             None => (key, Value::from(text)),
         };

@@ -1,16 +1,14 @@
 //! `bytctl send …`
 
-use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::time::{Duration, Instant};
 
+use bytchat_proto::id::BlockId;
 use bytchat_proto::limits::{RPC_WAIT_MS_MAX, TEXT_BYTES_MAX};
 use bytchat_proto::rpc::message::{Message, Send, Sent, State, Wait};
 use bytchat_proto::rpc::{Call, ErrorKind, to_result};
-use bytchat_proto::id::BlockId;
-use data_encoding::HEXLOWER;
 
-use super::Context;
+use super::{Context, random_hex};
 use crate::args;
 use crate::client::{Client, understand};
 use crate::failure::Failure;
@@ -22,7 +20,8 @@ pub(super) fn run(context: &mut Context, command: args::Send) -> Result<(), Fail
         account: context.account.clone(),
         to: command.to,
         text,
-        client_id: Some(client_id()?),
+        // SPEC 8.8: a repeated call with the same client id is the same message.
+        client_id: Some(random_hex(16)?),
     });
     let mut sent: Sent = understand(context.client.call_again(&call, until)?)?;
     let Some(state) = command.wait else {
@@ -41,7 +40,9 @@ fn print(context: &mut Context, sent: &Sent) -> Result<(), Failure> {
     if context.printer.json() {
         return context.printer.value(&to_result(sent));
     }
-    context.printer.line(&format!("{} {}", sent.state.as_str(), sent.id))
+    context
+        .printer
+        .line(&format!("{} {}", sent.state.as_str(), sent.id))
 }
 
 /// Waits until a message has come so far, also over a restart of the daemon.
@@ -67,9 +68,9 @@ pub(super) fn wait(
             result => understand::<Message>(result?)?,
         };
         if message.state == State::Expired && state != State::Expired {
-            return Err(Failure::refused(&ErrorKind::Timeout.because(
-                "the message has expired: nobody took it in time",
-            )));
+            return Err(Failure::refused(
+                &ErrorKind::Timeout.because("the message has expired: nobody took it in time"),
+            ));
         }
         return Ok(message);
     }
@@ -113,18 +114,4 @@ fn text(named: Option<String>, stdin: &mut (impl Read + IsTerminal)) -> Result<S
     }
     String::from_utf8(bytes)
         .map_err(|error| Failure::Usage(format!("stdin is no UTF-8 text: {}", error.utf8_error())))
-}
-
-/// A name for this very sending, so that it can be repeated without becoming two messages.
-fn client_id() -> Result<String, Failure> {
-    const RANDOM: &str = "/dev/urandom";
-    let mut bytes = [0; 16];
-    File::open(RANDOM)
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .map_err(|source| Failure::File {
-            what: "read",
-            path: RANDOM.into(),
-            source,
-        })?;
-    Ok(HEXLOWER.encode(&bytes))
 }

@@ -89,14 +89,15 @@ impl Listener {
     }
 
     #[cfg(test)]
-    pub(super) fn with_patience(self, patience: Patience) -> Self {
-        Self { patience, ..self }
+    pub(super) fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Serves until `stop` turns true or its sender is gone, then removes the socket and gives
     /// the calls in flight a moment to end.
-    pub async fn serve(self, service: Arc<dyn Service>, mut stop: watch::Receiver<bool>) {
-        let exchange = Exchange::new(service, stop.clone());
+    pub async fn serve(self, service: Arc<dyn Service>, stop: watch::Receiver<bool>) {
+        let exchange = Exchange::new(service, stop);
         let mut clients = JoinSet::new();
         loop {
             tokio::select! {
@@ -108,7 +109,7 @@ impl Listener {
                     }
                 },
                 Some(_) = clients.join_next() => {}
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = exchange.stopped() => break,
             }
         }
         drop(self);
