@@ -5,7 +5,7 @@ use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
 
 use crate::codec::{DecodeError, decode_within, encode};
-use crate::id::{BlockId, Fingerprint, NetworkId, RoundId, UserId, labelled_sha256};
+use crate::id::{BlockId, NetworkId, RoundId, UserId, labelled_sha256};
 use crate::key::DeviceKey;
 use crate::limits::{ENVELOPE_CLASS_MAX, PARENTS_MAX, TEXT_BYTES_MAX};
 use crate::timestamp::Timestamp;
@@ -59,8 +59,9 @@ pub enum BlockError {
     Link(u64),
 }
 
-/// The direct round of two users: the same for both, whoever writes first (SPEC 7.1).
-pub fn direct_round(network: NetworkId, a: Fingerprint, b: Fingerprint) -> RoundId {
+/// The direct round of two users: the same for both, whoever writes first, and known before
+/// anything else is known of the other (SPEC 7.1).
+pub fn direct_round(network: NetworkId, a: UserId, b: UserId) -> RoundId {
     let (low, high) = if a <= b { (a, b) } else { (b, a) };
     RoundId(labelled_sha256(
         "bytchat/direct-round/1",
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn both_users_find_the_same_direct_round() {
-        let (a, b) = (Fingerprint([1; 64]), Fingerprint([2; 64]));
+        let (a, b) = (UserId([1; 20]), UserId([2; 20]));
         let network = NetworkId::of_name("");
         assert_eq!(direct_round(network, a, b), direct_round(network, b, a));
         assert_ne!(

@@ -30,6 +30,67 @@ pub const LOOKUPS_WAITING_MAX: usize = 1024;
 pub const HOLDERS: usize = 5;
 /// Holders that must have answered before a put counts.
 pub const WRITE_QUORUM: usize = 3;
+/// Times that one node is asked the same before it counts as gone: 4 % of the requests and
+/// answers get lost where 2 % of the packets do, and a lookup must not miss a holder by that.
+pub const ASK_TRIES_MAX: u8 = 3;
+/// Puts at once; each keeps a record in memory.
+pub const PUTS_MAX: usize = 256;
+/// Failures in a row after which a contact leaves the routing table.
+pub const CONTACT_FAILURES_MAX: u8 = 2;
+/// Contacts of one /24 or /48 in a bucket: one subnet must not fill it.
+pub const PREFIX_PER_BUCKET_MAX: usize = 4;
+/// Contacts of one /24 or /48 in the whole routing table.
+pub const PREFIX_PER_TABLE_MAX: usize = 16;
+/// Contacts that are known from hearsay and wait to be tested.
+pub const UNTESTED_MAX: usize = 512;
+/// Tests of such contacts in flight.
+pub const UNTESTED_PINGS_MAX: usize = 8;
+/// Contacts whose signature was checked and need not be checked again.
+pub const CONTACTS_CHECKED_MAX: usize = 4096;
+/// Bytes of a contact.
+pub const CONTACT_BYTES_MAX: usize = 1024;
+/// Bytes of records in one answer, so that the frame has room for contacts.
+pub const RECORDS_PER_ANSWER_BYTES_MAX: usize = FRAME_BYTES_MAX - 32 * 1024;
+/// Our own records that are published again and again: a few per account.
+pub const OWN_RECORDS_MAX: usize = 512;
+/// Repairs in flight: 160 a second at 100 ms are more than a full node needs.
+pub const REPAIRS_MAX: usize = 16;
+/// Repairs that wait for their turn; what does not fit waits for the next sweep.
+pub const REPAIRS_WAITING_MAX: usize = 512;
+/// Lookups of the routing table's upkeep at once.
+pub const UPKEEP_LOOKUPS_MAX: usize = 3;
+/// Below so many live contacts a node looks for more without waiting for its regular turn.
+pub const CONTACTS_MIN: usize = 8;
+/// The own neighbourhood is looked up so often, more or less a fifth.
+pub const SELF_LOOKUP_MS: u64 = 10 * MINUTE_MS;
+/// First pause between two lookups of a node that knows too few others; doubles.
+pub const SELF_LOOKUP_FIRST_MS: u64 = 1_000;
+/// A bucket that no lookup has touched is refreshed so often, more or less a fifth.
+pub const BUCKET_REFRESH_MS: u64 = HOUR_MS;
+/// The contact that was silent longest is asked so often.
+pub const LIVENESS_PING_MS: u64 = 30_000;
+/// The same while a contact is suspect.
+pub const SUSPECT_PING_MS: u64 = 10_000;
+/// One of the closest contacts that was silent for so long is asked out of turn.
+pub const NEIGHBOUR_SILENCE_MS: u64 = 2 * MINUTE_MS;
+/// A row of the routing table is not written more often.
+pub const PEER_ROW_MS: u64 = 60_000;
+/// Owners put their records again so often, and at start.
+pub const REPUBLISH_MS: u64 = 12 * HOUR_MS;
+/// First pause before a put that failed is tried again; doubles up to ten minutes.
+pub const REPUBLISH_RETRY_MS: u64 = 10_000;
+/// Holders see to it so often that the others still hold a record, more or less a fifth.
+pub const SWEEP_MS: u64 = HOUR_MS;
+/// A lost holder gets so long to come back before it is replaced.
+pub const REPAIR_LOST_MS: u64 = 60_000;
+/// And up to so long more, so that not everything is repaired at once.
+pub const REPAIR_LOST_JITTER_MS: u64 = 180_000;
+/// A closer node gets a record after so long.
+pub const REPAIR_JOINED_MS: u64 = 2_000;
+/// And up to so long more.
+pub const REPAIR_JOINED_JITTER_MS: u64 = 8_000;
+/// Each holder waits so much longer than the next closer one, which then has done the work.
+pub const REPAIR_RANK_MS: u64 = 60_000;
 /// Addresses in a node record: two families, two networks, and room.
 pub const ADDRESSES_PER_NODE_MAX: usize = 8;
 /// Bytes of a proof-of-work stamp; empty means none.
@@ -45,8 +106,12 @@ pub const REQUEST_TIMEOUT_MS: u64 = 1_500;
 pub const DEPOSIT_TIMEOUT_MS: u64 = 10_000;
 /// A link that is not up by then is given up.
 pub const DIAL_TIMEOUT_MS: u64 = 5_000;
-/// Links without a keeper are closed after so long without a request.
+/// Above so many links those without a keeper are closed when they rest.
+pub const LINKS_AT_REST: usize = 128;
+/// A link rests when nothing was asked over it for so long.
 pub const LINK_IDLE_MS: u64 = 120_000;
+/// Attempts to open a link at once.
+pub const DIALS_MAX: usize = 128;
 /// Links at once: 512 idle links cost 20 MB at 38 kB each.
 pub const LINKS_MAX: usize = 512;
 /// Requests in flight on one link.
@@ -95,6 +160,8 @@ pub const HOST_MAX: usize = 253;
 pub const ALIASES_PER_USER_MAX: usize = 4;
 /// Aliases that one pod registers.
 pub const ALIASES_PER_POD_MAX: usize = 100_000;
+/// An older claim is not registered: it may be somebody's leftover.
+pub const ALIAS_CLAIM_AGE_MAX_MS: u64 = DAY_MS;
 
 /// The smallest sealed size; then 4096 and its multiples (SPEC 6.3).
 pub const ENVELOPE_CLASS_MIN: usize = 2048;
@@ -112,12 +179,47 @@ pub const ENVELOPE_BYTES_PER_USER_MAX: usize = 8 * 1024 * 1024;
 pub const ENVELOPES_MAX: usize = 50_000;
 /// Removed envelopes that are remembered.
 pub const TOMBSTONES_MAX: usize = 200_000;
+/// Removals of envelopes that a holder never saw, remembered for one user: nobody fills the table
+/// alone.
+pub const TOMBSTONES_UNSEEN_PER_USER_MAX: usize = 10_000;
+/// Notices that one node keeps for one user: as many as envelopes.
+pub const NOTICES_PER_USER_MAX: usize = 500;
+/// Notices that one node keeps for everybody.
+pub const NOTICES_MAX: usize = 50_000;
+/// Holders remembered for one envelope: the five of today and those of the last days.
+pub const HOLDERS_TOLD_MAX: usize = 16;
+/// A holder waits so long for each nearer one to hand a fresh envelope on.
+pub const REPAIR_PATIENCE_MS: u64 = 5 * MINUTE_MS;
+/// A later end of a held envelope is written down only if it gains so much.
+pub const EXTEND_MIN_MS: u64 = HOUR_MS;
+/// Rows read together for one attached device: half a megabyte at most.
+pub const PUSHES_PER_LOAD_MAX: usize = 8;
+/// Questions of the mailbox to the disk in flight: bounds its memory to some megabytes.
+pub const MAILBOX_LOADS_MAX: usize = 32;
+/// Rows that one sweep removes, so that no sweep is long.
+pub const SWEEP_ROWS_MAX: usize = 256;
+/// The clock of the wall may jump: what expires is looked at this often at least.
+pub const SWEEP_MS_MAX: u64 = HOUR_MS;
 /// Ids in one request that removes or fetches.
 pub const IDS_PER_REQUEST_MAX: usize = 256;
 /// Envelopes pushed on one attached link before their removal comes back.
 pub const PUSHES_IN_FLIGHT_MAX: usize = 32;
 /// Users attached to one node.
 pub const ATTACHED_MAX: usize = 1_000;
+/// Pods whose place is known at once.
+pub const HOSTS_MAX: usize = 1_024;
+/// Requests that wait for one pod to be found.
+pub const HOST_WAITING_MAX: usize = 256;
+/// A pod that was not found is looked for again after so long.
+pub const HOST_RETRY_MS: u64 = 3_000;
+/// A binding that was pinned is asked for again after so long.
+pub const BINDING_CHECK_MS: u64 = MINUTE_MS;
+/// Between two tries to attach to one holder, at first.
+pub const ATTACH_RETRY_MIN_MS: u64 = 1_000;
+/// Between two tries to attach to one holder, at last.
+pub const ATTACH_RETRY_MAX_MS: u64 = 5 * MINUTE_MS;
+/// The holders of our own mail are looked for again after so long.
+pub const HOLDERS_REFRESH_MS: u64 = 5 * MINUTE_MS;
 /// A challenge is good for so long.
 pub const CHALLENGE_MS: u64 = 30_000;
 
@@ -125,6 +227,10 @@ pub const CHALLENGE_MS: u64 = 30_000;
 pub const ONE_TIME_KEYS_PER_BATCH: usize = 20;
 /// One-time keys that a holder keeps for everybody.
 pub const ONE_TIME_KEYS_MAX: usize = 50_000;
+/// Handed-out keys that a holder remembers, so that none is taken in a second time.
+pub const ONE_TIME_KEYS_SPENT_MAX: usize = 50_000;
+/// Requests for keys on one link in a minute: nobody drains a user's keys at once.
+pub const KEY_TAKES_PER_MINUTE_MAX: u32 = 30;
 /// Below this a device tops its batch up.
 pub const ONE_TIME_KEYS_LOW: usize = 5;
 /// Life of an unused one-time key.
@@ -146,6 +252,16 @@ pub const SESSIONS_PAST_MAX: usize = 64;
 /// Ratchet sessions kept by one node.
 pub const SESSIONS_MAX: usize = 10_000;
 
+/// What is known of a recipient is looked up again after so long.
+pub const ROUTE_FRESH_MS: u64 = 10 * MINUTE_MS;
+/// Places of one recipient that are tried directly.
+pub const PLACES_MAX: usize = 4;
+/// Bytes of sealed envelopes on their way out of one node.
+pub const OUTBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Removals and receipts are gathered for so long, so that a burst makes one frame.
+pub const GATHER_MS: u64 = 5;
+/// Stored mail is put again after so long, until it is delivered.
+pub const MAIL_REPUBLISH_MS: u64 = 12 * HOUR_MS;
 /// Messages on their way out of one node.
 pub const OUTBOX_MAX: usize = 10_000;
 /// A message that nobody took by then is `expired`.

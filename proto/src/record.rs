@@ -11,10 +11,10 @@ use crate::codec::{DecodeError, decode_within};
 use crate::id::{NetworkId, NodeId, UserId};
 use crate::key::{AccountKey, DeviceKey, KeyError, NodeKey};
 use crate::limits::{
-    ADDRESSES_PER_NODE_MAX, AVATAR_BYTES_MAX, CLOCK_SKEW_MS, DEVICES_PER_USER_MAX,
-    LOCATION_BODY_BYTES_MAX, LOCATION_TTL_MS, NAME_BYTES_MAX, PODS_PER_USER_MAX,
-    PREKEY_BODY_BYTES_MAX, PROFILE_BODY_BYTES_MAX, RECORD_BYTES_MAX, RECORD_TTL_MAX_MS,
-    RECORD_TTL_MIN_MS, STAMP_BYTES_MAX, SUITE, USER_BODY_BYTES_MAX,
+    ADDRESSES_PER_NODE_MAX, AVATAR_BYTES_MAX, CLOCK_SKEW_MS, CONTACT_BYTES_MAX,
+    DEVICES_PER_USER_MAX, LOCATION_BODY_BYTES_MAX, LOCATION_TTL_MS, NAME_BYTES_MAX,
+    PODS_PER_USER_MAX, PREKEY_BODY_BYTES_MAX, PROFILE_BODY_BYTES_MAX, RECORD_BYTES_MAX,
+    RECORD_TTL_MAX_MS, RECORD_TTL_MIN_MS, STAMP_BYTES_MAX, SUITE, USER_BODY_BYTES_MAX,
 };
 use crate::point::Point;
 use crate::timestamp::Timestamp;
@@ -450,10 +450,10 @@ pub fn verify_contact(
     contact: &Contact,
     network: NetworkId,
 ) -> Result<Verified<NodeRecord>, RecordError> {
-    if contact.bytes_len() > 1024 {
+    if contact.bytes_len() > CONTACT_BYTES_MAX {
         return Err(RecordError::TooLong {
             got: contact.bytes_len(),
-            max: 1024,
+            max: CONTACT_BYTES_MAX,
         });
     }
     let key = contact.peek()?.key;

@@ -37,6 +37,9 @@ pub struct Caller {
     pub uid: u32,
 }
 
+/// Signs a 64-byte digest with the node's key.
+pub type Sign<'a> = &'a dyn Fn(&[u8; 64]) -> Vec<u8>;
+
 /// Something happened.
 #[derive(Debug)]
 pub enum Input {

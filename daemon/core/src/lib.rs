@@ -1,6 +1,17 @@
 //! The decisions of BytChat: everything a node does, without clock, socket, disk or threads.
 
+pub mod account;
 pub mod crypto;
+pub mod dht;
+pub mod host;
+pub mod inbox;
 pub mod io;
+pub mod link;
+pub mod mailbox;
+pub mod node;
+pub mod outbox;
 pub mod persist;
+pub mod pod;
+pub mod round;
+pub mod route;
 pub mod time;

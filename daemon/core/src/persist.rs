@@ -44,11 +44,13 @@ pub enum Table {
     Event = 18,
     /// The steps of each message with their evidence.
     Trace = 19,
+    /// Notices held for devices that are away.
+    Notice = 20,
 }
 
 impl Table {
     /// Every table, in the order of its number.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Node,
         Self::Peer,
         Self::Record,
@@ -68,6 +70,7 @@ impl Table {
         Self::Contact,
         Self::Event,
         Self::Trace,
+        Self::Notice,
     ];
 
     /// Finds the table with a number, if there is one.
@@ -113,4 +116,66 @@ pub struct Query {
     pub limit: usize,
     /// From the last row backwards.
     pub reverse: bool,
+    /// Each value is the key of a row of this table, which is read instead.
+    pub follow: Option<Table>,
+}
+
+impl Query {
+    /// All rows whose key begins with a prefix, at most `limit`.
+    pub fn prefix(table: Table, prefix: &[u8], limit: usize) -> Self {
+        Self {
+            table,
+            from: prefix.to_vec(),
+            to: after_prefix(prefix),
+            limit,
+            reverse: false,
+            follow: None,
+        }
+    }
+
+    /// The row with a key, if it is there.
+    pub fn row(table: Table, key: &[u8]) -> Self {
+        let mut to = key.to_vec();
+        to.push(0);
+        Self {
+            to: Some(to),
+            ..Self::prefix(table, key, 1)
+        }
+    }
+
+    /// The same rows, last first.
+    pub fn backwards(self) -> Self {
+        Self {
+            reverse: true,
+            ..self
+        }
+    }
+
+    /// The rows of another table that these rows name.
+    pub fn following(self, table: Table) -> Self {
+        Self {
+            follow: Some(table),
+            ..self
+        }
+    }
+}
+
+/// The first key after all that begin with a prefix; `None` if there is none.
+fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut next = prefix[..=last].to_vec();
+    next[last] += 1;
+    Some(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_before_its_successor() {
+        assert_eq!(after_prefix(&[1, 2]), Some(vec![1, 3]));
+        assert_eq!(after_prefix(&[1, 255]), Some(vec![2]));
+        assert_eq!(after_prefix(&[255]), None);
+    }
 }

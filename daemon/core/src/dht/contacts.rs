@@ -1,0 +1,212 @@
+//! Contacts: checked once, remembered by their bytes, tested before they are believed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytchat_proto::id::{NetworkId, NodeId};
+use bytchat_proto::limits::{CONTACT_FAILURES_MAX, CONTACTS_CHECKED_MAX, UNTESTED_MAX};
+use bytchat_proto::point::Point;
+use bytchat_proto::record::{Contact, NodeRecord, RecordError, verify_contact};
+use bytchat_proto::unverified::Verified;
+use sha2::{Digest, Sha256};
+
+use crate::time::Mono;
+
+/// A node whose contact carries its own valid signature; cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its id.
+    pub node: NodeId,
+    /// Its signed word about itself, to be handed on.
+    pub contact: Arc<Contact>,
+    /// What that says.
+    pub record: Arc<NodeRecord>,
+}
+
+impl Peer {
+    /// Takes a contact that was verified.
+    pub fn new(contact: Verified<NodeRecord>) -> Self {
+        Self {
+            node: contact.node(),
+            contact: Arc::new(contact.source().clone()),
+            record: Arc::new(contact.into_value()),
+        }
+    }
+
+    /// Where it stands.
+    pub fn point(&self) -> Point {
+        Point::of_node(self.node)
+    }
+
+    /// The public address prefixes that it claims.
+    pub(super) fn prefixes(&self) -> BTreeSet<Prefix> {
+        let addresses = self.record.addresses.iter();
+        addresses.filter_map(|it| Prefix::of(it.ip())).collect()
+    }
+}
+
+/// A part of the address space that one party can be assumed to own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Prefix {
+    /// A /24.
+    V4([u8; 3]),
+    /// A /48.
+    V6([u8; 6]),
+}
+
+impl Prefix {
+    /// The prefix of a public address; none for those that every network has for itself.
+    pub(super) fn of(address: IpAddr) -> Option<Self> {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => {
+                let own = v4.is_loopback() || v4.is_private() || v4.is_link_local();
+                let [a, b, c, _] = v4.octets();
+                (!own).then_some(Self::V4([a, b, c]))
+            }
+            IpAddr::V6(v6) => {
+                let local = v6.is_unique_local() || v6.is_unicast_link_local();
+                let own = v6.is_loopback() || local;
+                let [a, b, c, d, e, f, ..] = v6.octets();
+                (!own).then_some(Self::V6([a, b, c, d, e, f]))
+            }
+        }
+    }
+}
+
+/// Remembers contacts by the hash of their bytes, so that each signature is checked once.
+pub(super) struct Checked {
+    network: NetworkId,
+    known: BTreeMap<[u8; 32], Peer>,
+    order: VecDeque<[u8; 32]>,
+}
+
+impl Checked {
+    /// Knows nobody yet.
+    pub(super) fn new(network: NetworkId) -> Self {
+        Self {
+            network,
+            known: BTreeMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// Checks a contact, or remembers that it was checked.
+    pub(super) fn check(&mut self, contact: &Contact) -> Result<Peer, RecordError> {
+        let hash: [u8; 32] = Sha256::digest(contact.signed_bytes()).into();
+        if let Some(peer) = self.known.get(&hash)
+            && *peer.contact == *contact
+        {
+            return Ok(peer.clone());
+        }
+        // SPEC 4.7: a contact counts only with the signature of the node that it names.
+        let peer = Peer::new(verify_contact(contact, self.network)?);
+        if self.known.insert(hash, peer.clone()).is_none() {
+            self.order.push_back(hash);
+        }
+        while self.order.len() > CONTACTS_CHECKED_MAX {
+            if let Some(oldest) = self.order.pop_front() {
+                self.known.remove(&oldest);
+            }
+        }
+        Ok(peer)
+    }
+}
+
+struct Hearsay {
+    peer: Peer,
+    at: Mono,
+    failures: u8,
+    flying: bool,
+    stored: bool,
+}
+
+/// Contacts from hearsay and from the disk: not believed before they answer.
+#[derive(Default)]
+pub(super) struct Untested {
+    waiting: BTreeMap<NodeId, Hearsay>,
+    due: BTreeSet<(Mono, NodeId)>,
+    flying: usize,
+}
+
+impl Untested {
+    /// Adds a contact if there is room; `stored` ones came from the disk.
+    pub(super) fn add(&mut self, peer: Peer, stored: bool, at: Mono) {
+        if let Some(old) = self.waiting.get_mut(&peer.node) {
+            if peer.record.sequence > old.peer.record.sequence {
+                old.peer = peer;
+            }
+            return;
+        }
+        if self.waiting.len() >= UNTESTED_MAX {
+            return;
+        }
+        self.due.insert((at, peer.node));
+        let node = peer.node;
+        let hearsay = Hearsay {
+            peer,
+            at,
+            failures: 0,
+            flying: false,
+            stored,
+        };
+        self.waiting.insert(node, hearsay);
+    }
+
+    /// The next contact to test.
+    pub(super) fn next(&mut self, now: Mono) -> Option<Peer> {
+        let (at, node) = self.due.first().copied()?;
+        if at > now {
+            return None;
+        }
+        self.due.remove(&(at, node));
+        let hearsay = self.waiting.get_mut(&node)?;
+        hearsay.flying = true;
+        self.flying += 1;
+        Some(hearsay.peer.clone())
+    }
+
+    /// How many are being tested.
+    pub(super) fn flying(&self) -> usize {
+        self.flying
+    }
+
+    /// When the next test is due.
+    pub(super) fn due(&self) -> Option<Mono> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Forgets a contact, because it answered.
+    pub(super) fn remove(&mut self, node: NodeId) {
+        if let Some(gone) = self.waiting.remove(&node) {
+            self.due.remove(&(gone.at, node));
+            self.flying -= usize::from(gone.flying);
+        }
+    }
+
+    /// A contact did not answer. Returns whether it was given up. Contacts from the disk are
+    /// kept while nobody at all answers: then it is us who are cut off.
+    pub(super) fn failed(&mut self, node: NodeId, online: bool, again: Mono) -> bool {
+        let Some(hearsay) = self.waiting.get_mut(&node) else {
+            return false;
+        };
+        hearsay.failures = hearsay.failures.saturating_add(1);
+        let keep = hearsay.stored && !online;
+        if hearsay.failures >= CONTACT_FAILURES_MAX && !keep {
+            self.remove(node);
+            return true;
+        }
+        self.due.remove(&(hearsay.at, node));
+        self.flying -= usize::from(hearsay.flying);
+        hearsay.flying = false;
+        hearsay.at = again;
+        self.due.insert((again, node));
+        false
+    }
+
+    /// The contacts from the disk: candidates of a lookup when nobody better is known.
+    pub(super) fn stored(&self) -> impl Iterator<Item = &Peer> {
+        let stored = self.waiting.values().filter(|it| it.stored);
+        stored.map(|it| &it.peer)
+    }
+}

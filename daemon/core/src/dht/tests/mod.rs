@@ -1,0 +1,8 @@
+//! Tests of the DHT: keys and contacts for all of them.
+
+mod holder;
+mod keys;
+mod network;
+mod peers;
+mod sim;
+mod upkeep;

@@ -1,0 +1,306 @@
+//! The inbox: the holders that our devices are attached to, and what was already opened.
+
+use std::collections::BTreeMap;
+
+use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
+use bytchat_proto::limits::{
+    ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, CHALLENGE_MS, GATHER_MS, IDS_PER_REQUEST_MAX,
+    SEEN_MAX, SEEN_TTL_MS,
+};
+use bytchat_proto::record::NodeRecord;
+use bytchat_proto::timestamp::Timestamp;
+
+use crate::io::{LinkId, Outputs};
+use crate::persist::Table;
+use crate::time::{Deadline, Mono, Now};
+
+/// How an attachment stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// To be asked for at this time.
+    Wanted(Mono),
+    /// Asked for; given up at this time.
+    Asked(Mono),
+    /// Mail is pushed over this link.
+    Attached(LinkId),
+}
+
+#[derive(Clone, Debug)]
+struct Attachment {
+    record: NodeRecord,
+    phase: Phase,
+    tries: u32,
+}
+
+/// The holders of our own mail, and what came from them.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    holders: BTreeMap<(UserId, NodeId), Attachment>,
+    seen: BTreeMap<EnvelopeId, Timestamp>,
+    removals: BTreeMap<UserId, Vec<EnvelopeId>>,
+    gather_at: Option<Mono>,
+}
+
+impl Inbox {
+    /// Reads a row of `Seen` at start.
+    pub fn restore(&mut self, key: &[u8], value: &[u8]) {
+        let id = EnvelopeId::from_slice(key);
+        let until = value.try_into().ok().map(u64::from_be_bytes).map(Timestamp);
+        if let (Some(id), Some(until)) = (id, until) {
+            self.seen.insert(id, until);
+        }
+    }
+
+    /// Names the nodes that a user's device should be attached to. Gives back those that are no
+    /// longer needed and were attached.
+    pub fn set_holders(&mut self, user: UserId, nodes: &[NodeRecord], now: Now) -> Vec<NodeId> {
+        let wanted: BTreeMap<NodeId, &NodeRecord> =
+            nodes.iter().map(|record| (record.node(), record)).collect();
+        let mut dropped = Vec::new();
+        self.holders.retain(|(owner, node), attachment| {
+            let stays = *owner != user || wanted.contains_key(node);
+            if !stays && matches!(attachment.phase, Phase::Attached(_)) {
+                dropped.push(*node);
+            }
+            stays
+        });
+        for (node, record) in wanted {
+            let attachment = self
+                .holders
+                .entry((user, node))
+                .or_insert_with(|| Attachment {
+                    record: record.clone(),
+                    phase: Phase::Wanted(now.mono),
+                    tries: 0,
+                });
+            attachment.record = record.clone();
+        }
+        dropped
+    }
+
+    /// The holders that are to be asked now; each counts as asked from here on.
+    pub fn due(&mut self, now: Now) -> Vec<(UserId, NodeRecord)> {
+        let mut due = Vec::new();
+        for ((user, _), attachment) in &mut self.holders {
+            let over = match attachment.phase {
+                Phase::Wanted(at) | Phase::Asked(at) => now.mono >= at,
+                Phase::Attached(_) => false,
+            };
+            if over {
+                attachment.phase = Phase::Asked(now.mono.plus_ms(CHALLENGE_MS));
+                due.push((*user, attachment.record.clone()));
+            }
+        }
+        due
+    }
+
+    /// The node of a holder.
+    pub fn record(&self, user: UserId, node: NodeId) -> Option<&NodeRecord> {
+        self.holders
+            .get(&(user, node))
+            .map(|attachment| &attachment.record)
+    }
+
+    /// A holder believed the proof; false if it is no longer wanted.
+    pub fn attached(&mut self, user: UserId, node: NodeId, link: LinkId) -> bool {
+        let Some(attachment) = self.holders.get_mut(&(user, node)) else {
+            return false;
+        };
+        attachment.phase = Phase::Attached(link);
+        attachment.tries = 0;
+        true
+    }
+
+    /// A holder did not answer or refused: later again, and ever later.
+    pub fn failed(&mut self, user: UserId, node: NodeId, now: Now) {
+        if let Some(attachment) = self.holders.get_mut(&(user, node)) {
+            let wait = ATTACH_RETRY_MIN_MS << attachment.tries.min(10);
+            attachment.tries += 1;
+            attachment.phase = Phase::Wanted(now.mono.plus_ms(wait.min(ATTACH_RETRY_MAX_MS)));
+        }
+    }
+
+    /// A link is gone: its attachments are asked for again.
+    pub fn link_down(&mut self, link: LinkId, now: Now) {
+        for attachment in self.holders.values_mut() {
+            if attachment.phase == Phase::Attached(link) {
+                attachment.phase = Phase::Wanted(now.mono.plus_ms(ATTACH_RETRY_MIN_MS));
+            }
+        }
+    }
+
+    /// The links over which a user's mail is pushed.
+    pub fn links(&self, user: UserId) -> Vec<LinkId> {
+        let of_user = self.holders.iter().filter(|((owner, _), _)| *owner == user);
+        let link = |attachment: &Attachment| match attachment.phase {
+            Phase::Attached(link) => Some(link),
+            Phase::Wanted(_) | Phase::Asked(_) => None,
+        };
+        of_user
+            .filter_map(|(_, attachment)| link(attachment))
+            .collect()
+    }
+
+    /// Whether a node is a holder that a user's device is attached to.
+    pub fn is_attached(&self, user: UserId, link: LinkId) -> bool {
+        self.links(user).contains(&link)
+    }
+
+    /// Whether an envelope was opened before.
+    pub fn has_seen(&self, id: EnvelopeId) -> bool {
+        self.seen.contains_key(&id)
+    }
+
+    /// Remembers an envelope for as long as a copy of it may come back. SPEC 6.7: an envelope is
+    /// opened once.
+    pub fn see(&mut self, id: EnvelopeId, now: Now, out: &mut Outputs) {
+        let until = now.wall.plus_ms(SEEN_TTL_MS);
+        if self.seen.len() >= SEEN_MAX {
+            let oldest = self
+                .seen
+                .iter()
+                .min_by_key(|(_, until)| **until)
+                .map(|(id, _)| *id);
+            if let Some(oldest) = oldest {
+                self.seen.remove(&oldest);
+                out.remove(Table::Seen, oldest.as_bytes());
+            }
+        }
+        self.seen.insert(id, until);
+        out.put(Table::Seen, id.as_bytes(), until.0.to_be_bytes());
+    }
+
+    /// Notes that an envelope may go; removals are gathered for a moment.
+    pub fn remove(&mut self, user: UserId, id: EnvelopeId, now: Now) {
+        self.removals.entry(user).or_default().push(id);
+        self.gather_at.get_or_insert(now.mono.plus_ms(GATHER_MS));
+    }
+
+    /// The removals that are due, by user, in lists that fit one request.
+    pub fn poll_removals(&mut self, now: Now) -> Vec<(UserId, Vec<EnvelopeId>)> {
+        if self.gather_at.is_none_or(|at| now.mono < at) {
+            return Vec::new();
+        }
+        self.gather_at = None;
+        let removals = std::mem::take(&mut self.removals);
+        let lists = |(user, ids): (UserId, Vec<EnvelopeId>)| {
+            let chunks: Vec<_> = ids.chunks(IDS_PER_REQUEST_MAX).map(<[_]>::to_vec).collect();
+            chunks.into_iter().map(move |ids| (user, ids))
+        };
+        removals.into_iter().flat_map(lists).collect()
+    }
+
+    /// Forgets what can no longer come back.
+    pub fn expire(&mut self, now: Now, out: &mut Outputs) {
+        self.seen.retain(|id, until| {
+            let keep = *until > now.wall;
+            if !keep {
+                out.remove(Table::Seen, id.as_bytes());
+            }
+            keep
+        });
+    }
+
+    /// When something is due.
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        let waits = self
+            .holders
+            .values()
+            .filter_map(|attachment| match attachment.phase {
+                Phase::Wanted(at) | Phase::Asked(at) => Some(at),
+                Phase::Attached(_) => None,
+            });
+        let attach = waits.min().map(|at| Deadline { at, why: "attach" });
+        let gather = self.gather_at.map(|at| Deadline {
+            at,
+            why: "remove mail",
+        });
+        Deadline::earliest(attach, gather)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytchat_proto::id::NetworkId;
+    use bytchat_proto::key::NodeKey;
+    use serde_bytes::ByteBuf;
+
+    const USER: UserId = UserId([1; 20]);
+
+    fn now(ms: u64) -> Now {
+        Now {
+            mono: Mono(ms),
+            wall: Timestamp(ms),
+        }
+    }
+
+    fn holder(number: u8) -> NodeRecord {
+        NodeRecord {
+            network: NetworkId([0; 32]),
+            key: NodeKey([number; 32]),
+            stamp: ByteBuf::new(),
+            addresses: vec![],
+            pod: None,
+            sequence: 1,
+        }
+    }
+
+    #[test]
+    fn a_holder_is_asked_once_and_again_after_failures_ever_later() {
+        let mut inbox = Inbox::default();
+        inbox.set_holders(USER, &[holder(1)], now(0));
+        assert_eq!(inbox.due(now(0)).len(), 1);
+        assert!(inbox.due(now(1)).is_empty());
+        inbox.failed(USER, holder(1).node(), now(1));
+        let first = inbox.poll_timeout().unwrap().at.since_ms(Mono(1));
+        assert_eq!(inbox.due(now(1 + first)).len(), 1);
+        inbox.failed(USER, holder(1).node(), now(0));
+        assert_eq!(inbox.poll_timeout().unwrap().at, Mono(2 * first));
+    }
+
+    #[test]
+    fn a_lost_link_is_attached_again_and_a_changed_set_drops_the_old() {
+        let mut inbox = Inbox::default();
+        inbox.set_holders(USER, &[holder(1), holder(2)], now(0));
+        inbox.due(now(0));
+        assert!(inbox.attached(USER, holder(1).node(), LinkId(1)));
+        assert!(inbox.attached(USER, holder(2).node(), LinkId(2)));
+        assert_eq!(inbox.links(USER).len(), 2);
+        inbox.link_down(LinkId(1), now(10));
+        assert!(!inbox.is_attached(USER, LinkId(1)));
+        assert_eq!(
+            inbox.set_holders(USER, &[holder(1)], now(10)),
+            vec![holder(2).node()]
+        );
+        assert!(inbox.links(USER).is_empty());
+        assert!(!inbox.attached(USER, holder(2).node(), LinkId(2)));
+    }
+
+    #[test]
+    fn removals_are_gathered_and_split() {
+        let mut inbox = Inbox::default();
+        for number in 0..=IDS_PER_REQUEST_MAX {
+            let byte = u8::try_from(number % 251).unwrap();
+            inbox.remove(USER, EnvelopeId([byte; 32]), now(0));
+        }
+        assert!(inbox.poll_removals(now(0)).is_empty());
+        let lists = inbox.poll_removals(now(GATHER_MS));
+        assert_eq!(
+            lists.iter().map(|(_, ids)| ids.len()).collect::<Vec<_>>(),
+            [256, 1]
+        );
+        assert!(inbox.poll_removals(now(2 * GATHER_MS)).is_empty());
+    }
+
+    #[test]
+    fn what_was_opened_is_remembered_for_as_long_as_a_copy_may_come_back() {
+        let (mut inbox, mut out) = (Inbox::default(), Outputs::new([0; 32]));
+        let id = EnvelopeId([1; 32]);
+        inbox.see(id, now(0), &mut out);
+        inbox.expire(now(SEEN_TTL_MS - 1), &mut out);
+        assert!(inbox.has_seen(id));
+        inbox.expire(now(SEEN_TTL_MS), &mut out);
+        assert!(!inbox.has_seen(id));
+    }
+}

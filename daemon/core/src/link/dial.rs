@@ -1,0 +1,188 @@
+//! Attempts to open links, and the questions that wait for them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use bytchat_proto::id::NodeId;
+use bytchat_proto::key::NodeKey;
+use bytchat_proto::limits::{DIAL_TIMEOUT_MS, DIALS_MAX, FRAMES_WAITING_PER_NODE_MAX};
+
+use super::{Event, Failure, NewAsk, Target};
+use crate::io::{DialId, Output, Outputs};
+use crate::time::{Deadline, Mono, Now};
+
+pub(super) struct Dials<T> {
+    attempts: BTreeMap<DialId, Attempt<T>>,
+}
+
+struct Attempt<T> {
+    node: Option<NodeId>,
+    key: Option<NodeKey>,
+    left: Vec<SocketAddr>,
+    until: Mono,
+    waiting: Vec<NewAsk<T>>,
+}
+
+impl<T> Dials<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            attempts: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn address(
+        &mut self,
+        address: SocketAddr,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Option<DialId> {
+        if self.attempts.len() >= DIALS_MAX {
+            return None;
+        }
+        let attempt = Attempt {
+            node: None,
+            key: None,
+            left: vec![address],
+            until: now.mono,
+            waiting: Vec::new(),
+        };
+        self.start(attempt, now, out)
+    }
+
+    pub(super) fn ask(
+        &mut self,
+        to: &Target,
+        ask: NewAsk<T>,
+        now: Now,
+        out: &mut Outputs,
+        events: &mut VecDeque<Event<T>>,
+    ) {
+        let known = self
+            .attempts
+            .values_mut()
+            .find(|attempt| attempt.node == Some(to.node));
+        if let Some(attempt) = known {
+            if attempt.waiting.len() < FRAMES_WAITING_PER_NODE_MAX {
+                attempt.waiting.push(ask);
+            } else {
+                events.push_back(unanswered(ask, to.node, Failure::Busy));
+            }
+            return;
+        }
+        if self.attempts.len() >= DIALS_MAX || to.record.addresses.is_empty() {
+            events.push_back(unanswered(ask, to.node, Failure::Unreachable));
+            return;
+        }
+        let mut left = to.record.addresses.clone();
+        left.reverse();
+        let attempt = Attempt {
+            node: Some(to.node),
+            key: Some(to.record.key),
+            left,
+            until: now.mono,
+            waiting: vec![ask],
+        };
+        self.start(attempt, now, out);
+    }
+
+    fn start(&mut self, mut attempt: Attempt<T>, now: Now, out: &mut Outputs) -> Option<DialId> {
+        let address = attempt.left.pop()?;
+        let dial = DialId(out.fresh());
+        attempt.until = now.mono.plus_ms(DIAL_TIMEOUT_MS);
+        out.push(Output::Dial {
+            dial,
+            address,
+            key: attempt.key,
+        });
+        self.attempts.insert(dial, attempt);
+        Some(dial)
+    }
+
+    /// Tries the next address, or tells everybody who waits that there is none.
+    pub(super) fn failed(
+        &mut self,
+        dial: DialId,
+        now: Now,
+        out: &mut Outputs,
+        events: &mut VecDeque<Event<T>>,
+    ) {
+        let Some(attempt) = self.attempts.remove(&dial) else {
+            return;
+        };
+        if !attempt.left.is_empty() {
+            self.start(attempt, now, out);
+            return;
+        }
+        let Some(node) = attempt.node else {
+            events.push_back(Event::NoAnswer { dial });
+            return;
+        };
+        for ask in attempt.waiting {
+            events.push_back(unanswered(ask, node, Failure::Unreachable));
+        }
+        events.push_back(Event::Unreachable { node });
+    }
+
+    /// A node said hello: what waits for it can go. An attempt that reached somebody else than it
+    /// was made for has failed.
+    pub(super) fn arrived(
+        &mut self,
+        dial: Option<DialId>,
+        node: NodeId,
+        now: Now,
+        out: &mut Outputs,
+        events: &mut VecDeque<Event<T>>,
+    ) -> Vec<NewAsk<T>> {
+        let mut waiting = Vec::new();
+        if let Some(dial) = dial {
+            match self.attempts.get(&dial).and_then(|attempt| attempt.node) {
+                Some(wanted) if wanted != node => self.failed(dial, now, out, events),
+                Some(_) | None => {
+                    waiting.extend(
+                        self.attempts
+                            .remove(&dial)
+                            .into_iter()
+                            .flat_map(|a| a.waiting),
+                    );
+                }
+            }
+        }
+        for attempt in self.attempts.values_mut() {
+            if attempt.node == Some(node) {
+                waiting.append(&mut attempt.waiting);
+            }
+        }
+        waiting
+    }
+
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: Now,
+        out: &mut Outputs,
+        events: &mut VecDeque<Event<T>>,
+    ) {
+        let over: Vec<DialId> = self
+            .attempts
+            .iter()
+            .filter(|(_, attempt)| now.mono >= attempt.until)
+            .map(|(dial, _)| *dial)
+            .collect();
+        for dial in over {
+            self.failed(dial, now, out, events);
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        let at = self.attempts.values().map(|attempt| attempt.until).min()?;
+        Some(Deadline { at, why: "dial" })
+    }
+}
+
+fn unanswered<T>(ask: NewAsk<T>, from: NodeId, failure: Failure) -> Event<T> {
+    Event::Answer {
+        token: ask.token,
+        from,
+        result: Err(failure),
+        rtt_ms: 0,
+    }
+}

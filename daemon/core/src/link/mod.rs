@@ -1,0 +1,514 @@
+//! Links: who is at the other end, requests and their answers, dialling when somebody is needed.
+
+mod dial;
+mod peer;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use bytchat_proto::id::{NetworkId, NodeId};
+use bytchat_proto::key::NodeKey;
+use bytchat_proto::limits::{
+    FRAME_BYTES_MAX, LINK_IDLE_MS, LINKS_AT_REST, LINKS_MAX, PROTOCOL_VERSION,
+};
+use bytchat_proto::record::{Contact, NodeRecord, verify_contact};
+use bytchat_proto::unverified::Verified;
+use bytchat_proto::wire::{Body, Frame, Hello, Refusal, Request, Response};
+
+use crate::io::{DialId, LinkId, Output, Outputs};
+use crate::time::{Deadline, Mono, Now};
+
+use dial::Dials;
+use peer::{Ask, Peer};
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No link could be opened.
+    Unreachable,
+    /// The link is there, the answer is not.
+    TimedOut,
+    /// Too much is under way with that node.
+    Busy,
+}
+
+/// News for the switchboard.
+#[derive(Debug)]
+pub enum Event<T> {
+    /// A node is at the other end of a link.
+    Up {
+        /// The link.
+        link: LinkId,
+        /// Its word about itself, checked against the link's key.
+        contact: Verified<NodeRecord>,
+        /// The address at which it sees us.
+        observed: SocketAddr,
+        /// Our attempt, if we opened the link.
+        dial: Option<DialId>,
+    },
+    /// Nobody answered at an address that was dialled for itself.
+    NoAnswer {
+        /// The attempt.
+        dial: DialId,
+    },
+    /// A link is gone.
+    Down {
+        /// The link.
+        link: LinkId,
+        /// Who was at the other end.
+        node: NodeId,
+    },
+    /// A request came in and wants an answer.
+    Request {
+        /// The link.
+        link: LinkId,
+        /// Who asks.
+        from: NodeId,
+        /// The request's id on this link.
+        id: u64,
+        /// What is asked.
+        request: Request,
+    },
+    /// Something came in that wants no answer.
+    Push {
+        /// The link.
+        link: LinkId,
+        /// Who says it.
+        from: NodeId,
+        /// What is said.
+        body: Body,
+    },
+    /// A request of ours is answered, or never will be.
+    Answer {
+        /// What it was for.
+        token: T,
+        /// Whom it went to.
+        from: NodeId,
+        /// The answer.
+        result: Result<Response, Failure>,
+        /// How long it took.
+        rtt_ms: u64,
+    },
+    /// A node could not be reached at any of its addresses.
+    Unreachable {
+        /// The node.
+        node: NodeId,
+    },
+}
+
+/// A node that is to be asked.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The node.
+    pub node: NodeId,
+    /// Its checked word about itself.
+    pub record: NodeRecord,
+}
+
+/// All links of this node; `T` says what a request is for.
+pub struct Links<T> {
+    network: NetworkId,
+    key: NodeKey,
+    own: Contact,
+    peers: BTreeMap<LinkId, Peer<T>>,
+    by_node: BTreeMap<NodeId, LinkId>,
+    dials: Dials<T>,
+    kept: BTreeMap<NodeId, u32>,
+    events: VecDeque<Event<T>>,
+    swept: Mono,
+}
+
+impl<T> Links<T> {
+    /// No links yet.
+    pub fn new(network: NetworkId, key: NodeKey, own: Contact) -> Self {
+        Self {
+            network,
+            key,
+            own,
+            peers: BTreeMap::new(),
+            by_node: BTreeMap::new(),
+            dials: Dials::new(),
+            kept: BTreeMap::new(),
+            events: VecDeque::new(),
+            swept: Mono::default(),
+        }
+    }
+
+    /// Sets what `Hello` says about us from now on.
+    pub fn set_own(&mut self, own: Contact) {
+        self.own = own;
+    }
+
+    /// The next news.
+    pub fn poll_event(&mut self) -> Option<Event<T>> {
+        self.events.pop_front()
+    }
+
+    /// How many links have a known node at the other end.
+    pub fn count(&self) -> usize {
+        self.by_node.len()
+    }
+
+    /// The nodes at the other ends.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, LinkId)> + '_ {
+        self.by_node.iter().map(|(node, link)| (*node, *link))
+    }
+
+    /// The link to a node, if one is up.
+    pub fn to(&self, node: NodeId) -> Option<LinkId> {
+        self.by_node.get(&node).copied()
+    }
+
+    /// The TLS exporter of a link.
+    pub fn binding(&self, link: LinkId) -> Option<[u8; 32]> {
+        self.peers.get(&link).map(|peer| peer.binding)
+    }
+
+    /// Where the other end of a link is, and its smoothed round trip.
+    pub fn measure(&self, link: LinkId) -> Option<(SocketAddr, Option<u64>)> {
+        self.peers
+            .get(&link)
+            .map(|peer| (peer.address, peer.rtt_ms))
+    }
+
+    /// Keeps links to a node when they rest; each call is undone by one `release`.
+    pub fn keep(&mut self, node: NodeId) {
+        *self.kept.entry(node).or_default() += 1;
+    }
+
+    /// Undoes one `keep`.
+    pub fn release(&mut self, node: NodeId) {
+        if let Some(count) = self.kept.get_mut(&node) {
+            *count -= 1;
+            if *count == 0 {
+                self.kept.remove(&node);
+            }
+        }
+    }
+
+    /// A link is up: say hello. SPEC 2.2: the first frame each way is `Hello`.
+    pub fn link_up(&mut self, link: LinkId, up: Up, now: Now, out: &mut Outputs) {
+        if up.key == self.key || self.peers.len() >= LINKS_MAX {
+            let reason = if up.key == self.key {
+                "this is myself"
+            } else {
+                "too many links"
+            };
+            out.push(Output::Close {
+                link,
+                reason: reason.to_owned(),
+            });
+            if let Some(dial) = up.dial {
+                self.dials.failed(dial, now, out, &mut self.events);
+            }
+            return;
+        }
+        let hello = Body::Hello(Hello {
+            version: PROTOCOL_VERSION,
+            network: self.network,
+            contact: self.own.clone(),
+            observed: up.address,
+            frame_bytes_max: u32::try_from(FRAME_BYTES_MAX).unwrap_or(u32::MAX),
+        });
+        out.push(Output::Transmit {
+            link,
+            bytes: hello.with_id(0).encode(),
+        });
+        self.peers.insert(link, Peer::new(up, now));
+    }
+
+    /// A link is gone: what was asked over it has no answer.
+    pub fn link_down(&mut self, link: LinkId, now: Now, out: &mut Outputs) {
+        let Some(peer) = self.peers.remove(&link) else {
+            return;
+        };
+        let dial = peer.dial;
+        if let Some(node) = peer.node {
+            for (_, ask) in peer.asks {
+                self.events
+                    .push_back(ask.failed(node, Failure::Unreachable, now));
+            }
+            if self.by_node.get(&node) == Some(&link) {
+                let other = self.peers.iter().find(|(_, peer)| peer.node == Some(node));
+                match other.map(|(link, _)| *link) {
+                    Some(other) => self.by_node.insert(node, other),
+                    None => self.by_node.remove(&node),
+                };
+            }
+            self.events.push_back(Event::Down { link, node });
+        } else if let Some(dial) = dial {
+            self.dials.failed(dial, now, out, &mut self.events);
+        }
+    }
+
+    /// An attempt failed: try the next address or give up.
+    pub fn dial_failed(&mut self, dial: DialId, now: Now, out: &mut Outputs) {
+        self.dials.failed(dial, now, out, &mut self.events);
+    }
+
+    /// Opens a link to whoever listens at an address; `None` if too much is under way.
+    pub fn dial_address(
+        &mut self,
+        address: SocketAddr,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Option<DialId> {
+        self.dials.address(address, now, out)
+    }
+
+    /// Asks a node, over the link to it or over one that is opened for it.
+    pub fn request(&mut self, to: &Target, ask: NewAsk<T>, now: Now, out: &mut Outputs) {
+        if let Some(link) = self.by_node.get(&to.node).copied() {
+            self.request_on(link, ask, now, out);
+        } else {
+            self.dials.ask(to, ask, now, out, &mut self.events);
+        }
+    }
+
+    /// Asks over a certain link.
+    pub fn request_on(&mut self, link: LinkId, ask: NewAsk<T>, now: Now, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&link) else {
+            return;
+        };
+        let Some(node) = peer.node else { return };
+        match peer.ask(ask, now) {
+            Ok(frame) => out.push(Output::Transmit {
+                link,
+                bytes: frame.encode(),
+            }),
+            Err(token) => self.events.push_back(Event::Answer {
+                token,
+                from: node,
+                result: Err(Failure::Busy),
+                rtt_ms: 0,
+            }),
+        }
+    }
+
+    /// Answers a request.
+    pub fn respond(&self, link: LinkId, id: u64, response: Response, out: &mut Outputs) {
+        let bytes = Body::Response(response).with_id(id).encode();
+        out.push(Output::Transmit { link, bytes });
+    }
+
+    /// Says something that wants no answer.
+    pub fn push(&self, link: LinkId, body: Body, out: &mut Outputs) {
+        out.push(Output::Transmit {
+            link,
+            bytes: body.with_id(0).encode(),
+        });
+    }
+
+    /// Reads a frame.
+    pub fn handle_frame(&mut self, link: LinkId, bytes: &[u8], now: Now, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&link) else {
+            return;
+        };
+        let frame = match Frame::decode(bytes) {
+            Ok(frame) => frame,
+            Err(error) => {
+                // SPEC 2.5: a frame with a readable head is refused and the link kept.
+                tracing::debug!(?link, %error, "a frame is malformed");
+                match error.id {
+                    Some(id) if peer.node.is_some() && peer.forgive() => {
+                        let response = Response::refused(Refusal::Unknown, error.to_string());
+                        self.respond(link, id, response, out);
+                    }
+                    Some(_) | None => self.misbehaved(link, &error.to_string(), now, out),
+                }
+                return;
+            }
+        };
+        let Some(node) = peer.node else {
+            return self.handle_hello(link, frame.body, now, out);
+        };
+        match frame.body {
+            Body::Request(request) => {
+                peer.used = now.mono;
+                self.events.push_back(Event::Request {
+                    link,
+                    from: node,
+                    id: frame.id,
+                    request,
+                });
+            }
+            Body::Response(response) => {
+                if let Some(event) = peer.answered(node, frame.id, response, now) {
+                    self.events.push_back(event);
+                }
+            }
+            Body::Hello(_) => self.misbehaved(link, "hello was said twice", now, out),
+            body @ (Body::Routing(_) | Body::Delivery(_) | Body::Notice(_)) => {
+                self.events.push_back(Event::Push {
+                    link,
+                    from: node,
+                    body,
+                });
+            }
+        }
+    }
+
+    fn handle_hello(&mut self, link: LinkId, body: Body, now: Now, out: &mut Outputs) {
+        let Body::Hello(hello) = body else {
+            return self.misbehaved(link, "the first frame is not hello", now, out);
+        };
+        if let Err(reason) = self.check_hello(link, &hello) {
+            return self.misbehaved(link, &reason, now, out);
+        }
+        let contact = match verify_contact(&hello.contact, self.network) {
+            Ok(contact) => contact,
+            Err(error) => return self.misbehaved(link, &error.to_string(), now, out),
+        };
+        let node = contact.node();
+        let Some(peer) = self.peers.get_mut(&link) else {
+            return;
+        };
+        peer.node = Some(node);
+        let dial = peer.dial;
+        self.by_node.entry(node).or_insert(link);
+        self.events.push_back(Event::Up {
+            link,
+            contact,
+            observed: hello.observed,
+            dial,
+        });
+        let waiting = self.dials.arrived(dial, node, now, out, &mut self.events);
+        for ask in waiting {
+            self.request_on(link, ask, now, out);
+        }
+    }
+
+    fn check_hello(&self, link: LinkId, hello: &Hello) -> Result<(), String> {
+        if hello.version != PROTOCOL_VERSION {
+            return Err(format!(
+                "peer speaks protocol {}, expected {PROTOCOL_VERSION}",
+                hello.version
+            ));
+        }
+        // SPEC 3.5: nodes of two networks never talk.
+        if hello.network != self.network {
+            return Err(format!(
+                "peer belongs to network {}, this is {}",
+                hello.network, self.network
+            ));
+        }
+        let contact = hello.contact.peek().map_err(|error| error.to_string())?;
+        let key = contact.key;
+        match self.peers.get(&link) {
+            Some(peer) if peer.key == key => Ok(()),
+            Some(peer) => Err(format!(
+                "hello names key {key}, the link proved {}",
+                peer.key
+            )),
+            None => Err("the link is gone".to_owned()),
+        }
+    }
+
+    fn misbehaved(&mut self, link: LinkId, reason: &str, now: Now, out: &mut Outputs) {
+        tracing::debug!(?link, reason, "a peer misbehaved; its link is closed");
+        out.push(Output::Close {
+            link,
+            reason: reason.to_owned(),
+        });
+        self.link_down(link, now, out);
+    }
+
+    /// Drops a link whose other end broke the rules.
+    pub fn punish(&mut self, link: LinkId, reason: &str, now: Now, out: &mut Outputs) {
+        self.misbehaved(link, reason, now, out);
+    }
+
+    /// Gives up what took too long.
+    pub fn handle_timeout(&mut self, now: Now, out: &mut Outputs) {
+        self.dials.handle_timeout(now, out, &mut self.events);
+        let mut silent = Vec::new();
+        for (link, peer) in &mut self.peers {
+            if let Some(node) = peer.node {
+                for ask in peer.expired(now) {
+                    self.events
+                        .push_back(ask.failed(node, Failure::TimedOut, now));
+                }
+            } else if now.mono >= peer.hello_by {
+                silent.push(*link);
+            }
+        }
+        for link in silent {
+            self.misbehaved(link, "hello did not come", now, out);
+        }
+        self.close_resting(now, out);
+    }
+
+    fn close_resting(&mut self, now: Now, out: &mut Outputs) {
+        if self.peers.len() <= LINKS_AT_REST || now.mono.since_ms(self.swept) < 10_000 {
+            return;
+        }
+        self.swept = now.mono;
+        let resting = |peer: &Peer<T>| {
+            let kept = peer.node.is_some_and(|node| self.kept.contains_key(&node));
+            !kept && peer.asks.is_empty() && now.mono.since_ms(peer.used) >= LINK_IDLE_MS
+        };
+        let excess = self.peers.len() - LINKS_AT_REST;
+        let idle: Vec<LinkId> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| resting(peer))
+            .map(|(link, _)| *link)
+            .take(excess)
+            .collect();
+        for link in idle {
+            out.push(Output::Close {
+                link,
+                reason: "at rest".to_owned(),
+            });
+            self.link_down(link, now, out);
+        }
+    }
+
+    /// When something will have taken too long.
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        let peers = self.peers.values().filter_map(Peer::deadline).min();
+        let rest = (self.peers.len() > LINKS_AT_REST).then(|| Deadline {
+            at: self.swept.plus_ms(10_000),
+            why: "close links at rest",
+        });
+        Deadline::earliest(Deadline::earliest(peers, rest), self.dials.deadline())
+    }
+}
+
+/// What the shell knows of a new link.
+#[derive(Clone, Copy, Debug)]
+pub struct Up {
+    /// The peer's TLS key.
+    pub key: NodeKey,
+    /// Where the peer is.
+    pub address: SocketAddr,
+    /// The TLS exporter.
+    pub binding: [u8; 32],
+    /// Our attempt, if we opened it.
+    pub dial: Option<DialId>,
+}
+
+/// A question for another node.
+#[derive(Debug)]
+pub struct NewAsk<T> {
+    /// What is asked.
+    pub request: Request,
+    /// What it is for.
+    pub token: T,
+    /// How long to wait once it is sent.
+    pub timeout_ms: u64,
+}
+
+impl<T> Ask<T> {
+    fn failed(self, from: NodeId, failure: Failure, now: Now) -> Event<T> {
+        Event::Answer {
+            token: self.token,
+            from,
+            result: Err(failure),
+            rtt_ms: now.mono.since_ms(self.sent),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

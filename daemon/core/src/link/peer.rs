@@ -1,0 +1,121 @@
+//! One link: its other end and what was asked over it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use bytchat_proto::id::NodeId;
+use bytchat_proto::key::NodeKey;
+use bytchat_proto::limits::{DIAL_TIMEOUT_MS, REQUESTS_PER_LINK_MAX};
+use bytchat_proto::wire::{Body, Frame, Response};
+
+use super::{Event, NewAsk, Up};
+use crate::io::DialId;
+use crate::time::{Deadline, Mono, Now};
+
+/// Malformed frames that a link survives: a newer peer may say what we do not know.
+const FORGIVEN_MAX: u32 = 16;
+
+pub(super) struct Peer<T> {
+    pub(super) key: NodeKey,
+    pub(super) address: SocketAddr,
+    pub(super) binding: [u8; 32],
+    pub(super) dial: Option<DialId>,
+    pub(super) node: Option<NodeId>,
+    pub(super) hello_by: Mono,
+    pub(super) used: Mono,
+    pub(super) rtt_ms: Option<u64>,
+    pub(super) asks: BTreeMap<u64, Ask<T>>,
+    next_id: u64,
+    forgiven: u32,
+}
+
+pub(super) struct Ask<T> {
+    pub(super) token: T,
+    pub(super) sent: Mono,
+    until: Mono,
+}
+
+impl<T> Peer<T> {
+    pub(super) fn new(up: Up, now: Now) -> Self {
+        Self {
+            key: up.key,
+            address: up.address,
+            binding: up.binding,
+            dial: up.dial,
+            node: None,
+            hello_by: now.mono.plus_ms(DIAL_TIMEOUT_MS),
+            used: now.mono,
+            rtt_ms: None,
+            asks: BTreeMap::new(),
+            next_id: 1,
+            forgiven: 0,
+        }
+    }
+
+    /// Numbers a request; gives the token back if too many are in flight.
+    pub(super) fn ask(&mut self, ask: NewAsk<T>, now: Now) -> Result<Frame, T> {
+        if self.asks.len() >= REQUESTS_PER_LINK_MAX {
+            return Err(ask.token);
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        self.used = now.mono;
+        let until = now.mono.plus_ms(ask.timeout_ms);
+        self.asks.insert(
+            id,
+            Ask {
+                token: ask.token,
+                sent: now.mono,
+                until,
+            },
+        );
+        Ok(Body::Request(ask.request).with_id(id))
+    }
+
+    /// Matches an answer with its request; an answer that nobody waits for is late and harmless.
+    pub(super) fn answered(
+        &mut self,
+        node: NodeId,
+        id: u64,
+        response: Response,
+        now: Now,
+    ) -> Option<Event<T>> {
+        let ask = self.asks.remove(&id)?;
+        let rtt_ms = now.mono.since_ms(ask.sent);
+        self.rtt_ms = Some(self.rtt_ms.map_or(rtt_ms, |old| (old * 7 + rtt_ms) / 8));
+        Some(Event::Answer {
+            token: ask.token,
+            from: node,
+            result: Ok(response),
+            rtt_ms,
+        })
+    }
+
+    pub(super) fn expired(&mut self, now: Now) -> Vec<Ask<T>> {
+        let over: Vec<u64> = self
+            .asks
+            .iter()
+            .filter(|(_, ask)| now.mono >= ask.until)
+            .map(|(id, _)| *id)
+            .collect();
+        over.into_iter()
+            .filter_map(|id| self.asks.remove(&id))
+            .collect()
+    }
+
+    pub(super) fn forgive(&mut self) -> bool {
+        self.forgiven += 1;
+        self.forgiven <= FORGIVEN_MAX
+    }
+
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        if self.node.is_none() {
+            return Some(Deadline {
+                at: self.hello_by,
+                why: "hello",
+            });
+        }
+        let at = self.asks.values().map(|ask| ask.until).min()?;
+        Some(Deadline { at, why: "answer" })
+    }
+}

@@ -1,0 +1,321 @@
+//! Links against hand-made peers.
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use bytchat_proto::limits::{DIAL_TIMEOUT_MS, REQUEST_TIMEOUT_MS, REQUESTS_PER_LINK_MAX};
+use bytchat_proto::timestamp::Timestamp;
+use bytchat_proto::unverified::Unverified;
+use serde_bytes::ByteBuf;
+
+use super::*;
+
+const LINK: LinkId = LinkId(1);
+
+fn now(ms: u64) -> Now {
+    Now {
+        mono: Mono(ms),
+        wall: Timestamp(ms),
+    }
+}
+
+struct Node {
+    key: NodeKey,
+    contact: Contact,
+    record: NodeRecord,
+}
+
+fn node(seed: u8, network: NetworkId) -> Node {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+    let key = NodeKey::from_slice(pair.public_key().as_ref()).unwrap();
+    let record = NodeRecord {
+        network,
+        key,
+        stamp: ByteBuf::new(),
+        addresses: vec![
+            "127.0.0.1:1".parse().unwrap(),
+            "127.0.0.1:2".parse().unwrap(),
+        ],
+        pod: None,
+        sequence: 1,
+    };
+    let contact = Unverified::sign(&record, |digest| pair.sign(digest).as_ref().to_vec());
+    Node {
+        key,
+        contact,
+        record,
+    }
+}
+
+fn home() -> NetworkId {
+    NetworkId::of_name("home")
+}
+
+struct Bench {
+    links: Links<&'static str>,
+    out: Outputs,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let own = node(1, home());
+        Self {
+            links: Links::new(home(), own.key, own.contact),
+            out: Outputs::new([0; 32]),
+        }
+    }
+
+    fn up(&mut self, peer: &Node, dial: Option<DialId>, ms: u64) {
+        let address = peer.record.addresses[0];
+        let up = Up {
+            key: peer.key,
+            address,
+            binding: [0; 32],
+            dial,
+        };
+        self.links.link_up(LINK, up, now(ms), &mut self.out);
+    }
+
+    fn frame(&mut self, body: Body, id: u64, ms: u64) {
+        let bytes = body.with_id(id).encode();
+        self.links
+            .handle_frame(LINK, &bytes, now(ms), &mut self.out);
+    }
+
+    fn hello(&mut self, peer: &Node, network: NetworkId, ms: u64) {
+        let hello = Hello {
+            version: PROTOCOL_VERSION,
+            network,
+            contact: peer.contact.clone(),
+            observed: "127.0.0.1:9".parse().unwrap(),
+            frame_bytes_max: 1,
+        };
+        self.frame(Body::Hello(hello), 0, ms);
+    }
+
+    fn joined() -> Self {
+        let mut bench = Self::new();
+        let peer = node(2, home());
+        bench.up(&peer, None, 0);
+        bench.hello(&peer, home(), 0);
+        assert!(matches!(bench.links.poll_event(), Some(Event::Up { .. })));
+        while bench.out.poll().is_some() {}
+        bench
+    }
+
+    fn ping(&mut self, ms: u64) {
+        let to = Target {
+            node: node(2, home()).record.node(),
+            record: node(2, home()).record,
+        };
+        let ask = NewAsk {
+            request: Request::Ping,
+            token: "ping",
+            timeout_ms: REQUEST_TIMEOUT_MS,
+        };
+        self.links.request(&to, ask, now(ms), &mut self.out);
+    }
+
+    fn closed(&mut self) -> Option<String> {
+        std::iter::from_fn(|| self.out.poll()).find_map(|output| {
+            let Output::Close { reason, .. } = output else {
+                return None;
+            };
+            Some(reason)
+        })
+    }
+}
+
+#[test]
+fn a_peer_of_another_network_is_turned_away() {
+    let mut bench = Bench::new();
+    let other = NetworkId::of_name("other");
+    let peer = node(2, other);
+    bench.up(&peer, None, 0);
+    bench.hello(&peer, other, 0);
+    assert!(bench.closed().unwrap().contains("peer belongs to network"));
+    assert_eq!(bench.links.count(), 0);
+}
+
+#[test]
+fn a_hello_with_another_key_than_the_links_is_refused() {
+    let mut bench = Bench::new();
+    bench.up(&node(2, home()), None, 0);
+    bench.hello(&node(3, home()), home(), 0);
+    assert!(bench.closed().unwrap().contains("the link proved"));
+}
+
+#[test]
+fn a_link_to_myself_is_closed() {
+    let mut bench = Bench::new();
+    bench.up(&node(1, home()), None, 0);
+    assert_eq!(bench.closed().unwrap(), "this is myself");
+}
+
+#[test]
+fn nothing_may_come_before_hello_and_hello_comes_once() {
+    let mut bench = Bench::new();
+    bench.up(&node(2, home()), None, 0);
+    bench.frame(Body::Request(Request::Ping), 1, 0);
+    assert_eq!(bench.closed().unwrap(), "the first frame is not hello");
+    let mut bench = Bench::joined();
+    bench.hello(&node(2, home()), home(), 0);
+    assert_eq!(bench.closed().unwrap(), "hello was said twice");
+}
+
+#[test]
+fn a_silent_peer_is_given_up() {
+    let mut bench = Bench::new();
+    bench.up(&node(2, home()), None, 0);
+    let at = bench.links.poll_timeout().unwrap().at;
+    bench.links.handle_timeout(now(at.0), &mut bench.out);
+    assert_eq!(bench.closed().unwrap(), "hello did not come");
+}
+
+#[test]
+fn an_answer_finds_its_request_once() {
+    let mut bench = Bench::joined();
+    bench.ping(10);
+    bench.frame(Body::Response(Response::Done), 1, 35);
+    bench.frame(Body::Response(Response::Done), 1, 36);
+    let Some(Event::Answer {
+        token: "ping",
+        result: Ok(Response::Done),
+        rtt_ms: 25,
+        ..
+    }) = bench.links.poll_event()
+    else {
+        panic!("no answer");
+    };
+    assert!(bench.links.poll_event().is_none());
+}
+
+#[test]
+fn a_request_without_answer_times_out_and_a_lost_link_answers_at_once() {
+    let mut bench = Bench::joined();
+    bench.ping(0);
+    bench
+        .links
+        .handle_timeout(now(REQUEST_TIMEOUT_MS), &mut bench.out);
+    let timed_out = bench.links.poll_event();
+    assert!(matches!(
+        timed_out,
+        Some(Event::Answer {
+            result: Err(Failure::TimedOut),
+            ..
+        })
+    ));
+    bench.ping(0);
+    bench.links.link_down(LINK, now(1), &mut bench.out);
+    let lost = bench.links.poll_event();
+    assert!(matches!(
+        lost,
+        Some(Event::Answer {
+            result: Err(Failure::Unreachable),
+            ..
+        })
+    ));
+    assert!(matches!(bench.links.poll_event(), Some(Event::Down { .. })));
+}
+
+#[test]
+fn too_many_requests_on_one_link_are_refused() {
+    let mut bench = Bench::joined();
+    for _ in 0..=REQUESTS_PER_LINK_MAX {
+        bench.ping(0);
+    }
+    let busy = bench.links.poll_event();
+    assert!(matches!(
+        busy,
+        Some(Event::Answer {
+            result: Err(Failure::Busy),
+            ..
+        })
+    ));
+    assert!(bench.links.poll_event().is_none());
+}
+
+#[test]
+fn a_node_that_is_asked_is_dialled_at_each_address_in_turn() {
+    let mut bench = Bench::new();
+    bench.ping(0);
+    bench.ping(0);
+    let mut dialled = Vec::new();
+    while let Some(Output::Dial { dial, address, .. }) = bench.out.poll() {
+        dialled.push(address.port());
+        bench.links.dial_failed(dial, now(1), &mut bench.out);
+    }
+    assert_eq!(dialled, [1, 2]);
+    for _ in 0..2 {
+        let answer = bench.links.poll_event();
+        assert!(matches!(
+            answer,
+            Some(Event::Answer {
+                result: Err(Failure::Unreachable),
+                ..
+            })
+        ));
+    }
+    assert!(matches!(
+        bench.links.poll_event(),
+        Some(Event::Unreachable { .. })
+    ));
+}
+
+#[test]
+fn what_waited_for_a_link_goes_when_the_peer_says_hello() {
+    let mut bench = Bench::new();
+    bench.ping(0);
+    let Some(Output::Dial { dial, .. }) = bench.out.poll() else {
+        panic!("no dial")
+    };
+    let peer = node(2, home());
+    bench.up(&peer, Some(dial), 5);
+    bench.hello(&peer, home(), 6);
+    bench.frame(Body::Response(Response::Done), 1, 7);
+    assert!(matches!(bench.links.poll_event(), Some(Event::Up { .. })));
+    assert!(matches!(
+        bench.links.poll_event(),
+        Some(Event::Answer { result: Ok(_), .. })
+    ));
+    bench
+        .links
+        .handle_timeout(now(6 + DIAL_TIMEOUT_MS), &mut bench.out);
+    assert!(bench.links.poll_event().is_none());
+}
+
+#[test]
+fn an_unknown_verb_is_refused_and_the_link_kept_but_not_for_ever() {
+    let mut bench = Bench::joined();
+    let strange =
+        bytchat_proto::codec::encode(&serde_json::json!({"id": 7, "body": {"msg_type": "dance"}}));
+    for _ in 0..16 {
+        bench
+            .links
+            .handle_frame(LINK, &strange, now(0), &mut bench.out);
+        let Some(Output::Transmit { bytes, .. }) = bench.out.poll() else {
+            panic!("no answer")
+        };
+        let answer = Frame::decode(&bytes).unwrap();
+        assert_eq!(answer.id, 7);
+        assert!(matches!(
+            answer.body,
+            Body::Response(Response::Refused {
+                reason: Refusal::Unknown,
+                ..
+            })
+        ));
+    }
+    bench
+        .links
+        .handle_frame(LINK, &strange, now(0), &mut bench.out);
+    assert!(bench.closed().is_some());
+}
+
+#[test]
+fn bytes_without_a_head_close_the_link() {
+    let mut bench = Bench::joined();
+    bench
+        .links
+        .handle_frame(LINK, b"rubbish", now(0), &mut bench.out);
+    assert!(bench.closed().is_some());
+    assert_eq!(bench.links.count(), 0);
+}

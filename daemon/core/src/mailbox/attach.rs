@@ -1,0 +1,240 @@
+//! Who is attached: challenges, proofs and the devices that each link may speak for.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytchat_proto::envelope::AttachProof;
+use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
+use bytchat_proto::key::AccountKey;
+use bytchat_proto::limits::{
+    ACCOUNTS_MAX, CHALLENGE_MS, KEY_TAKES_PER_MINUTE_MAX, LINKS_MAX, MINUTE_MS,
+};
+use bytchat_proto::record::{DeviceCertificate, RecordError};
+use bytchat_proto::unverified::Unverified;
+
+use super::shelf::Owner;
+use crate::io::{LinkId, LoadId};
+use crate::time::{Mono, Now};
+
+/// A device that gets what waits for it.
+pub(super) struct Attachment {
+    pub(super) link: LinkId,
+    /// From this arrival on nothing was pushed yet.
+    pub(super) next: u64,
+    /// What was pushed, or is on its way from the disk, and is not removed.
+    pub(super) in_flight: BTreeSet<EnvelopeId>,
+    /// What the device asked to see again.
+    pub(super) again: VecDeque<EnvelopeId>,
+    /// The question to the disk that it waits for.
+    pub(super) loading: Option<LoadId>,
+    /// Whether it waits for its turn to ask the disk.
+    pub(super) queued: bool,
+}
+
+/// A question that only the device can answer, once.
+struct Challenge {
+    user: UserId,
+    nonce: [u8; 32],
+    until: Mono,
+}
+
+#[derive(Default)]
+struct PerLink {
+    challenge: Option<Challenge>,
+    owners: BTreeSet<Owner>,
+    minute: Mono,
+    takes: u32,
+}
+
+/// What a proof is held against.
+pub(super) struct Expected<'a> {
+    pub(super) holder: NodeId,
+    pub(super) link: LinkId,
+    pub(super) binding: &'a [u8; 32],
+}
+
+/// A device's answer to a challenge.
+pub(super) struct Answer<'a> {
+    pub(super) account: &'a AccountKey,
+    pub(super) certificate: &'a Unverified<DeviceCertificate>,
+    pub(super) proof: &'a Unverified<AttachProof>,
+}
+
+/// Why a device is not attached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ProveError {
+    /// There is no challenge to answer.
+    #[error("no challenge is open on this link: attach first")]
+    NoChallenge,
+    /// The challenge is too old.
+    #[error("the challenge is older than {CHALLENGE_MS} ms: attach again")]
+    TooLate,
+    /// The account, the certificate or the signature is wrong.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Something signed is not what was asked for.
+    #[error("the proof names another {0} than this link expects")]
+    Mismatch(&'static str),
+}
+
+/// All challenges and attached devices.
+#[derive(Default)]
+pub(super) struct Attachments {
+    links: BTreeMap<LinkId, PerLink>,
+    attached: BTreeMap<Owner, Attachment>,
+}
+
+impl Attachments {
+    pub(super) fn len(&self) -> usize {
+        self.attached.len()
+    }
+
+    pub(super) fn get(&self, owner: Owner) -> Option<&Attachment> {
+        self.attached.get(&owner)
+    }
+
+    pub(super) fn get_mut(&mut self, owner: Owner) -> Option<&mut Attachment> {
+        self.attached.get_mut(&owner)
+    }
+
+    pub(super) fn is_attached(&self, link: LinkId, owner: Owner) -> bool {
+        self.get(owner)
+            .is_some_and(|attached| attached.link == link)
+    }
+
+    /// The devices of a user that are attached on a link.
+    pub(super) fn devices_on(&self, link: LinkId, user: UserId) -> Vec<Owner> {
+        let devices = self.attached.range(Owner::all_of(user));
+        let here = devices.filter(|(_, attached)| attached.link == link);
+        here.map(|(owner, _)| *owner).collect()
+    }
+
+    /// Opens a challenge in place of an older one; false if too many links have one.
+    pub(super) fn challenge(
+        &mut self,
+        link: LinkId,
+        user: UserId,
+        nonce: [u8; 32],
+        now: Now,
+    ) -> bool {
+        let Some(state) = self.state(link, now.mono) else {
+            return false;
+        };
+        state.challenge = Some(Challenge {
+            user,
+            nonce,
+            until: now.mono.plus_ms(CHALLENGE_MS),
+        });
+        true
+    }
+
+    /// Checks a device's answer; the challenge is used up either way.
+    pub(super) fn prove(
+        &mut self,
+        expected: &Expected<'_>,
+        answer: &Answer<'_>,
+        now: Now,
+    ) -> Result<Owner, ProveError> {
+        let state = self.links.get_mut(&expected.link);
+        let challenge = state.and_then(|state| state.challenge.take());
+        let challenge = challenge.ok_or(ProveError::NoChallenge)?;
+        if now.mono >= challenge.until {
+            return Err(ProveError::TooLate);
+        }
+        let user = challenge.user;
+        if answer.account.user() != user {
+            return Err(ProveError::Mismatch("user"));
+        }
+        let certificate = answer.certificate.verify(answer.account);
+        let certificate = certificate.map_err(RecordError::from)?.into_value();
+        certificate.check(user)?;
+        let device = certificate.device;
+        let proof = answer.proof.verify(&device).map_err(RecordError::from)?;
+        let parts = [
+            (proof.user == user, "user"),
+            (proof.device == device, "device"),
+            (proof.holder == expected.holder, "holder"),
+            (proof.nonce.as_ref() == challenge.nonce, "nonce"),
+            (proof.binding.as_ref() == expected.binding, "link"),
+        ];
+        match parts.iter().find(|(same, _)| !same) {
+            Some((_, what)) => Err(ProveError::Mismatch(what)),
+            None => Ok(Owner { user, device }),
+        }
+    }
+
+    /// Whether one more device may attach on a link.
+    pub(super) fn has_room(&self, link: LinkId, owner: Owner, max: usize) -> bool {
+        let on_link = self.links.get(&link).map_or(0, |state| state.owners.len());
+        let here = self.is_attached(link, owner);
+        let anywhere = self.attached.contains_key(&owner);
+        (here || on_link < ACCOUNTS_MAX) && (anywhere || self.attached.len() < max)
+    }
+
+    /// Attaches a proven device, from the first envelope on; an older link of it loses it.
+    pub(super) fn attach(&mut self, link: LinkId, owner: Owner) {
+        self.detach(owner);
+        self.links.entry(link).or_default().owners.insert(owner);
+        let attachment = Attachment {
+            link,
+            next: 0,
+            in_flight: BTreeSet::new(),
+            again: VecDeque::new(),
+            loading: None,
+            queued: false,
+        };
+        self.attached.insert(owner, attachment);
+    }
+
+    /// Detaches a device.
+    pub(super) fn detach(&mut self, owner: Owner) {
+        let Some(old) = self.attached.remove(&owner) else {
+            return;
+        };
+        if let Some(state) = self.links.get_mut(&old.link) {
+            state.owners.remove(&owner);
+        }
+    }
+
+    /// Forgets a link and detaches its devices.
+    pub(super) fn link_down(&mut self, link: LinkId) -> BTreeSet<Owner> {
+        let owners = self.links.remove(&link).unwrap_or_default().owners;
+        for owner in &owners {
+            self.attached.remove(owner);
+        }
+        owners
+    }
+
+    /// Counts a request for keys; false if the link asked too often in this minute.
+    pub(super) fn may_take_keys(&mut self, link: LinkId, now: Now) -> bool {
+        let Some(state) = self.state(link, now.mono) else {
+            return false;
+        };
+        if now.mono.since_ms(state.minute) >= MINUTE_MS {
+            state.minute = now.mono;
+            state.takes = 0;
+        }
+        state.takes = state.takes.saturating_add(1);
+        state.takes <= KEY_TAKES_PER_MINUTE_MAX
+    }
+
+    fn state(&mut self, link: LinkId, now: Mono) -> Option<&mut PerLink> {
+        if !self.links.contains_key(&link) && self.links.len() >= LINKS_MAX {
+            self.links.retain(|_, state| state.is_needed(now));
+            if self.links.len() >= LINKS_MAX {
+                return None;
+            }
+        }
+        let fresh = || PerLink {
+            minute: now,
+            ..PerLink::default()
+        };
+        Some(self.links.entry(link).or_insert_with(fresh))
+    }
+}
+
+impl PerLink {
+    fn is_needed(&self, now: Mono) -> bool {
+        let challenged = self.challenge.as_ref().is_some_and(|open| now < open.until);
+        challenged || !self.owners.is_empty() || now.since_ms(self.minute) < MINUTE_MS
+    }
+}

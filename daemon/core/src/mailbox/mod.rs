@@ -1,0 +1,352 @@
+//! What a node does as holder of other people's envelopes, one-time keys and notices.
+//!
+//! Only what is known *about* an envelope is in memory; its bytes are on disk and come back by
+//! `Output::Load`. Everything that a peer can make grow has a limit.
+
+mod attach;
+mod notice;
+mod onetime;
+mod push;
+mod shelf;
+mod tombstone;
+mod verbs;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytchat_proto::envelope::Envelope;
+use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
+use bytchat_proto::key::DeviceKey;
+use bytchat_proto::limits::{
+    ATTACHED_MAX, ENVELOPE_BYTES_PER_USER_MAX, ENVELOPES_MAX, ENVELOPES_PER_USER_MAX, NOTICES_MAX,
+    NOTICES_PER_USER_MAX, ONE_TIME_KEYS_MAX, ONE_TIME_KEYS_PER_BATCH, ONE_TIME_KEYS_SPENT_MAX,
+    SWEEP_MS_MAX, SWEEP_ROWS_MAX, TOMBSTONES_MAX, TOMBSTONES_UNSEEN_PER_USER_MAX,
+};
+use bytchat_proto::timestamp::Timestamp;
+use bytchat_proto::wire::{Body, Request, Response};
+use tracing::warn;
+
+use self::attach::Attachments;
+use self::notice::Notices;
+use self::onetime::OneTimeKeys;
+use self::push::Purpose;
+use self::shelf::{Owner, Shelf};
+use self::tombstone::{Mark, Tombstone, Tombstones};
+use crate::io::{LinkId, LoadId, Outputs, Sign};
+use crate::persist::Table;
+use crate::time::{Deadline, Mono, Now};
+
+/// How much a holder keeps.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    envelopes: usize,
+    envelopes_per_user: usize,
+    bytes_per_user: usize,
+    tombstones: usize,
+    tombstones_unseen_per_user: usize,
+    notices: usize,
+    notices_per_user: usize,
+    keys: usize,
+    keys_per_device: usize,
+    keys_spent: usize,
+    attached: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            envelopes: ENVELOPES_MAX,
+            envelopes_per_user: ENVELOPES_PER_USER_MAX,
+            bytes_per_user: ENVELOPE_BYTES_PER_USER_MAX,
+            tombstones: TOMBSTONES_MAX,
+            tombstones_unseen_per_user: TOMBSTONES_UNSEEN_PER_USER_MAX,
+            notices: NOTICES_MAX,
+            notices_per_user: NOTICES_PER_USER_MAX,
+            keys: ONE_TIME_KEYS_MAX,
+            keys_per_device: ONE_TIME_KEYS_PER_BATCH,
+            keys_spent: ONE_TIME_KEYS_SPENT_MAX,
+            attached: ATTACHED_MAX,
+        }
+    }
+}
+
+/// Who asks, and what that means for this node.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer<'a> {
+    /// The link over which the request came.
+    pub link: LinkId,
+    /// The TLS exporter of that link.
+    pub binding: &'a [u8; 32],
+    /// Whether this node is among the closest to the user of the request, or a pod of that user.
+    pub near: bool,
+}
+
+/// Something that the node is to do with other nodes.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send this frame body (`Delivery` or `Notice`) as a push.
+    Push {
+        /// Over this link.
+        link: LinkId,
+        /// What is said.
+        body: Box<Body>,
+    },
+    /// Deposit this envelope, as a repair, with another holder.
+    Offer {
+        /// The other holder.
+        to: NodeId,
+        /// The envelope.
+        envelope: Envelope,
+        /// Until when it is to be kept.
+        until: Timestamp,
+    },
+}
+
+/// The mailbox of a node: envelopes, one-time keys and notices for devices of other people.
+pub struct Mailbox {
+    own: NodeId,
+    limits: Limits,
+    shelf: Shelf,
+    tombstones: Tombstones,
+    keys: OneTimeKeys,
+    notices: Notices,
+    attachments: Attachments,
+    /// Attached devices that wait for their turn to ask the disk.
+    ready: VecDeque<Owner>,
+    loads: BTreeMap<LoadId, Purpose>,
+    effects: VecDeque<Effect>,
+    /// How far the walk of repair has come.
+    place: Option<(Owner, u64)>,
+    sweep_at: Option<Mono>,
+}
+
+impl Mailbox {
+    /// An empty mailbox of a node.
+    pub fn new(own: NodeId) -> Self {
+        Self::with_limits(own, Limits::default())
+    }
+
+    fn with_limits(own: NodeId, limits: Limits) -> Self {
+        Self {
+            own,
+            limits,
+            shelf: Shelf::new(),
+            tombstones: Tombstones::new(),
+            keys: OneTimeKeys::new(),
+            notices: Notices::new(),
+            attachments: Attachments::default(),
+            ready: VecDeque::new(),
+            loads: BTreeMap::new(),
+            effects: VecDeque::new(),
+            place: None,
+            sweep_at: None,
+        }
+    }
+
+    /// Takes in a row of `Envelope`, `Tombstone`, `Prekey` or `Notice` as the disk kept it; a
+    /// malformed one is left out.
+    pub fn restore(&mut self, table: Table, key: &[u8], value: &[u8], now: Now) {
+        let good = if table == Table::Envelope {
+            self.restore_envelope(key, value, now)
+        } else if table == Table::Tombstone {
+            self.restore_tombstone(key, value)
+        } else if table == Table::Prekey {
+            self.keys.restore(key, value)
+        } else if table == Table::Notice {
+            self.notices.restore(key, value)
+        } else {
+            false
+        };
+        if !good {
+            warn!(
+                ?table,
+                bytes = value.len(),
+                "a row of the mailbox is malformed: left out"
+            );
+        }
+        self.arm(now);
+    }
+
+    fn restore_envelope(&mut self, key: &[u8], value: &[u8], now: Now) -> bool {
+        let Some((id, mut held, _)) = shelf::parse_row(key, value) else {
+            return false;
+        };
+        held.since = now.mono;
+        self.shelf.insert(id, held)
+    }
+
+    fn restore_tombstone(&mut self, key: &[u8], value: &[u8]) -> bool {
+        let Some((mark, stone)) = Tombstone::parse_row(key, value) else {
+            return false;
+        };
+        self.tombstones.insert(mark, stone);
+        true
+    }
+
+    /// Answers a request of a peer; `None` for a verb that is not the mailbox's.
+    pub fn handle_request(
+        &mut self,
+        peer: Peer<'_>,
+        request: &Request,
+        sign: Sign<'_>,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Option<Response> {
+        let response = match request {
+            Request::Deposit {
+                envelope,
+                until,
+                repair,
+            } => {
+                let deposit = verbs::Deposit {
+                    envelope,
+                    until: *until,
+                    repair: *repair,
+                    near: peer.near,
+                };
+                self.deposit(&deposit, sign, now, out)
+            }
+            Request::TakeKeys { user } => self.take_keys(peer.link, *user, now, out),
+            Request::PutKeys { user, keys } => self.put_keys(peer.link, *user, keys, now, out),
+            Request::Attach { user } => self.attach(peer.link, *user, now, out),
+            Request::Prove {
+                account,
+                certificate,
+                proof,
+            } => {
+                let answer = attach::Answer {
+                    account,
+                    certificate,
+                    proof,
+                };
+                self.prove(peer, &answer, now)
+            }
+            Request::Remove { removal } => self.remove(peer.link, removal, now, out),
+            Request::Fetch { user, envelopes } => self.fetch(peer.link, *user, envelopes),
+            Request::Notify { notice } => self.notify(peer.near, notice, now, out),
+            Request::Ping
+            | Request::FindNode { .. }
+            | Request::FindRecord { .. }
+            | Request::PutRecord { .. }
+            | Request::RegisterAlias { .. }
+            | Request::ResolveAlias { .. } => return None,
+        };
+        self.pump(now, out);
+        self.arm(now);
+        Some(response)
+    }
+
+    /// Forgets a link: its challenge and the devices attached over it.
+    pub fn link_down(&mut self, link: LinkId) {
+        let gone = self.attachments.link_down(link);
+        self.ready.retain(|owner| !gone.contains(owner));
+    }
+
+    /// Forgets devices that a user's newest record revokes: they are detached and their one-time
+    /// keys are handed out no more.
+    pub fn revoke(&mut self, user: UserId, devices: &[DeviceKey], out: &mut Outputs) {
+        for device in devices {
+            let device = *device;
+            let owner = Owner { user, device };
+            self.detach(owner);
+            self.keys.revoke(owner, out);
+        }
+    }
+
+    fn detach(&mut self, owner: Owner) {
+        self.attachments.detach(owner);
+        self.ready.retain(|other| *other != owner);
+    }
+
+    /// The next thing to do with other nodes.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When something ends.
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        let why = "something in the mailbox ends";
+        self.sweep_at.map(|at| Deadline { at, why })
+    }
+
+    /// Removes what is over, a bounded number of rows at a time.
+    pub fn handle_timeout(&mut self, now: Now, out: &mut Outputs) {
+        if self.sweep_at.is_none_or(|at| at > now.mono) {
+            return;
+        }
+        let mut rows = 0;
+        while rows < SWEEP_ROWS_MAX && self.sweep_one(now.wall, out) {
+            rows += 1;
+        }
+        self.pump(now, out);
+        self.arm(now);
+    }
+
+    fn sweep_one(&mut self, now: Timestamp, out: &mut Outputs) -> bool {
+        if let Some(id) = self.shelf.expired(now) {
+            self.drop_envelope(id, out);
+            return true;
+        }
+        if let Some((_, mark)) = self.tombstones.first().filter(|(until, _)| *until <= now) {
+            self.drop_tombstone(mark, out);
+            return true;
+        }
+        let notice = self.notices.first().filter(|(until, ..)| *until <= now);
+        if let Some((_, owner, id)) = notice {
+            self.drop_notice(owner, id, out);
+            return true;
+        }
+        self.keys.sweep_one(now, out)
+    }
+
+    fn drop_envelope(&mut self, id: EnvelopeId, out: &mut Outputs) {
+        let Some(held) = self.shelf.remove(id) else {
+            return;
+        };
+        out.remove(Table::Envelope, held.key(id));
+        self.landed(held.owner, id);
+    }
+
+    fn drop_tombstone(&mut self, mark: Mark, out: &mut Outputs) {
+        self.tombstones.remove(mark);
+        out.remove(Table::Tombstone, mark.0);
+    }
+
+    fn drop_notice(&mut self, owner: Owner, id: EnvelopeId, out: &mut Outputs) {
+        if let Some(key) = self.notices.remove(owner, id) {
+            out.remove(Table::Notice, key);
+        }
+    }
+
+    /// Sets the clock to the earliest end; looks again within the hour, as the wall may jump.
+    fn arm(&mut self, now: Now) {
+        let ends = [
+            self.shelf.earliest(),
+            self.tombstones.first().map(|(until, _)| until),
+            self.notices.first().map(|(until, ..)| until),
+            self.keys.earliest(),
+        ];
+        let earliest = ends.into_iter().flatten().min();
+        self.sweep_at = earliest.map(|end| {
+            let wait = end.since_ms(now.wall).clamp(1, SWEEP_MS_MAX);
+            now.mono.plus_ms(wait)
+        });
+    }
+
+    /// How many envelopes lie here.
+    pub fn envelope_count(&self) -> usize {
+        self.shelf.len()
+    }
+
+    /// How many removed envelopes are remembered.
+    pub fn tombstone_count(&self) -> usize {
+        self.tombstones.len()
+    }
+
+    /// How many devices are attached.
+    pub fn attached_count(&self) -> usize {
+        self.attachments.len()
+    }
+}

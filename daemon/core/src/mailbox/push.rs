@@ -1,0 +1,338 @@
+//! Bodies on their way from the disk: pushes to attached devices, and repair to other holders.
+
+use std::collections::BTreeMap;
+
+use bytchat_proto::envelope::Envelope;
+use bytchat_proto::id::{EnvelopeId, NodeId};
+use bytchat_proto::limits::{
+    HOLDERS_TOLD_MAX, IDS_PER_REQUEST_MAX, MAILBOX_LOADS_MAX, PUSHES_IN_FLIGHT_MAX,
+    PUSHES_PER_LOAD_MAX, REPAIR_PATIENCE_MS,
+};
+use bytchat_proto::point::Point;
+use bytchat_proto::timestamp::Timestamp;
+use bytchat_proto::wire::{Body, Delivery};
+use tracing::warn;
+
+use super::shelf::{Held, Owner, Placement, parse_row};
+use super::{Effect, Mailbox};
+use crate::io::{LinkId, LoadId, Output, Outputs};
+use crate::persist::{Query, Row, Table};
+use crate::time::{Mono, Now};
+
+/// What a question to the disk is for.
+pub(super) enum Purpose {
+    /// To push these to an attached device, in this order.
+    Push { owner: Owner, ids: Vec<EnvelopeId> },
+    /// To offer it to other holders.
+    Offer { id: EnvelopeId, to: Vec<NodeId> },
+}
+
+impl Mailbox {
+    /// Pushes an envelope that just came, if its device is attached and has seen all before it.
+    pub(super) fn push_new(&mut self, owner: Owner, arrival: u64, envelope: &Envelope) {
+        let Some(attached) = self.attachments.get_mut(owner) else {
+            return;
+        };
+        let next = self.shelf.queue(owner, attached.next).next();
+        let turn = next.is_some_and(|(first, _)| first == arrival);
+        let idle = attached.loading.is_none() && attached.again.is_empty();
+        if !turn || !idle || attached.in_flight.len() >= PUSHES_IN_FLIGHT_MAX {
+            self.wake(owner);
+            return;
+        }
+        attached.next = arrival.saturating_add(1);
+        attached.in_flight.insert(envelope.id());
+        let link = attached.link;
+        self.push_envelope(link, envelope.clone());
+    }
+
+    fn push_envelope(&mut self, link: LinkId, envelope: Envelope) {
+        let body = Box::new(Body::Delivery(Delivery { envelope }));
+        self.effects.push_back(Effect::Push { link, body });
+    }
+
+    /// Pushes an envelope once more when its turn comes; false if too many wait for that.
+    pub(super) fn push_again(&mut self, owner: Owner, id: EnvelopeId) -> bool {
+        let Some(attached) = self.attachments.get_mut(owner) else {
+            return false;
+        };
+        if !attached.again.contains(&id) {
+            if attached.again.len() >= IDS_PER_REQUEST_MAX {
+                return false;
+            }
+            attached.again.push_back(id);
+        }
+        self.wake(owner);
+        true
+    }
+
+    /// An envelope is gone: there is room for the next one of its device.
+    pub(super) fn landed(&mut self, owner: Owner, id: EnvelopeId) {
+        if let Some(attached) = self.attachments.get_mut(owner) {
+            attached.in_flight.remove(&id);
+            self.wake(owner);
+        }
+    }
+
+    /// Lets an attached device wait for its turn to ask the disk.
+    pub(super) fn wake(&mut self, owner: Owner) {
+        let Some(attached) = self.attachments.get_mut(owner) else {
+            return;
+        };
+        if !attached.queued && attached.loading.is_none() {
+            attached.queued = true;
+            self.ready.push_back(owner);
+        }
+    }
+
+    /// Asks the disk for those whose turn it is.
+    pub(super) fn pump(&mut self, now: Now, out: &mut Outputs) {
+        while self.loads.len() < MAILBOX_LOADS_MAX {
+            let Some(owner) = self.ready.pop_front() else {
+                return;
+            };
+            let ids = self.next_of(owner, now.wall);
+            if ids.is_empty() {
+                continue;
+            }
+            let load = self.ask(&ids, out);
+            if let Some(attached) = self.attachments.get_mut(owner) {
+                attached.loading = Some(load);
+            }
+            self.loads.insert(load, Purpose::Push { owner, ids });
+        }
+    }
+
+    /// What a device gets next: what it asked for again, else what waits, within its window.
+    fn next_of(&mut self, owner: Owner, now: Timestamp) -> Vec<EnvelopeId> {
+        let Some(attached) = self.attachments.get_mut(owner) else {
+            return Vec::new();
+        };
+        attached.queued = false;
+        while let Some(id) = attached.again.pop_front() {
+            if self.shelf.get_of(owner, id).is_some() {
+                return vec![id];
+            }
+        }
+        let free = PUSHES_IN_FLIGHT_MAX.saturating_sub(attached.in_flight.len());
+        let queue = self.shelf.queue(owner, attached.next);
+        let lives = |id| self.shelf.get(id).is_some_and(|held| held.until > now);
+        let batch = queue.filter(|(_, id)| lives(*id));
+        let batch: Vec<_> = batch.take(free.min(PUSHES_PER_LOAD_MAX)).collect();
+        if let Some((last, _)) = batch.last() {
+            attached.next = last.saturating_add(1);
+        }
+        let ids: Vec<EnvelopeId> = batch.into_iter().map(|(_, id)| id).collect();
+        attached.in_flight.extend(&ids);
+        ids
+    }
+
+    /// Asks for the rows of envelopes that follow each other in the table.
+    fn ask(&self, ids: &[EnvelopeId], out: &mut Outputs) -> LoadId {
+        let key_of = |id: &EnvelopeId| self.shelf.get(*id).map(|held| held.key(*id));
+        let from = ids.first().and_then(key_of).unwrap_or_default();
+        let mut to = ids.last().and_then(key_of).unwrap_or_default();
+        to.push(0);
+        let load = LoadId(out.fresh());
+        let query = Query {
+            table: Table::Envelope,
+            from,
+            to: Some(to),
+            limit: PUSHES_PER_LOAD_MAX,
+            reverse: false,
+            follow: None,
+        };
+        out.push(Output::Load { load, query });
+        load
+    }
+
+    /// Takes rows from the disk; false if somebody else asked for them.
+    pub fn handle_loaded(
+        &mut self,
+        load: LoadId,
+        rows: &[Row],
+        now: Now,
+        out: &mut Outputs,
+    ) -> bool {
+        let Some(purpose) = self.loads.remove(&load) else {
+            return false;
+        };
+        let parsed = rows.iter().filter_map(|(key, value)| parse_row(key, value));
+        let bodies = parsed.map(|(id, _, envelope)| (id, envelope)).collect();
+        match purpose {
+            Purpose::Push { owner, ids } => self.push_loaded(owner, load, &ids, bodies, out),
+            Purpose::Offer { id, to } => self.offer_loaded(id, &to, bodies, now, out),
+        }
+        self.pump(now, out);
+        self.arm(now);
+        true
+    }
+
+    fn push_loaded(
+        &mut self,
+        owner: Owner,
+        load: LoadId,
+        ids: &[EnvelopeId],
+        mut bodies: BTreeMap<EnvelopeId, Envelope>,
+        out: &mut Outputs,
+    ) {
+        let attached = self.attachments.get_mut(owner);
+        let Some(attached) = attached.filter(|attached| attached.loading == Some(load)) else {
+            return;
+        };
+        attached.loading = None;
+        let link = attached.link;
+        for id in ids {
+            if let Some(envelope) = self.confirm(*id, bodies.remove(id), out) {
+                self.push_envelope(link, envelope);
+            }
+        }
+        self.wake(owner);
+    }
+
+    fn offer_loaded(
+        &mut self,
+        id: EnvelopeId,
+        to: &[NodeId],
+        mut bodies: BTreeMap<EnvelopeId, Envelope>,
+        now: Now,
+        out: &mut Outputs,
+    ) {
+        let Some(envelope) = self.confirm(id, bodies.remove(&id), out) else {
+            return;
+        };
+        let until = self.shelf.get(id).map(|held| held.until);
+        let Some(until) = until.filter(|until| *until > now.wall) else {
+            return;
+        };
+        let offers = to.iter().map(|to| Effect::Offer {
+            to: *to,
+            envelope: envelope.clone(),
+            until,
+        });
+        self.effects.extend(offers);
+    }
+
+    /// The body of an envelope that is still here. One that the disk lost is forgotten, so that
+    /// another holder can bring it back.
+    fn confirm(
+        &mut self,
+        id: EnvelopeId,
+        body: Option<Envelope>,
+        out: &mut Outputs,
+    ) -> Option<Envelope> {
+        self.shelf.get(id)?;
+        let whole = body.filter(|envelope| envelope.id() == id);
+        if whole.is_none() {
+            warn!(envelope = %id, "a held envelope is not on disk any more: forgotten");
+            self.drop_envelope(id, out);
+        }
+        whole
+    }
+
+    /// Walks some of the held envelopes and asks the disk for those that other nodes near their
+    /// point were not told of; `Effect::Offer` follows. `closest` names the nodes that should hold
+    /// what lies at a point. True when every envelope was visited; then the next walk starts
+    /// anew. False: go on after the questions to the disk are answered.
+    pub fn repair(
+        &mut self,
+        closest: &dyn Fn(Point) -> Vec<NodeId>,
+        budget: usize,
+        now: Now,
+        out: &mut Outputs,
+    ) -> bool {
+        let mut near: Option<(Point, Vec<NodeId>)> = None;
+        for _ in 0..budget {
+            // Pushes to devices come first: repair takes half of the questions at most.
+            if self.loads.len() >= MAILBOX_LOADS_MAX / 2 {
+                return false;
+            }
+            let Some((owner, arrival, id)) = self.shelf.after(self.place) else {
+                self.place = None;
+                return true;
+            };
+            self.place = Some((owner, arrival));
+            let point = Point::of_user(owner.user);
+            let (_, nodes) = match near.take() {
+                Some(known) if known.0 == point => near.insert(known),
+                _ => near.insert((point, closest(point))),
+            };
+            self.offer(id, nodes, now, out);
+        }
+        let done = self.shelf.after(self.place).is_none();
+        if done {
+            self.place = None;
+        }
+        done
+    }
+
+    fn offer(&mut self, id: EnvelopeId, nodes: &[NodeId], now: Now, out: &mut Outputs) {
+        let own = self.own;
+        let held = self.shelf.get_mut(id);
+        let Some(held) = held.filter(|held| held.until > now.wall) else {
+            return;
+        };
+        let to = held.missing(own, nodes, now.mono);
+        if to.is_empty() {
+            return;
+        }
+        let load = self.ask(&[id], out);
+        self.loads.insert(load, Purpose::Offer { id, to });
+    }
+
+    /// Remembers that a node has an envelope: its receipt came, or it offered the envelope itself.
+    pub fn held_by(&mut self, id: EnvelopeId, node: NodeId) {
+        if let Some(held) = self.shelf.get_mut(id) {
+            held.tell(node);
+        }
+    }
+
+    /// Forgets that a node was told of an envelope, because it did not take it: the next walk
+    /// offers it again.
+    pub fn offer_lost(&mut self, id: EnvelopeId, node: NodeId) {
+        if let Some(held) = self.shelf.get_mut(id) {
+            held.told.retain(|told| *told != node);
+        }
+    }
+}
+
+impl Held {
+    /// The nodes that should be told now; they count as told from here on.
+    // SPEC 6.11: the nearest holder spreads a fresh envelope; each farther one steps in later, if
+    // no repair of it has come by; newcomers are told by every holder.
+    fn missing(&mut self, own: NodeId, nodes: &[NodeId], now: Mono) -> Vec<NodeId> {
+        let others: Vec<NodeId> = nodes.iter().copied().filter(|node| *node != own).collect();
+        let point = Point::of_user(self.owner.user);
+        let distance = |node: NodeId| Point::of_node(node).distance(point);
+        match self.placement {
+            Placement::HandedOn => {
+                others.iter().for_each(|node| self.tell(*node));
+                self.placement = Placement::Settled;
+                return Vec::new();
+            }
+            Placement::Fresh => {
+                let nearer = others
+                    .iter()
+                    .filter(|node| distance(**node) < distance(own));
+                let turns = u64::try_from(nearer.count()).unwrap_or(u64::MAX);
+                if now.since_ms(self.since) < turns.saturating_mul(REPAIR_PATIENCE_MS) {
+                    return Vec::new();
+                }
+                self.placement = Placement::Settled;
+            }
+            Placement::Settled => {}
+        }
+        let missing = others.into_iter().filter(|node| !self.told.contains(node));
+        let missing: Vec<NodeId> = missing.take(HOLDERS_TOLD_MAX).collect();
+        missing.iter().for_each(|node| self.tell(*node));
+        missing
+    }
+
+    fn tell(&mut self, node: NodeId) {
+        self.told.retain(|told| *told != node);
+        if self.told.len() >= HOLDERS_TOLD_MAX {
+            self.told.remove(0);
+        }
+        self.told.push(node);
+    }
+}

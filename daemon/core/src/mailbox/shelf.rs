@@ -1,0 +1,281 @@
+//! The envelopes that lie here: what is known of each, by owner, arrival and end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
+
+use bytchat_proto::envelope::Envelope;
+use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
+use bytchat_proto::key::DeviceKey;
+use bytchat_proto::timestamp::Timestamp;
+
+use super::Limits;
+use crate::time::Mono;
+
+/// Whose mail it is: one device of one user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Owner {
+    pub(super) user: UserId,
+    pub(super) device: DeviceKey,
+}
+
+/// What is known of who else holds an envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Placement {
+    /// Its sender brought it; the nearest holder sees to the others.
+    Fresh,
+    /// Another holder hands it on and sees to the others.
+    HandedOn,
+    /// The others of that time have it; only newcomers are told.
+    Settled,
+}
+
+/// An envelope without its bytes, which are on disk.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) owner: Owner,
+    /// The order of its arrival.
+    pub(super) arrival: u64,
+    pub(super) bytes: usize,
+    pub(super) until: Timestamp,
+    /// Since when it is here, for the patience of repair.
+    pub(super) since: Mono,
+    pub(super) placement: Placement,
+    /// Nodes that were told, the latest last.
+    pub(super) told: Vec<NodeId>,
+}
+
+/// What one user's envelopes take.
+#[derive(Clone, Copy, Debug, Default)]
+struct Usage {
+    count: usize,
+    bytes: usize,
+}
+
+/// The index of all envelopes held for others.
+pub(super) struct Shelf {
+    held: BTreeMap<EnvelopeId, Held>,
+    queues: BTreeMap<Owner, BTreeMap<u64, EnvelopeId>>,
+    usage: BTreeMap<UserId, Usage>,
+    ends: BTreeSet<(Timestamp, EnvelopeId)>,
+    next_arrival: u64,
+}
+
+impl Owner {
+    pub(super) fn of(envelope: &Envelope) -> Self {
+        Self {
+            user: envelope.user(),
+            device: envelope.device(),
+        }
+    }
+
+    /// All owners of a user, as the ends of a range.
+    pub(super) fn all_of(user: UserId) -> std::ops::RangeInclusive<Self> {
+        let end = |byte| Self {
+            user,
+            device: DeviceKey([byte; 32]),
+        };
+        end(0)..=end(u8::MAX)
+    }
+}
+
+impl Held {
+    /// Where its row is.
+    pub(super) fn key(&self, id: EnvelopeId) -> Vec<u8> {
+        row_key(self.owner, self.arrival, id)
+    }
+}
+
+impl Shelf {
+    pub(super) fn new() -> Self {
+        Self {
+            held: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            usage: BTreeMap::new(),
+            ends: BTreeSet::new(),
+            next_arrival: 1,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    pub(super) fn get(&self, id: EnvelopeId) -> Option<&Held> {
+        self.held.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: EnvelopeId) -> Option<&mut Held> {
+        self.held.get_mut(&id)
+    }
+
+    /// The envelope, if it is this owner's.
+    pub(super) fn get_of(&self, owner: Owner, id: EnvelopeId) -> Option<&Held> {
+        self.get(id).filter(|held| held.owner == owner)
+    }
+
+    /// Which quota an envelope of so many bytes would break.
+    pub(super) fn full(&self, user: UserId, bytes: usize, limits: &Limits) -> Option<&'static str> {
+        let usage = self.usage.get(&user).copied().unwrap_or_default();
+        if self.held.len() >= limits.envelopes {
+            return Some("this node holds as many envelopes as it may");
+        }
+        if usage.count >= limits.envelopes_per_user {
+            return Some("the mailbox of this user is full");
+        }
+        if usage.bytes.saturating_add(bytes) > limits.bytes_per_user {
+            return Some("the mailbox of this user holds as many bytes as it may");
+        }
+        None
+    }
+
+    /// A number for the next envelope that comes.
+    pub(super) fn next_arrival(&self) -> u64 {
+        self.next_arrival
+    }
+
+    /// Takes an envelope in; false if it is here already.
+    pub(super) fn insert(&mut self, id: EnvelopeId, held: Held) -> bool {
+        if self.held.contains_key(&id) {
+            return false;
+        }
+        self.next_arrival = self.next_arrival.max(held.arrival.saturating_add(1));
+        self.ends.insert((held.until, id));
+        let usage = self.usage.entry(held.owner.user).or_default();
+        usage.count += 1;
+        usage.bytes = usage.bytes.saturating_add(held.bytes);
+        self.queues
+            .entry(held.owner)
+            .or_default()
+            .insert(held.arrival, id);
+        self.held.insert(id, held);
+        true
+    }
+
+    pub(super) fn remove(&mut self, id: EnvelopeId) -> Option<Held> {
+        let held = self.held.remove(&id)?;
+        self.ends.remove(&(held.until, id));
+        if let Some(queue) = self.queues.get_mut(&held.owner) {
+            queue.remove(&held.arrival);
+            if queue.is_empty() {
+                self.queues.remove(&held.owner);
+            }
+        }
+        if let Some(usage) = self.usage.get_mut(&held.owner.user) {
+            usage.count = usage.count.saturating_sub(1);
+            usage.bytes = usage.bytes.saturating_sub(held.bytes);
+            if usage.count == 0 {
+                self.usage.remove(&held.owner.user);
+            }
+        }
+        Some(held)
+    }
+
+    /// Gives an envelope a later end.
+    pub(super) fn extend(&mut self, id: EnvelopeId, until: Timestamp) {
+        if let Some(held) = self.held.get_mut(&id) {
+            self.ends.remove(&(held.until, id));
+            held.until = until;
+            self.ends.insert((until, id));
+        }
+    }
+
+    /// How many wait for an owner.
+    pub(super) fn waiting(&self, owner: Owner) -> usize {
+        self.queues.get(&owner).map_or(0, BTreeMap::len)
+    }
+
+    /// What waits for an owner, in the order of arrival, from a number on.
+    pub(super) fn queue(&self, owner: Owner, from: u64) -> impl Iterator<Item = (u64, EnvelopeId)> {
+        self.queues
+            .get(&owner)
+            .into_iter()
+            .flat_map(move |queue| queue.range(from..).map(|(arrival, id)| (*arrival, *id)))
+    }
+
+    /// The one after a place in the order of owners and arrivals.
+    pub(super) fn after(&self, place: Option<(Owner, u64)>) -> Option<(Owner, u64, EnvelopeId)> {
+        let first = |(owner, queue): (&Owner, &BTreeMap<u64, EnvelopeId>)| {
+            let (arrival, id) = queue.first_key_value()?;
+            Some((*owner, *arrival, *id))
+        };
+        let Some((owner, arrival)) = place else {
+            return self.queues.first_key_value().and_then(first);
+        };
+        let same = self.queues.get(&owner).and_then(|queue| {
+            let (arrival, id) = queue.range((Excluded(arrival), Unbounded)).next()?;
+            Some((owner, *arrival, *id))
+        });
+        same.or_else(|| {
+            let mut later = self.queues.range((Excluded(owner), Unbounded));
+            later.next().and_then(first)
+        })
+    }
+
+    /// The earliest end.
+    pub(super) fn earliest(&self) -> Option<Timestamp> {
+        self.ends.first().map(|(until, _)| *until)
+    }
+
+    /// The first one that is over.
+    pub(super) fn expired(&self, now: Timestamp) -> Option<EnvelopeId> {
+        let (until, id) = self.ends.first()?;
+        (*until <= now).then_some(*id)
+    }
+
+    #[cfg(test)]
+    pub(super) fn usage_of(&self, user: UserId) -> (usize, usize) {
+        let usage = self.usage.get(&user).copied().unwrap_or_default();
+        (usage.count, usage.bytes)
+    }
+}
+
+/// The key of a row of mail: owner, arrival, id.
+pub(super) fn row_key(owner: Owner, arrival: u64, id: EnvelopeId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(92);
+    key.extend_from_slice(&owner.user.0);
+    key.extend_from_slice(&owner.device.0);
+    key.extend_from_slice(&arrival.to_be_bytes());
+    key.extend_from_slice(&id.0);
+    key
+}
+
+/// Reads the key of a row of mail.
+pub(super) fn parse_row_key(key: &[u8]) -> Option<(Owner, u64, EnvelopeId)> {
+    let (user, rest) = key.split_first_chunk()?;
+    let (device, rest) = rest.split_first_chunk()?;
+    let (arrival, id) = rest.split_first_chunk()?;
+    let owner = Owner {
+        user: UserId(*user),
+        device: DeviceKey(*device),
+    };
+    Some((
+        owner,
+        u64::from_be_bytes(*arrival),
+        EnvelopeId::from_slice(id)?,
+    ))
+}
+
+/// The value of an envelope's row: its end and its bytes.
+pub(super) fn row_value(until: Timestamp, envelope: &Envelope) -> Vec<u8> {
+    let mut value = Vec::with_capacity(8 + envelope.as_bytes().len());
+    value.extend_from_slice(&until.0.to_be_bytes());
+    value.extend_from_slice(envelope.as_bytes());
+    value
+}
+
+/// Reads an envelope's row; the envelope must be its owner's.
+pub(super) fn parse_row(key: &[u8], value: &[u8]) -> Option<(EnvelopeId, Held, Envelope)> {
+    let (owner, arrival, id) = parse_row_key(key)?;
+    let (until, bytes) = value.split_first_chunk()?;
+    let envelope = Envelope::decode(bytes.to_vec()).ok()?;
+    let held = Held {
+        owner,
+        arrival,
+        bytes: bytes.len(),
+        until: Timestamp(u64::from_be_bytes(*until)),
+        since: Mono::default(),
+        placement: Placement::Fresh,
+        told: Vec::new(),
+    };
+    (Owner::of(&envelope) == owner).then_some((id, held, envelope))
+}

@@ -1,0 +1,424 @@
+//! What peers may ask of a mailbox, verb by verb.
+
+use bytchat_proto::envelope::{Envelope, HolderReceipt, OneTimeKey, Removal};
+use bytchat_proto::id::{EnvelopeId, UserId};
+use bytchat_proto::limits::{
+    CLOCK_SKEW_MS, EXTEND_MIN_MS, IDS_PER_REQUEST_MAX, ONE_TIME_KEY_TTL_MS, RECORD_TTL_MAX_MS,
+    RECORD_TTL_MIN_MS,
+};
+use bytchat_proto::timestamp::Timestamp;
+use bytchat_proto::unverified::{Unverified, Verified};
+use bytchat_proto::wire::{Body, Notice, Refusal, Response};
+use serde_bytes::ByteBuf;
+
+use super::attach::{Answer, Expected, ProveError};
+use super::shelf::{Held, Owner, Placement, row_value};
+use super::tombstone::{Mark, Tombstone};
+use super::{Effect, Mailbox, Peer};
+use crate::io::{LinkId, Outputs, Sign};
+use crate::persist::Table;
+use crate::time::Now;
+
+/// An envelope that a peer wants kept.
+pub(super) struct Deposit<'a> {
+    pub(super) envelope: &'a Envelope,
+    pub(super) until: Timestamp,
+    pub(super) repair: bool,
+    pub(super) near: bool,
+}
+
+impl Deposit<'_> {
+    /// Until when it is kept here. SPEC 6.7: a repair never makes mail live longer.
+    fn end(&self, now: Timestamp) -> Timestamp {
+        let latest = now.plus_ms(RECORD_TTL_MAX_MS);
+        if self.repair {
+            return self.until.min(latest);
+        }
+        self.until.clamp(now.plus_ms(RECORD_TTL_MIN_MS), latest)
+    }
+}
+
+impl Mailbox {
+    // SPEC 6.7: a holder answers for what it knows before it asks whether it is near or full.
+    pub(super) fn deposit(
+        &mut self,
+        deposit: &Deposit<'_>,
+        sign: Sign<'_>,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Response {
+        if deposit.until <= now.wall {
+            return Response::refused(Refusal::Expired, "the envelope is over");
+        }
+        let (id, owner) = (deposit.envelope.id(), Owner::of(deposit.envelope));
+        // SPEC 6.10: what its device removed does not come back.
+        if let Some(stone) = self.tombstones.get(Mark::new(owner, id), now.wall) {
+            return self.receipt(id, stone.taken, true, sign);
+        }
+        if let Some(held) = self.shelf.get(id) {
+            let until = held.until;
+            let until = self.again(id, until, deposit, now, out);
+            return self.receipt(id, until, false, sign);
+        }
+        if !deposit.near {
+            return not_closest();
+        }
+        let bytes = deposit.envelope.as_bytes().len();
+        if let Some(detail) = self.shelf.full(owner.user, bytes, &self.limits) {
+            return Response::refused(Refusal::Full, detail);
+        }
+        let until = deposit.end(now.wall);
+        let held = Held {
+            owner,
+            arrival: self.shelf.next_arrival(),
+            bytes,
+            until,
+            since: now.mono,
+            placement: placement(deposit.repair),
+            told: Vec::new(),
+        };
+        let row = row_value(until, deposit.envelope);
+        out.put(Table::Envelope, held.key(id), row);
+        let arrival = held.arrival;
+        self.shelf.insert(id, held);
+        self.push_new(owner, arrival, deposit.envelope);
+        self.receipt(id, until, false, sign)
+    }
+
+    /// An envelope that lies here is brought again: a sender may prolong it.
+    fn again(
+        &mut self,
+        id: EnvelopeId,
+        until: Timestamp,
+        deposit: &Deposit<'_>,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Timestamp {
+        let Some(held) = self.shelf.get_mut(id) else {
+            return until;
+        };
+        if deposit.repair && held.placement == Placement::Fresh {
+            held.placement = Placement::HandedOn;
+        }
+        let key = held.key(id);
+        let later = deposit.end(now.wall);
+        if later.since_ms(until) < EXTEND_MIN_MS {
+            return until;
+        }
+        out.put(Table::Envelope, key, row_value(later, deposit.envelope));
+        self.shelf.extend(id, later);
+        later
+    }
+
+    // SPEC 6.8: the receipt is the holder's signed word.
+    fn receipt(
+        &self,
+        envelope: EnvelopeId,
+        until: Timestamp,
+        taken: bool,
+        sign: Sign<'_>,
+    ) -> Response {
+        let receipt = HolderReceipt {
+            envelope,
+            holder: self.own,
+            until,
+            taken,
+        };
+        Response::Receipt {
+            receipt: Unverified::sign(&receipt, sign),
+        }
+    }
+
+    // SPEC 6.9: one challenge per link; a new one replaces the old.
+    pub(super) fn attach(
+        &mut self,
+        link: LinkId,
+        user: UserId,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Response {
+        let nonce = out.random_bytes::<32>();
+        if !self.attachments.challenge(link, user, nonce, now) {
+            return Response::refused(Refusal::Busy, "too many links ask for a challenge");
+        }
+        Response::Challenge {
+            nonce: ByteBuf::from(nonce.to_vec()),
+        }
+    }
+
+    // SPEC 6.9: what waits is pushed in the order of arrival once the proof is good.
+    pub(super) fn prove(&mut self, peer: Peer<'_>, answer: &Answer<'_>, now: Now) -> Response {
+        let expected = Expected {
+            holder: self.own,
+            link: peer.link,
+            binding: peer.binding,
+        };
+        let owner = match self.attachments.prove(&expected, answer, now) {
+            Ok(owner) => owner,
+            Err(error) => return Response::refused(reason_of(&error), error.to_string()),
+        };
+        let max = self.limits.attached;
+        if !self.attachments.has_room(peer.link, owner, max) {
+            return Response::refused(Refusal::Full, "too many devices are attached");
+        }
+        self.detach(owner);
+        self.attachments.attach(peer.link, owner);
+        for notice in self.notices.of(owner, now.wall) {
+            self.push_notice(peer.link, notice);
+        }
+        self.wake(owner);
+        Response::Attached {
+            waiting: count(self.shelf.waiting(owner)),
+            keys: count(self.keys.left(owner)),
+        }
+    }
+
+    // SPEC 6.10: a device removes its own envelopes only, on a link where it is attached.
+    pub(super) fn remove(
+        &mut self,
+        link: LinkId,
+        removal: &Unverified<Removal>,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Response {
+        let Ok(named) = removal.peek() else {
+            return Response::refused(Refusal::Malformed, "the removal cannot be read");
+        };
+        if named.envelopes.len() > IDS_PER_REQUEST_MAX {
+            return too_many_ids();
+        }
+        let owner = Owner {
+            user: named.user,
+            device: named.device,
+        };
+        if !self.attachments.is_attached(link, owner) {
+            return not_attached();
+        }
+        let removal = match removal.verify(&owner.device) {
+            Ok(removal) => removal,
+            Err(error) => return Response::refused(Refusal::BadSignature, error.to_string()),
+        };
+        for id in &removal.envelopes {
+            self.remove_one(owner, *id, now, out);
+        }
+        Response::Done
+    }
+
+    fn remove_one(&mut self, owner: Owner, id: EnvelopeId, now: Now, out: &mut Outputs) {
+        self.drop_notice(owner, id, out);
+        let mark = Mark::new(owner, id);
+        if self.tombstones.get(mark, now.wall).is_some() {
+            return;
+        }
+        let held = self.shelf.get_of(owner, id).map(|held| held.until);
+        if held.is_some() {
+            self.drop_envelope(id, out);
+        } else if !self.tombstones.has_room(owner.user, &self.limits) {
+            return;
+        }
+        let latest = now.wall.plus_ms(RECORD_TTL_MAX_MS);
+        let stone = Tombstone {
+            user: owner.user,
+            taken: now.wall,
+            until: held.unwrap_or(latest),
+            seen: held.is_some(),
+        };
+        out.put(Table::Tombstone, mark.0, stone.row_value());
+        self.tombstones.insert(mark, stone);
+        while self.tombstones.len() > self.limits.tombstones {
+            let Some((_, oldest)) = self.tombstones.first() else {
+                return;
+            };
+            self.drop_tombstone(oldest, out);
+        }
+    }
+
+    pub(super) fn fetch(&mut self, link: LinkId, user: UserId, ids: &[EnvelopeId]) -> Response {
+        if ids.len() > IDS_PER_REQUEST_MAX {
+            return too_many_ids();
+        }
+        let devices = self.attachments.devices_on(link, user);
+        if devices.is_empty() {
+            return not_attached();
+        }
+        let mut found = false;
+        for id in ids {
+            let held = self.shelf.get(*id);
+            let Some(owner) = held.map(|held| held.owner).filter(|o| devices.contains(o)) else {
+                continue;
+            };
+            if !self.push_again(owner, *id) {
+                return Response::refused(
+                    Refusal::Busy,
+                    "earlier envelopes are still on their way",
+                );
+            }
+            found = true;
+        }
+        if found {
+            Response::Done
+        } else {
+            Response::refused(Refusal::NotFound, "none of these envelopes lies here")
+        }
+    }
+
+    // SPEC 5.6: a notice is kept for playback until its envelope is removed or over.
+    pub(super) fn notify(
+        &mut self,
+        near: bool,
+        notice: &Notice,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Response {
+        let (user, device, id) = (notice.user, notice.device, notice.envelope);
+        let owner = Owner { user, device };
+        if notice.until <= now.wall {
+            return Response::refused(Refusal::Expired, "the notice is over");
+        }
+        let removed = self.tombstones.get(Mark::new(owner, id), now.wall);
+        if removed.is_some() || self.notices.contains(owner, id) {
+            return Response::Done;
+        }
+        if !near {
+            return not_closest();
+        }
+        if self.notices.is_full(user, &self.limits) {
+            return Response::refused(Refusal::Full, "too many notices wait");
+        }
+        let until = notice.until.min(now.wall.plus_ms(RECORD_TTL_MAX_MS));
+        let (key, value) = self.notices.push(owner, id, until);
+        out.put(Table::Notice, key, value);
+        if let Some(link) = self.attachments.get(owner).map(|attached| attached.link) {
+            let notice = Notice {
+                until,
+                ..notice.clone()
+            };
+            self.push_notice(link, notice);
+        }
+        Response::Done
+    }
+
+    fn push_notice(&mut self, link: LinkId, notice: Notice) {
+        let body = Box::new(Body::Notice(notice));
+        self.effects.push_back(Effect::Push { link, body });
+    }
+
+    // SPEC 6.4: each holder has its own batch, so that no key is handed out by two.
+    pub(super) fn put_keys(
+        &mut self,
+        link: LinkId,
+        user: UserId,
+        keys: &[Unverified<OneTimeKey>],
+        now: Now,
+        out: &mut Outputs,
+    ) -> Response {
+        let devices = self.attachments.devices_on(link, user);
+        if devices.is_empty() {
+            return not_attached();
+        }
+        if keys.len() > self.limits.keys_per_device {
+            return Response::refused(Refusal::Malformed, "too many keys in one batch");
+        }
+        let mut good = Vec::with_capacity(keys.len());
+        for key in keys {
+            match self.check_key(key, &devices, now.wall) {
+                Ok(key) => good.push(key),
+                Err((reason, detail)) => return Response::refused(reason, detail),
+            }
+        }
+        for device in &devices {
+            let more = good.iter().filter(|key| key.device == device.device);
+            if !self.keys.has_room(*device, more.count(), &self.limits) {
+                return Response::refused(Refusal::Full, "this node keeps no more keys");
+            }
+        }
+        for key in good {
+            let device = key.device;
+            let owner = Owner { user, device };
+            self.keys
+                .put(owner, key.value(), key.source(), &self.limits, out);
+        }
+        Response::Done
+    }
+
+    fn check_key(
+        &self,
+        key: &Unverified<OneTimeKey>,
+        devices: &[Owner],
+        now: Timestamp,
+    ) -> Result<Verified<OneTimeKey>, (Refusal, String)> {
+        let Ok(named) = key.peek() else {
+            return Err((Refusal::Malformed, "a key cannot be read".to_owned()));
+        };
+        if !devices.iter().any(|owner| owner.device == named.device) {
+            let detail = "a key is of a device that is not attached here".to_owned();
+            return Err((Refusal::NotAttached, detail));
+        }
+        let error = |error| (Refusal::BadSignature, format!("{error}"));
+        let key = key.verify(&named.device).map_err(error)?;
+        if key.holder != self.own {
+            let detail = format!("a key is for holder {}, this is {}", key.holder, self.own);
+            return Err((Refusal::BadSignature, detail));
+        }
+        let latest = now.plus_ms(ONE_TIME_KEY_TTL_MS + CLOCK_SKEW_MS);
+        if key.key.len() != 32 || key.expires > latest {
+            let detail = "a key has not 32 bytes, or lives too long".to_owned();
+            return Err((Refusal::Malformed, detail));
+        }
+        if key.expires <= now {
+            return Err((Refusal::Expired, "a key is over".to_owned()));
+        }
+        Ok(key)
+    }
+
+    // SPEC 6.4: a key is spent on disk before it is handed out.
+    pub(super) fn take_keys(
+        &mut self,
+        link: LinkId,
+        user: UserId,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Response {
+        if !self.attachments.may_take_keys(link, now) {
+            return Response::refused(Refusal::Busy, "too many requests for keys in this minute");
+        }
+        let keys = self.keys.take(user, now.wall, &self.limits, out);
+        Response::Keys { keys }
+    }
+}
+
+fn placement(repair: bool) -> Placement {
+    if repair {
+        Placement::HandedOn
+    } else {
+        Placement::Fresh
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn reason_of(error: &ProveError) -> Refusal {
+    match error {
+        ProveError::NoChallenge => Refusal::NotAttached,
+        ProveError::TooLate => Refusal::Expired,
+        ProveError::Record(_) | ProveError::Mismatch(_) => Refusal::BadSignature,
+    }
+}
+
+fn not_closest() -> Response {
+    Response::refused(Refusal::NotClosest, "this node is not near the user")
+}
+
+fn not_attached() -> Response {
+    Response::refused(
+        Refusal::NotAttached,
+        "the device is not attached on this link",
+    )
+}
+
+fn too_many_ids() -> Response {
+    let detail = format!("more than {IDS_PER_REQUEST_MAX} ids in one request");
+    Response::refused(Refusal::Malformed, detail)
+}

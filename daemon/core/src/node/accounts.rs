@@ -1,0 +1,326 @@
+//! `account.*`: making, taking, giving and listing accounts, and what they say of themselves.
+
+use bytchat_proto::binding::AliasClaim;
+use bytchat_proto::id::UserId;
+use bytchat_proto::key::AccountKey;
+use bytchat_proto::limits::NAME_BYTES_MAX;
+use bytchat_proto::point::Point;
+use bytchat_proto::record::{DeviceCertificate, RecordBody, RecordKind};
+use bytchat_proto::rpc::{ErrorKind, RpcError, account as rpc, to_result};
+use bytchat_proto::unverified::{Unverified, Verified};
+use serde_bytes::ByteBuf;
+use zeroize::Zeroizing;
+
+use super::Node;
+use super::search::{Lookup, Put};
+use crate::account::Account;
+use crate::crypto::DeviceSecret;
+use crate::io::{CallId, Caller, JobId, JobResult, Output, Task};
+use crate::time::Now;
+
+/// What slow cryptography is under way for.
+pub(super) enum Working {
+    /// A key for a new account.
+    Account(Wish),
+    /// The account's word for its first device here.
+    Device { draft: Box<Draft>, bytes: Vec<u8> },
+    /// The user record.
+    Record { user: UserId, bytes: Vec<u8> },
+    /// The profile.
+    Profile {
+        user: UserId,
+        call: CallId,
+        bytes: Vec<u8>,
+    },
+    /// A claim on an alias.
+    Claim {
+        call: CallId,
+        user: UserId,
+        bytes: Vec<u8>,
+    },
+}
+
+/// Who wants an account, and how it is to be called.
+pub(super) struct Wish {
+    call: CallId,
+    caller: Caller,
+    name: Option<String>,
+}
+
+/// An account that is being made.
+pub(super) struct Draft {
+    call: CallId,
+    caller: Caller,
+    name: String,
+    key: AccountKey,
+    secret: Zeroizing<Vec<u8>>,
+    device: DeviceSecret,
+}
+
+impl Node {
+    pub(super) fn account_create(
+        &mut self,
+        call: CallId,
+        caller: Caller,
+        with: rpc::Create,
+    ) -> Result<(), RpcError> {
+        self.check_name(caller, with.name.as_deref())?;
+        let working = Working::Account(Wish {
+            call,
+            caller,
+            name: with.name,
+        });
+        self.job(Task::GenerateAccount, working);
+        Ok(())
+    }
+
+    pub(super) fn account_import(
+        &mut self,
+        call: CallId,
+        caller: Caller,
+        with: rpc::Import,
+    ) -> Result<(), RpcError> {
+        self.check_name(caller, with.name.as_deref())?;
+        let working = Working::Account(Wish {
+            call,
+            caller,
+            name: with.name,
+        });
+        self.job(
+            Task::ReadAccount {
+                pem: Zeroizing::new(with.pem),
+            },
+            working,
+        );
+        Ok(())
+    }
+
+    fn check_name(&self, caller: Caller, name: Option<&str>) -> Result<(), RpcError> {
+        if self.accounts.is_full() {
+            return Err(ErrorKind::Quota.because("this node has no room for another account"));
+        }
+        let Some(name) = name else { return Ok(()) };
+        let good = !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.contains('@');
+        if !good || name.chars().any(char::is_control) {
+            return Err(ErrorKind::BadParameters.because(format!(
+                "an account's name has 1 to {NAME_BYTES_MAX} bytes and no '@', got {name:?}"
+            )));
+        }
+        match self
+            .accounts
+            .of(caller)
+            .find(|account| account.name == name)
+        {
+            Some(_) => Err(ErrorKind::AccountExists
+                .because(format!("there is an account called {name:?} already"))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn job(&mut self, task: Task, working: Working) {
+        let job = JobId(self.out.fresh());
+        self.jobs.insert(job, working);
+        self.out.push(Output::Job { job, task });
+    }
+
+    /// Has an account sign a digest.
+    pub(super) fn sign(&mut self, user: UserId, digest: [u8; 64], working: Working) {
+        let secret = self
+            .accounts
+            .get(user)
+            .map(|account| account.secret.clone());
+        if let Some(secret) = secret {
+            self.job(Task::Sign { secret, digest }, working);
+        }
+    }
+
+    pub(super) fn handle_done(&mut self, job: JobId, result: JobResult, now: Now) {
+        let Some(working) = self.jobs.remove(&job) else {
+            return;
+        };
+        match (working, result) {
+            (Working::Account(wish), JobResult::Account { secret, key }) => {
+                self.begin_device(wish, key, secret, now);
+            }
+            (Working::Device { draft, bytes }, JobResult::Signature(signature)) => {
+                self.finish_account(*draft, Unverified::assemble(bytes, signature), now);
+            }
+            (Working::Record { user, bytes }, JobResult::Signature(signature)) => {
+                self.finish_record(user, Unverified::assemble(bytes, signature), now);
+            }
+            (Working::Profile { user, call, bytes }, JobResult::Signature(signature)) => {
+                self.finish_profile(user, call, Unverified::assemble(bytes, signature), now);
+            }
+            (Working::Claim { call, user, bytes }, JobResult::Signature(signature)) => {
+                let claim: Unverified<AliasClaim> = Unverified::assemble(bytes, signature);
+                self.claim(call, user, claim, now);
+            }
+            (working, JobResult::Failed(why)) => self.job_failed(working, &why),
+            (working, JobResult::Account { .. } | JobResult::Signature(_)) => {
+                self.job_failed(working, "the job gave another kind of result");
+            }
+        }
+    }
+
+    fn job_failed(&mut self, working: Working, why: &str) {
+        let (call, kind) = match working {
+            Working::Account(wish) => (wish.call, ErrorKind::BadKey),
+            Working::Device { draft, .. } => (draft.call, ErrorKind::Internal),
+            Working::Profile { call, .. } | Working::Claim { call, .. } => {
+                (call, ErrorKind::Internal)
+            }
+            Working::Record { user, .. } => {
+                return tracing::error!(%user, why, "the user record could not be signed");
+            }
+        };
+        self.reply(call, Err(kind.because(why)));
+    }
+
+    fn begin_device(&mut self, wish: Wish, key: AccountKey, secret: Zeroizing<Vec<u8>>, now: Now) {
+        let Wish { call, caller, name } = wish;
+        let user = key.user();
+        if let Some(account) = self.accounts.get(user) {
+            // Whether somebody else has the account here is nobody's business.
+            let error = if account.owner == caller {
+                ErrorKind::AccountExists.because(format!("account {user} is here already"))
+            } else {
+                ErrorKind::NotPermitted.because("this key cannot be used here")
+            };
+            return self.reply(call, Err(error));
+        }
+        let name = name.unwrap_or_else(|| user.to_string().chars().take(8).collect());
+        let device = DeviceSecret::generate(now.wall, self.out.random());
+        let certificate = DeviceCertificate {
+            user,
+            device: device.device(),
+            identity: ByteBuf::from(device.identity().to_vec()),
+            label: name.clone(),
+            added: now.wall,
+        };
+        let (bytes, digest) = Unverified::prepare(&certificate);
+        let task = Task::Sign {
+            secret: secret.clone(),
+            digest,
+        };
+        let draft = Box::new(Draft {
+            call,
+            caller,
+            name,
+            key,
+            secret,
+            device,
+        });
+        self.job(task, Working::Device { draft, bytes });
+    }
+
+    fn finish_account(
+        &mut self,
+        draft: Draft,
+        certificate: Unverified<DeviceCertificate>,
+        now: Now,
+    ) {
+        let user = draft.key.user();
+        if self.accounts.get(user).is_some() || self.accounts.is_full() {
+            let error = ErrorKind::AccountExists.because(format!("account {user} is here already"));
+            return self.reply(draft.call, Err(error));
+        }
+        let account = Account {
+            key: draft.key,
+            secret: draft.secret,
+            owner: draft.caller,
+            name: draft.name,
+            aliases: Vec::new(),
+            device: draft.device,
+            certificate,
+            record: None,
+            record_sequence: 0,
+            profile: None,
+            next_message: 1,
+        };
+        account.save(&self.vault, &mut self.out);
+        account.save_device(&self.vault, &mut self.out);
+        let view = account.view();
+        tracing::info!(%user, "an account was added");
+        self.accounts.insert(account);
+        self.reply(draft.call, Ok(to_result(&view)));
+        self.upkeep.publish_soon(user, now);
+        self.upkeep.attach_soon(user, now);
+    }
+
+    pub(super) fn account_export(
+        &self,
+        caller: Caller,
+        with: &rpc::Export,
+    ) -> Result<rpc::Exported, RpcError> {
+        let account = self.accounts.pick(caller, with.account.as_deref())?;
+        let pem = if with.public {
+            crate::crypto::account::public_pem(&account.key)
+        } else {
+            crate::crypto::account::private_pem(&account.secret).to_string()
+        };
+        Ok(rpc::Exported { pem })
+    }
+
+    pub(super) fn account_list(&self, caller: Caller) -> rpc::Accounts {
+        rpc::Accounts {
+            accounts: self.accounts.of(caller).map(Account::view).collect(),
+        }
+    }
+
+    /// Looks at what is published of an account before it publishes something newer.
+    pub(super) fn publish_account(&mut self, user: UserId, now: Now) {
+        let why = Lookup::OwnRecord { user };
+        if !self.look(Point::of_user(user), RecordKind::User, why, now) {
+            self.upkeep.publish_later(user, now);
+        }
+    }
+
+    /// What is published is known: take in what another device added, and sign anew.
+    pub(super) fn handle_own_record(
+        &mut self,
+        user: UserId,
+        records: Vec<Verified<RecordBody>>,
+        now: Now,
+    ) {
+        let Some(account) = self.accounts.get_mut(user) else {
+            return;
+        };
+        let newest = records.into_iter().max_by_key(|record| record.sequence);
+        if let Some(newest) = newest.filter(|newest| newest.sequence > account.record_sequence) {
+            account.record_sequence = newest.sequence;
+            account.record = Some(newest.source().clone());
+        }
+        let record = account.user_record(self.config.network, now.wall);
+        let (bytes, digest) = Unverified::prepare(&record);
+        self.sign(user, digest, Working::Record { user, bytes });
+    }
+
+    fn finish_record(&mut self, user: UserId, record: Unverified<RecordBody>, now: Now) {
+        let network = self.config.network;
+        let Some(account) = self.accounts.get_mut(user) else {
+            return;
+        };
+        let Ok(sequence) = record.peek().map(|body| body.sequence) else {
+            return;
+        };
+        account.record_sequence = sequence;
+        account.record = Some(record.clone());
+        account.save(&self.vault, &mut self.out);
+        let prekeys = account.prekey_record(network, now.wall);
+        self.publish(&record, Some(Put::OwnRecord { user }), now);
+        self.publish(&prekeys, None, now);
+        self.publish_location(user, now);
+    }
+
+    /// Says where an account's device is up.
+    pub(super) fn publish_location(&mut self, user: UserId, now: Now) {
+        let Some(account) = self.accounts.get(user) else {
+            return;
+        };
+        let reachable = self.own.peek().is_ok_and(|own| !own.addresses.is_empty());
+        if reachable {
+            let location = account.location_record(self.config.network, &self.own, now.wall);
+            self.publish(&location, None, now);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! `alias.*`: registering and resolving human names.
+
+use bytchat_proto::alias::Alias;
+use bytchat_proto::binding::AliasClaim;
+use bytchat_proto::id::UserId;
+use bytchat_proto::limits::BINDING_CHECK_MS;
+use bytchat_proto::rpc::{ErrorKind, RpcError, alias as rpc, to_result};
+use bytchat_proto::unverified::Unverified;
+
+use super::Node;
+use super::accounts::Working;
+use super::pods::{Purpose, Then};
+use crate::io::{CallId, Caller};
+use crate::time::Now;
+
+/// Reads an alias that a front end named.
+pub(super) fn parse(text: &str) -> Result<Alias, RpcError> {
+    text.parse().map_err(|error| {
+        let error: bytchat_proto::alias::ParseAliasError = error;
+        ErrorKind::BadAddress.because(error.to_string())
+    })
+}
+
+impl Node {
+    /// Has the account sign its claim; the pod is asked when that is done.
+    pub(super) fn alias_register(
+        &mut self,
+        call: CallId,
+        caller: Caller,
+        with: &rpc::Register,
+        now: Now,
+    ) -> Result<(), RpcError> {
+        let alias = parse(&with.alias)?;
+        let account = self.accounts.pick(caller, with.account.as_deref())?;
+        let claim = AliasClaim {
+            alias,
+            account: account.key.clone(),
+            sequence: now.wall.0,
+            created: now.wall,
+        };
+        let (bytes, digest) = Unverified::prepare(&claim);
+        let user = account.user();
+        self.sign(user, digest, Working::Claim { call, user, bytes });
+        Ok(())
+    }
+
+    /// The claim is signed: hand it to the pod.
+    pub(super) fn claim(
+        &mut self,
+        call: CallId,
+        user: UserId,
+        claim: Unverified<AliasClaim>,
+        now: Now,
+    ) {
+        let Ok(host) = claim.peek().map(|claim| claim.alias.host().clone()) else {
+            return;
+        };
+        let purpose = Purpose::Register {
+            call,
+            user,
+            claim: Box::new(claim),
+        };
+        self.find_pod(&host, purpose, now);
+    }
+
+    /// Asks for a pod, which may be this node.
+    pub(super) fn find_pod(
+        &mut self,
+        host: &bytchat_proto::alias::Host,
+        purpose: Purpose,
+        now: Now,
+    ) {
+        self.hosts.find(host, purpose, now, &mut self.out);
+    }
+
+    /// The pod registered an alias of ours: its mail gets a fast copy there from now on.
+    pub(super) fn handle_registered(
+        &mut self,
+        call: CallId,
+        user: UserId,
+        alias: &Alias,
+        now: Now,
+    ) {
+        if let Some(account) = self.accounts.get_mut(user) {
+            if !account.aliases.contains(alias) {
+                account.aliases.push(alias.clone());
+            }
+            account.save(&self.vault, &mut self.out);
+        }
+        self.upkeep.publish_soon(user, now);
+        self.upkeep.attach_soon(user, now);
+        let binding = rpc::Binding {
+            alias: alias.clone(),
+            id: user,
+        };
+        self.reply(call, Ok(to_result(&binding)));
+    }
+
+    /// Asks the pod whose an alias is.
+    pub(super) fn alias_resolve(
+        &mut self,
+        call: CallId,
+        with: &rpc::Resolve,
+        now: Now,
+    ) -> Result<(), RpcError> {
+        let alias = parse(&with.alias)?;
+        self.resolve(alias, Then::Answer { call }, now);
+        Ok(())
+    }
+
+    pub(super) fn resolve(&mut self, alias: Alias, then: Then, now: Now) {
+        let host = alias.host().clone();
+        self.find_pod(&host, Purpose::Alias { alias, then }, now);
+    }
+
+    /// Asks again whose a pinned alias is, if it was not asked for a while.
+    pub(super) fn check_alias(&mut self, alias: &Alias, now: Now) {
+        if self.book.is_due(alias, BINDING_CHECK_MS, now.wall) {
+            self.resolve(alias.clone(), Then::Check, now);
+        }
+    }
+
+    pub(super) fn alias_list(
+        &self,
+        caller: Caller,
+        with: &rpc::List,
+    ) -> Result<rpc::Bindings, RpcError> {
+        let only = match &with.account {
+            Some(which) => Some(self.accounts.pick(caller, Some(which))?.user()),
+            None => None,
+        };
+        let mine = self.accounts.of(caller);
+        let wanted = mine.filter(|account| only.is_none_or(|user| account.user() == user));
+        let bindings = wanted.flat_map(|account| {
+            let id = account.user();
+            account.aliases.iter().map(move |alias| rpc::Binding {
+                alias: alias.clone(),
+                id,
+            })
+        });
+        Ok(rpc::Bindings {
+            aliases: bindings.collect(),
+        })
+    }
+}

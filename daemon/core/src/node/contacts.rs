@@ -1,0 +1,253 @@
+//! The address book: who is accepted or blocked, and which keys are pinned.
+
+use std::collections::BTreeMap;
+
+use bytchat_proto::alias::Alias;
+use bytchat_proto::binding::Resolved;
+use bytchat_proto::codec::{decode, encode};
+use bytchat_proto::id::{Fingerprint, UserId};
+use bytchat_proto::limits::CONTACTS_MAX;
+use bytchat_proto::rpc::contact::{Contact, Contacts, Standing};
+use bytchat_proto::rpc::{ErrorKind, RpcError};
+use bytchat_proto::timestamp::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::io::Outputs;
+use crate::persist::Table;
+
+/// What a call wants with somebody whose user id had to be found first.
+#[derive(Clone, Debug)]
+pub(super) enum PersonAsk {
+    Profile,
+    History {
+        account: UserId,
+        limit: usize,
+        before: Option<u64>,
+    },
+    Stand {
+        account: UserId,
+        standing: Standing,
+    },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Person {
+    alias: Option<Alias>,
+    standing: Standing,
+}
+
+/// What is pinned for an alias.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Pin {
+    user: UserId,
+    fingerprint: Fingerprint,
+    /// The pod answers with another key now.
+    changed: bool,
+    checked: Timestamp,
+}
+
+/// The address books of all accounts and the pinned keys.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    people: BTreeMap<(UserId, UserId), Person>,
+    aliases: BTreeMap<Alias, Pin>,
+    users: BTreeMap<UserId, Fingerprint>,
+}
+
+/// The error for an alias whose key has changed.
+pub(super) fn changed(alias: &Alias) -> RpcError {
+    ErrorKind::KeyChanged.because(format!(
+        "the key behind {alias} has changed; nothing is sent there until you decide"
+    ))
+}
+
+impl Book {
+    pub(super) fn restore_contact(&mut self, key: &[u8], value: &[u8]) {
+        let account = key.get(..20).and_then(UserId::from_slice);
+        let user = key.get(20..).and_then(UserId::from_slice);
+        if let (Some(account), Some(user), Ok(person)) = (account, user, decode(value)) {
+            self.people.insert((account, user), person);
+        }
+    }
+
+    pub(super) fn restore_alias(&mut self, alias: Alias, value: &[u8]) {
+        if let Ok(pin) = decode::<Pin>(value) {
+            self.users.insert(pin.user, pin.fingerprint);
+            self.aliases.insert(alias, pin);
+        }
+    }
+
+    pub(super) fn restore_user(&mut self, user: UserId, value: &[u8]) {
+        if let Some(fingerprint) = Fingerprint::from_slice(value) {
+            self.users.insert(user, fingerprint);
+        }
+    }
+
+    /// The user behind a pinned alias.
+    pub(super) fn user_of(&self, alias: &Alias) -> Option<Result<UserId, RpcError>> {
+        let pin = self.aliases.get(alias)?;
+        Some(if pin.changed {
+            Err(changed(alias))
+        } else {
+            Ok(pin.user)
+        })
+    }
+
+    pub(super) fn has_changed(&self, alias: &Alias) -> bool {
+        self.aliases.get(alias).is_some_and(|pin| pin.changed)
+    }
+
+    pub(super) fn is_due(&self, alias: &Alias, every_ms: u64, now: Timestamp) -> bool {
+        self.aliases
+            .get(alias)
+            .is_some_and(|pin| now.since_ms(pin.checked) >= every_ms)
+    }
+
+    /// Pins a binding at first use; the pinned user as error when the pod now names another key.
+    pub(super) fn pin_alias(
+        &mut self,
+        resolved: &Resolved,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) -> Result<UserId, UserId> {
+        let full =
+            self.aliases.len() >= CONTACTS_MAX && !self.aliases.contains_key(&resolved.alias);
+        let fresh = Pin {
+            user: resolved.user,
+            fingerprint: resolved.fingerprint,
+            changed: false,
+            checked: now,
+        };
+        if full {
+            return Ok(resolved.user);
+        }
+        let pin = self.aliases.entry(resolved.alias.clone()).or_insert(fresh);
+        pin.changed = pin.fingerprint != resolved.fingerprint;
+        pin.checked = now;
+        let key = [b"alias/".as_slice(), resolved.alias.to_string().as_bytes()].concat();
+        out.put(Table::Pin, key, encode(pin));
+        if pin.changed {
+            Err(pin.user)
+        } else {
+            Ok(pin.user)
+        }
+    }
+
+    /// Forgets what is pinned for an alias: the person has decided to trust its new key.
+    pub(super) fn unpin_alias(&mut self, alias: &Alias, out: &mut Outputs) {
+        if self.aliases.remove(alias).is_some() {
+            out.remove(
+                Table::Pin,
+                [b"alias/".as_slice(), alias.to_string().as_bytes()].concat(),
+            );
+        }
+    }
+
+    /// Pins the whole key hash of a user; false if another one is pinned.
+    pub(super) fn pin_user(
+        &mut self,
+        user: UserId,
+        fingerprint: Fingerprint,
+        out: &mut Outputs,
+    ) -> bool {
+        if let Some(pinned) = self.users.get(&user) {
+            return *pinned == fingerprint;
+        }
+        if self.users.len() < CONTACTS_MAX {
+            self.users.insert(user, fingerprint);
+            out.put(
+                Table::Pin,
+                [b"user/".as_slice(), user.as_bytes()].concat(),
+                fingerprint.as_bytes(),
+            );
+        }
+        true
+    }
+
+    pub(super) fn standing(&self, account: UserId, user: UserId) -> Option<Standing> {
+        self.people
+            .get(&(account, user))
+            .map(|person| person.standing)
+    }
+
+    pub(super) fn is_blocked(&self, account: UserId, user: UserId) -> bool {
+        self.standing(account, user) == Some(Standing::Blocked)
+    }
+
+    /// Somebody wrote: who is not known makes a request.
+    pub(super) fn heard_from(
+        &mut self,
+        account: UserId,
+        user: UserId,
+        out: &mut Outputs,
+    ) -> Standing {
+        if let Some(standing) = self.standing(account, user) {
+            return standing;
+        }
+        self.set(account, user, Standing::Request, None, out);
+        Standing::Request
+    }
+
+    /// We wrote to somebody: an answer is no request.
+    pub(super) fn wrote_to(&mut self, account: UserId, user: UserId, out: &mut Outputs) {
+        if self.standing(account, user) != Some(Standing::Accepted) {
+            self.set(account, user, Standing::Accepted, None, out);
+        }
+    }
+
+    pub(super) fn set(
+        &mut self,
+        account: UserId,
+        user: UserId,
+        standing: Standing,
+        alias: Option<Alias>,
+        out: &mut Outputs,
+    ) {
+        let key = (account, user);
+        if self.people.len() >= CONTACTS_MAX && !self.people.contains_key(&key) {
+            let request = self
+                .people
+                .iter()
+                .find(|(_, person)| person.standing == Standing::Request)
+                .map(|(key, _)| *key);
+            let Some((account, user)) = request else {
+                return;
+            };
+            self.people.remove(&(account, user));
+            out.remove(
+                Table::Contact,
+                [account.as_bytes(), user.as_bytes()].concat(),
+            );
+        }
+        let person = self.people.entry(key).or_insert(Person {
+            alias: None,
+            standing,
+        });
+        person.standing = standing;
+        person.alias = alias.or_else(|| person.alias.take());
+        let row = encode(person);
+        out.put(
+            Table::Contact,
+            [account.as_bytes(), user.as_bytes()].concat(),
+            row,
+        );
+    }
+
+    pub(super) fn contact(&self, account: UserId, user: UserId) -> Option<Contact> {
+        let person = self.people.get(&(account, user))?;
+        Some(Contact {
+            id: user,
+            alias: person.alias.clone(),
+            standing: person.standing,
+        })
+    }
+
+    pub(super) fn list(&self, account: UserId) -> Contacts {
+        let mine = self.people.keys().filter(|(owner, _)| *owner == account);
+        Contacts {
+            contacts: mine
+                .filter_map(|(_, user)| self.contact(account, *user))
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Depositing: envelopes to holders, pods and places, and the evidence that comes back.
+
+use std::collections::BTreeMap;
+
+use bytchat_proto::envelope::Envelope;
+use bytchat_proto::id::{BlockId, NodeId, UserId};
+use bytchat_proto::key::{DeviceKey, NodeKey};
+use bytchat_proto::limits::{HOLDERS, RECORD_TTL_MAX_MS, TRACE_STEPS_MAX, WRITE_QUORUM};
+use bytchat_proto::record::NodeRecord;
+use bytchat_proto::rpc::message::{State, Step};
+use bytchat_proto::timestamp::Timestamp;
+use bytchat_proto::wire::{Notice, Request, Response};
+
+use super::Node;
+use super::links::Token;
+use super::pods::Purpose;
+use crate::link::Failure;
+use crate::outbox::EntryId;
+use crate::persist::Table;
+use crate::time::Now;
+
+impl Node {
+    /// Deposits every sealed envelope of an entry with the closest nodes, the recipient's pods
+    /// and the nodes on which its devices are up (SPEC 6.8).
+    pub(super) fn deposit_all(&mut self, id: EntryId, now: Now) {
+        let Some(entry) = self.outbox.get(id) else {
+            return;
+        };
+        let to = entry.to;
+        let Some(route) = self.routes.get(to, now) else {
+            return;
+        };
+        let mut nodes: BTreeMap<NodeId, NodeRecord> = BTreeMap::new();
+        let places = self.places(to, now);
+        for record in places.into_iter().chain(route.closest.iter().cloned()) {
+            nodes.insert(record.node(), record);
+        }
+        let (pods, devices) = (route.pods.clone(), entry.targets.keys().copied());
+        let devices: Vec<DeviceKey> = devices.collect();
+        for device in devices {
+            for record in nodes.values() {
+                self.deposit(id, device, record, now);
+            }
+            for host in &pods {
+                let purpose = Purpose::Deposit { entry: id, device };
+                self.hosts.find(host, purpose, now, &mut self.out);
+            }
+        }
+    }
+
+    /// Deposits one envelope with one node, unless it has it or was just asked.
+    pub(super) fn deposit(&mut self, id: EntryId, device: DeviceKey, to: &NodeRecord, now: Now) {
+        let node = to.node();
+        let Some(entry) = self.outbox.get_mut(id) else {
+            return;
+        };
+        let Some(target) = entry.targets.get_mut(&device) else {
+            return;
+        };
+        let kept = target.holders.get(&node);
+        let fresh = kept.is_some_and(|until| *until > now.wall.plus_ms(RECORD_TTL_MAX_MS / 2));
+        let Some(envelope) = target.envelope.clone().filter(|_| !fresh) else {
+            return;
+        };
+        if !target.asked.insert(node) {
+            return;
+        }
+        let until = now.wall.plus_ms(RECORD_TTL_MAX_MS);
+        let request = Request::Deposit {
+            envelope,
+            until,
+            repair: false,
+        };
+        self.ask(
+            to,
+            request,
+            Token::Deposit {
+                entry: id,
+                device,
+                holder: to.key,
+            },
+            now,
+        );
+    }
+
+    /// A node answered a deposit. SPEC 6.8: only a receipt that the holder signed counts.
+    pub(super) fn handle_deposited(
+        &mut self,
+        id: EntryId,
+        device: DeviceKey,
+        (node, holder): (NodeId, NodeKey),
+        result: Result<Response, Failure>,
+        now: Now,
+    ) {
+        let Some(entry) = self.outbox.get_mut(id) else {
+            return;
+        };
+        let Some(target) = entry.targets.get_mut(&device) else {
+            return;
+        };
+        target.asked.remove(&node);
+        let refused = match result {
+            Ok(Response::Receipt { receipt }) => match receipt.verify(&holder) {
+                Ok(receipt) => {
+                    let envelope = target.envelope.as_ref().map(Envelope::id);
+                    if receipt.holder != node || Some(receipt.envelope) != envelope {
+                        return;
+                    }
+                    target.holders.insert(node, receipt.until);
+                    target.taken |= receipt.taken;
+                    let (until, taken) = (receipt.until, receipt.taken);
+                    return self.handle_evidence(id, device, (node, until, taken), now);
+                }
+                Err(error) => format!("its receipt is not believed: {error}"),
+            },
+            Ok(Response::Refused { detail, .. }) => detail.chars().take(120).collect(),
+            Ok(_) => "it answers something else".to_owned(),
+            Err(Failure::Unreachable) => "it cannot be reached".to_owned(),
+            Err(Failure::TimedOut) => "it did not answer in time".to_owned(),
+            Err(Failure::Busy) => "too much is under way with it".to_owned(),
+        };
+        self.step_entry(id, &format!("not stored with {node}: {refused}"), now);
+    }
+
+    fn handle_evidence(
+        &mut self,
+        id: EntryId,
+        device: DeviceKey,
+        (node, until, taken): (NodeId, Timestamp, bool),
+        now: Now,
+    ) {
+        let Some(entry) = self.outbox.get(id) else {
+            return;
+        };
+        let (to, block) = (entry.to, entry.block);
+        let stored = entry
+            .targets
+            .get(&device)
+            .map_or(0, |target| target.holders.len());
+        let closest = self
+            .routes
+            .get(to, now)
+            .map_or(HOLDERS, |route| route.closest.len());
+        let quorum = WRITE_QUORUM.min(closest.max(1));
+        let whole = entry.is_stored(quorum);
+        let sentence = if taken {
+            format!("taken by the recipient's own node {node}")
+        } else {
+            format!(
+                "stored {stored}/{} until {} by {node}",
+                closest.max(stored),
+                date(until)
+            )
+        };
+        self.step_entry(id, &sentence, now);
+        if whole && block.is_none() {
+            return self.outbox.remove(id, &mut self.out);
+        }
+        self.outbox.save(id, &mut self.out);
+        if whole && self.advance(id, State::Stored, now) {
+            self.notify_pods(id, until, now);
+        }
+    }
+
+    /// Tells the recipient's pods that mail lies with the holders (SPEC 5.6).
+    fn notify_pods(&mut self, id: EntryId, until: Timestamp, now: Now) {
+        let Some(entry) = self.outbox.get(id) else {
+            return;
+        };
+        let Some(route) = self.routes.get(entry.to, now) else {
+            return;
+        };
+        let user = entry.to;
+        let waiting = |(device, target): (&DeviceKey, &crate::outbox::Target)| {
+            let envelope = target.envelope.as_ref()?.id();
+            Some(Notice {
+                user,
+                device: *device,
+                envelope,
+                until,
+            })
+        };
+        let notices: Vec<Notice> = entry.targets.iter().filter_map(waiting).collect();
+        for host in route.pods.clone() {
+            for notice in &notices {
+                let purpose = Purpose::Notify {
+                    notice: notice.clone(),
+                };
+                self.hosts.find(&host, purpose, now, &mut self.out);
+            }
+        }
+    }
+
+    /// Moves a message of ours forward and tells front ends; false if it was there already.
+    pub(super) fn advance(&mut self, id: EntryId, state: State, now: Now) -> bool {
+        let Some(entry) = self.outbox.get_mut(id) else {
+            return false;
+        };
+        let (account, block) = (entry.account, entry.block);
+        if !entry.advance(state) {
+            return false;
+        }
+        if state == State::Stored {
+            entry.tries = 0;
+            entry.put_off(now);
+        }
+        self.outbox.save(id, &mut self.out);
+        if let Some(block) = block {
+            self.set_state(account, block, state);
+        }
+        true
+    }
+
+    /// Writes a step of an entry's message down; receipts leave no trace.
+    pub(super) fn step_entry(&mut self, id: EntryId, step: &str, now: Now) {
+        let Some(entry) = self.outbox.get(id) else {
+            return;
+        };
+        if let Some(block) = entry.block {
+            self.step(entry.account, block, step, now);
+        }
+    }
+
+    /// Writes a step down that may come back with every try: only at the first.
+    pub(super) fn step_once(&mut self, id: EntryId, step: &str, now: Now) {
+        if self.outbox.get(id).is_some_and(|entry| entry.tries <= 1) {
+            self.step_entry(id, step, now);
+        }
+    }
+
+    /// Writes a step of a message down, with its evidence.
+    pub(super) fn step(&mut self, account: UserId, block: BlockId, step: &str, now: Now) {
+        let number = self.waits.next_step(account, block);
+        if number >= TRACE_STEPS_MAX {
+            return;
+        }
+        let row = Step {
+            at: now.wall,
+            step: step.to_owned(),
+        };
+        let mut key = [block.as_bytes(), account.as_bytes()].concat();
+        key.extend_from_slice(&now.wall.0.to_be_bytes());
+        key.extend_from_slice(&self.out.fresh().to_be_bytes());
+        self.out
+            .put(Table::Trace, key, bytchat_proto::codec::encode(&row));
+    }
+}
+
+/// The day of a time, for people.
+fn date(at: Timestamp) -> String {
+    // Civil-from-days (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+    let days = at.0 / bytchat_proto::limits::DAY_MS + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_written_as_people_write_them() {
+        assert_eq!(date(Timestamp(0)), "1970-01-01");
+        assert_eq!(date(Timestamp(951_782_400_000)), "2000-02-29");
+        assert_eq!(date(Timestamp(1_795_219_200_000)), "2026-11-21");
+    }
+}

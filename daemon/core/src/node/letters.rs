@@ -1,0 +1,185 @@
+//! Letters: what they carry, and what follows from it.
+
+use std::collections::BTreeMap;
+
+use bytchat_proto::block::BlockKind;
+use bytchat_proto::envelope::{Content, MessageReceipt, Party, Sealed};
+use bytchat_proto::id::{BlockId, EnvelopeId, UserId};
+use bytchat_proto::limits::HOUR_MS;
+use bytchat_proto::rpc::contact::Standing;
+use bytchat_proto::rpc::event::What;
+use bytchat_proto::rpc::message::{Direction, Message, State};
+use bytchat_proto::timestamp::Timestamp;
+
+use super::Node;
+use crate::crypto::Opened;
+use crate::outbox;
+use crate::round::{Accepted, Rejected};
+use crate::time::Now;
+
+/// Receipts that one letter carries at most.
+const RECEIPT_BLOCKS_MAX: usize = 256;
+
+impl Node {
+    /// A letter was opened: its parties are proven.
+    pub(super) fn handle_letter(&mut self, user: UserId, opened: Opened, now: Now) {
+        let from = opened.letter.from;
+        if self.book.is_blocked(user, from.user) {
+            return;
+        }
+        if !self
+            .book
+            .pin_user(from.user, from.fingerprint, &mut self.out)
+        {
+            tracing::warn!(user = %from.user, "a letter comes with another key than the pinned one");
+            return;
+        }
+        if self
+            .routes
+            .get(from.user, now)
+            .is_some_and(|route| route.head < opened.letter.from_head)
+        {
+            self.routes.stale(from.user);
+        }
+        match opened.letter.content {
+            Content::Block(bytes) => self.handle_block(user, &from, &bytes, now),
+            Content::Receipt(receipt) => self.handle_receipt(user, from.user, &receipt, now),
+            Content::Resend(envelopes) => self.handle_resend(user, &from, &envelopes, now),
+        }
+    }
+
+    fn handle_block(&mut self, user: UserId, from: &Party, bytes: &[u8], now: Now) {
+        match self.round(user, from.user).accept(bytes, from) {
+            Ok(accepted) => {
+                self.save_round(user, from.user);
+                self.receive(user, from.user, accepted, now);
+            }
+            Err(Rejected::Duplicate(block)) => self.waits.receipt(user, from.user, block, now),
+            Err(error) => tracing::warn!(%error, user = %from.user, "a block is refused"),
+        }
+    }
+
+    fn receive(&mut self, user: UserId, from: UserId, accepted: Accepted, now: Now) {
+        let Accepted { id, block, gap } = accepted;
+        let BlockKind::Message { content_type, body } = block.kind;
+        let standing = self.book.heard_from(user, from, &mut self.out);
+        let message = Message {
+            id,
+            seq: 0,
+            from,
+            to: user,
+            direction: Direction::In,
+            content_type,
+            text: String::from_utf8_lossy(&body).into_owned(),
+            state: State::Delivered,
+            sent_at: block.sent_at,
+            received_at: now.wall,
+            request: standing == Standing::Request,
+            gap,
+        };
+        let message = self.keep_message(user, from, message);
+        self.event(user, What::Received(message), now);
+        self.waits.receipt(user, from, id, now);
+    }
+
+    /// Sends the receipts that were gathered.
+    pub(super) fn send_receipts(&mut self, now: Now) {
+        for ((user, to), blocks) in self.waits.poll_receipts(now) {
+            for blocks in blocks.chunks(RECEIPT_BLOCKS_MAX) {
+                self.send_receipt(user, to, blocks.to_vec(), false, now);
+            }
+        }
+    }
+
+    /// Sends a sealed receipt for messages of somebody.
+    pub(super) fn send_receipt(
+        &mut self,
+        user: UserId,
+        to: UserId,
+        blocks: Vec<BlockId>,
+        read: bool,
+        now: Now,
+    ) {
+        let receipt = MessageReceipt {
+            blocks,
+            read,
+            at: now.wall,
+        };
+        let entry = outbox::entry(user, to, Content::Receipt(receipt), now);
+        let entry = self.outbox.queue(entry, &mut self.out);
+        self.work(entry, now);
+    }
+
+    fn handle_receipt(&mut self, user: UserId, from: UserId, receipt: &MessageReceipt, now: Now) {
+        let state = if receipt.read {
+            State::Read
+        } else {
+            State::Delivered
+        };
+        for block in receipt.blocks.iter().take(RECEIPT_BLOCKS_MAX) {
+            match self.outbox.of_block(user, *block) {
+                Some(entry) => {
+                    // SPEC 6.11: only the recipient of a message can say that it arrived.
+                    if self.outbox.get(entry).is_none_or(|entry| entry.to != from) {
+                        continue;
+                    }
+                    let word = if receipt.read { "read" } else { "delivered" };
+                    let sentence = format!("{word}: the recipient's device signed for it");
+                    self.step_entry(entry, &sentence, now);
+                    self.advance(entry, state, now);
+                    self.outbox.remove(entry, &mut self.out);
+                }
+                None => self.advance_stored(user, from, *block, state),
+            }
+        }
+    }
+
+    /// A recipient cannot read what it got: seal it anew in a new session.
+    fn handle_resend(&mut self, user: UserId, from: &Party, envelopes: &[EnvelopeId], now: Now) {
+        let entries = self.outbox.resend(from.user, envelopes, now.mono);
+        if entries.is_empty() {
+            return;
+        }
+        self.sessions_mut(user, from.device).renew();
+        for entry in entries {
+            self.step_entry(entry, "the recipient could not read it: sealed anew", now);
+            self.work(entry, now);
+        }
+    }
+
+    /// Asks a sender to send again, in a new session, at most once an hour per device.
+    pub(super) fn ask_again(&mut self, user: UserId, sealed: &Sealed, id: EnvelopeId, now: Now) {
+        if self.book.is_blocked(user, sealed.user)
+            || !self.upkeep.may_ask_again(user, sealed.device, now)
+        {
+            return;
+        }
+        self.sessions_mut(user, sealed.device).renew();
+        let content = Content::Resend(vec![id]);
+        let entry = outbox::entry(user, sealed.user, content, now);
+        let entry = self.outbox.queue(entry, &mut self.out);
+        self.work(entry, now);
+    }
+}
+
+/// Which devices were asked to send again, and when.
+#[derive(Debug, Default)]
+pub(super) struct AskedAgain {
+    at: BTreeMap<(UserId, bytchat_proto::key::DeviceKey), Timestamp>,
+}
+
+impl AskedAgain {
+    pub(super) fn allow(
+        &mut self,
+        user: UserId,
+        device: bytchat_proto::key::DeviceKey,
+        now: Timestamp,
+    ) -> bool {
+        self.at.retain(|_, at| now.since_ms(*at) < HOUR_MS);
+        if self.at.len() >= 1_000 || self.at.contains_key(&(user, device)) {
+            return false;
+        }
+        self.at.insert((user, device), now);
+        true
+    }
+}

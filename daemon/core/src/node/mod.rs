@@ -1,0 +1,258 @@
+//! The node: the only switchboard between the cores. It hands inputs down and news across.
+
+mod accounts;
+mod aliases;
+mod calls;
+mod config;
+mod contacts;
+mod deposit;
+mod events;
+mod history;
+mod letters;
+mod links;
+mod pods;
+mod profile;
+mod receive;
+mod restore;
+mod search;
+mod send;
+mod upkeep;
+mod waits;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use bytchat_proto::id::{NodeId, UserId};
+use bytchat_proto::key::DeviceKey;
+use bytchat_proto::record::{Contact, RecordError};
+
+use crate::account::Accounts;
+use crate::crypto::{CryptoError, NodeSecret, Sessions, Vault};
+use crate::dht::{Dht, LookupId, PutId};
+use crate::host::Hosts;
+use crate::inbox::Inbox;
+use crate::io::{Input, JobId, LoadId, Output, Outputs};
+use crate::link::{self, Links};
+use crate::mailbox::Mailbox;
+use crate::outbox::Outbox;
+use crate::persist::{Row, Table};
+use crate::pod::Pod;
+use crate::round::Round;
+use crate::route::Routes;
+use crate::time::{Deadline, Now};
+
+pub use config::NodeConfig;
+
+use accounts::Working;
+use contacts::Book;
+use events::EventLog;
+use history::Loading;
+use links::Token;
+use pods::Purpose;
+use search::{Lookup, Put};
+use upkeep::Upkeep;
+use waits::Waits;
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Its secret is unusable.
+    #[error("the node's key is unusable: {0}")]
+    Secret(#[from] CryptoError),
+    /// Its own record is refused.
+    #[error("the node's own record is refused: {0}")]
+    Own(#[from] RecordError),
+    /// A stored account is unreadable.
+    #[error(transparent)]
+    Account(#[from] crate::account::RestoreError),
+}
+
+/// One running node.
+pub struct Node {
+    config: NodeConfig,
+    id: NodeId,
+    secret: NodeSecret,
+    vault: Vault,
+    own: Contact,
+    observed: BTreeMap<SocketAddr, Vec<NodeId>>,
+    out: Outputs,
+    links: Links<Token>,
+    dht: Dht,
+    mailbox: Mailbox,
+    pod: Pod,
+    accounts: Accounts,
+    sessions: BTreeMap<(UserId, DeviceKey), Sessions>,
+    rounds: BTreeMap<(UserId, UserId), Round>,
+    routes: Routes,
+    outbox: Outbox,
+    inbox: Inbox,
+    hosts: Hosts<Purpose>,
+    book: Book,
+    events: EventLog,
+    waits: Waits,
+    jobs: BTreeMap<JobId, Working>,
+    lookups: BTreeMap<LookupId, Lookup>,
+    puts: BTreeMap<PutId, Put>,
+    loads: BTreeMap<LoadId, Loading>,
+    answers: VecDeque<link::Event<Token>>,
+    upkeep: Upkeep,
+    store_bytes: u64,
+}
+
+impl Node {
+    /// The tables whose rows are handed over at start.
+    pub const HOT: &'static [Table] = &[
+        Table::Node,
+        Table::Peer,
+        Table::Record,
+        Table::Account,
+        Table::Device,
+        Table::Session,
+        Table::Round,
+        Table::Outbox,
+        Table::Envelope,
+        Table::Tombstone,
+        Table::Prekey,
+        Table::Notice,
+        Table::Seen,
+        Table::Alias,
+        Table::Pin,
+        Table::Contact,
+    ];
+
+    /// A node as its rows left it.
+    pub fn new(
+        config: NodeConfig,
+        seed: [u8; 32],
+        rows: Vec<(Table, Row)>,
+        now: Now,
+    ) -> Result<Self, NodeError> {
+        let secret = NodeSecret::from_seed(config.secret)?;
+        let own = links::own_contact(&config, &secret, &[], now);
+        let id = own.peek().map_err(RecordError::from)?.node();
+        let mut node = Self {
+            id,
+            vault: Vault::new(config.vault),
+            observed: BTreeMap::new(),
+            out: Outputs::new(seed),
+            links: Links::new(config.network, secret.key(), own.clone()),
+            dht: Dht::new(own.clone(), config.network)?,
+            mailbox: Mailbox::new(id),
+            pod: Pod::new(config.pod.clone()),
+            accounts: Accounts::default(),
+            sessions: BTreeMap::new(),
+            rounds: BTreeMap::new(),
+            routes: Routes::default(),
+            outbox: Outbox::default(),
+            inbox: Inbox::default(),
+            hosts: Hosts::default(),
+            book: Book::default(),
+            events: EventLog::default(),
+            waits: Waits::default(),
+            jobs: BTreeMap::new(),
+            lookups: BTreeMap::new(),
+            puts: BTreeMap::new(),
+            loads: BTreeMap::new(),
+            answers: VecDeque::new(),
+            upkeep: Upkeep::new(now),
+            store_bytes: 0,
+            config,
+            secret,
+            own,
+        };
+        node.restore(rows, now)?;
+        Ok(node)
+    }
+
+    /// This node's id.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Takes an input; what follows from it is polled as outputs.
+    pub fn handle_input(&mut self, input: Input, now: Now) {
+        match input {
+            Input::LinkUp {
+                link,
+                key,
+                address,
+                binding,
+                dial,
+            } => {
+                let up = link::Up {
+                    key,
+                    address,
+                    binding,
+                    dial,
+                };
+                self.links.link_up(link, up, now, &mut self.out);
+            }
+            Input::LinkDown { link, reason } => {
+                tracing::debug!(?link, reason, "a link is down");
+                self.links.link_down(link, now, &mut self.out);
+            }
+            Input::DialFailed { dial, reason } => {
+                tracing::debug!(?dial, reason, "a dial failed");
+                self.links.dial_failed(dial, now, &mut self.out);
+            }
+            Input::Frame { link, bytes } => {
+                self.links.handle_frame(link, &bytes, now, &mut self.out);
+            }
+            Input::Call {
+                call,
+                caller,
+                request,
+            } => self.handle_call(call, caller, request, now),
+            Input::CallGone { call } => self.waits.gone(call),
+            Input::Loaded { load, rows } => self.handle_loaded(load, &rows, now),
+            Input::Done { job, result } => self.handle_done(job, result, now),
+            Input::Resolved { host, result } => self.hosts.resolved(&host, result, now),
+            Input::StoreSize { bytes } => self.store_bytes = bytes,
+            Input::Wake => {}
+        }
+        self.handle_timeout(now);
+        self.settle(now);
+    }
+
+    /// The next effect.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.poll()
+    }
+
+    /// When the node wants to be woken, and why.
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        [
+            self.links.poll_timeout(),
+            self.dht.poll_timeout(),
+            self.mailbox.poll_timeout(),
+            self.outbox.poll_timeout(),
+            self.inbox.poll_timeout(),
+            self.waits.poll_timeout(),
+            self.upkeep.poll_timeout(),
+        ]
+        .into_iter()
+        .fold(None, Deadline::earliest)
+    }
+
+    /// Hands news across until no core has any more.
+    fn settle(&mut self, now: Now) {
+        while self.settle_once(now) {}
+    }
+
+    fn settle_once(&mut self, now: Now) -> bool {
+        if let Some(event) = self.answers.pop_front().or_else(|| self.links.poll_event()) {
+            self.handle_link_event(event, now);
+        } else if let Some(ask) = self.dht.poll_ask() {
+            self.handle_ask(ask, now);
+        } else if let Some(event) = self.dht.poll_event() {
+            self.handle_dht_event(event, now);
+        } else if let Some(event) = self.hosts.poll_event() {
+            self.handle_host_event(event, now);
+        } else if let Some(effect) = self.mailbox.poll_effect() {
+            self.handle_effect(effect, now);
+        } else {
+            return false;
+        }
+        true
+    }
+}

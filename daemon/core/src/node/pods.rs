@@ -1,0 +1,261 @@
+//! Pods: what they are wanted for, and what they answer.
+
+use bytchat_proto::alias::{Alias, Host};
+use bytchat_proto::binding::{AliasClaim, Resolved, verify_binding};
+use bytchat_proto::id::UserId;
+use bytchat_proto::key::{DeviceKey, NodeKey};
+use bytchat_proto::rpc::{ErrorKind, RpcError, alias as rpc, to_result};
+use bytchat_proto::unverified::Unverified;
+use bytchat_proto::wire::{Notice, Refusal, Request, Response};
+
+use super::Node;
+use super::links::Token;
+use super::send::Draft;
+use crate::host::{Event, HostError};
+use crate::io::CallId;
+use crate::link::Failure;
+use crate::outbox::EntryId;
+use crate::time::Now;
+
+/// What a pod is wanted for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// It keeps the fast copy of an envelope.
+    Deposit { entry: EntryId, device: DeviceKey },
+    /// It tells a device that something waits.
+    Notify { notice: Notice },
+    /// It pushes our mail.
+    Attach { user: UserId },
+    /// It answers whose an alias is.
+    Alias { alias: Alias, then: Then },
+    /// It registers an alias of ours.
+    Register {
+        call: CallId,
+        user: UserId,
+        claim: Box<Unverified<AliasClaim>>,
+    },
+}
+
+/// What to do once it is known whose an alias is.
+#[derive(Clone, Debug)]
+pub(super) enum Then {
+    /// Tell a front end.
+    Answer { call: CallId },
+    /// Send a message.
+    Send { draft: Box<Draft> },
+    /// Go on with a call that named somebody.
+    Person {
+        call: CallId,
+        ask: super::contacts::PersonAsk,
+    },
+    /// Compare with what is pinned.
+    Check,
+}
+
+/// A request to a pod under way.
+#[derive(Debug)]
+pub(super) struct PodAsk {
+    key: NodeKey,
+    host: Host,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Alias {
+        alias: Alias,
+        then: Then,
+    },
+    Register {
+        call: CallId,
+        user: UserId,
+        alias: Alias,
+    },
+}
+
+impl Node {
+    pub(super) fn handle_host_event(&mut self, event: Event<Purpose>, now: Now) {
+        match event {
+            Event::Dial { host, address } => {
+                let dial = self.links.dial_address(address, now, &mut self.out);
+                self.hosts.dialling(&host, dial, now);
+            }
+            Event::Failed { purpose, error } => self.handle_no_pod(purpose, &error, now),
+            Event::Found { record, purpose } => self.handle_pod(&record, purpose, now),
+        }
+    }
+
+    fn handle_pod(
+        &mut self,
+        record: &bytchat_proto::record::NodeRecord,
+        purpose: Purpose,
+        now: Now,
+    ) {
+        let Some(host) = record.pod.clone() else {
+            return;
+        };
+        let (request, what) = match purpose {
+            Purpose::Deposit { entry, device } => return self.deposit(entry, device, record, now),
+            Purpose::Notify { notice } => {
+                return self.ask(record, Request::Notify { notice }, Token::Nothing, now);
+            }
+            Purpose::Attach { user } => {
+                self.upkeep.found_pod(host, record.clone());
+                return self.upkeep.attach_soon(user, now);
+            }
+            Purpose::Alias { alias, then } => (
+                Request::ResolveAlias {
+                    alias: alias.clone(),
+                },
+                What::Alias { alias, then },
+            ),
+            Purpose::Register { call, user, claim } => {
+                let Ok(alias) = claim.peek().map(|claim| claim.alias) else {
+                    return;
+                };
+                (
+                    Request::RegisterAlias { claim: *claim },
+                    What::Register { call, user, alias },
+                )
+            }
+        };
+        let ask = PodAsk {
+            key: record.key,
+            host,
+            what,
+        };
+        self.ask(record, request, Token::Pod(Box::new(ask)), now);
+    }
+
+    fn handle_no_pod(&mut self, purpose: Purpose, error: &HostError, now: Now) {
+        let kind = match error {
+            HostError::Unreachable { .. } => ErrorKind::PodUnreachable,
+            HostError::Changed { .. } => ErrorKind::KeyChanged,
+            HostError::Busy { .. } => ErrorKind::Busy,
+        };
+        match purpose {
+            Purpose::Deposit { entry, .. } => self.step_once(entry, &error.to_string(), now),
+            Purpose::Attach { user } => self.upkeep.attach_later(user, now),
+            Purpose::Notify { .. } => {}
+            Purpose::Alias { then, .. } => self.alias_failed(then, kind.because(error.to_string())),
+            Purpose::Register { call, .. } => {
+                self.reply(call, Err(kind.because(error.to_string())));
+            }
+        }
+    }
+
+    pub(super) fn handle_pod_answer(
+        &mut self,
+        ask: PodAsk,
+        result: Result<Response, Failure>,
+        now: Now,
+    ) {
+        let alias = match &ask.what {
+            What::Alias { alias, .. } | What::Register { alias, .. } => alias.clone(),
+        };
+        let resolved = self.read_binding(&ask, result, &alias);
+        match (ask.what, resolved) {
+            (What::Alias { then, .. }, Ok(resolved)) => self.handle_resolved(&resolved, then, now),
+            (What::Alias { then, .. }, Err(error)) => self.alias_failed(then, error),
+            (What::Register { call, user, .. }, Ok(resolved)) if resolved.user == user => {
+                self.handle_registered(call, user, &alias, now);
+            }
+            (What::Register { call, .. }, Ok(_)) => {
+                let error = ErrorKind::AliasTaken.because(format!("{alias} is somebody else's"));
+                self.reply(call, Err(error));
+            }
+            (What::Register { call, .. }, Err(error)) => self.reply(call, Err(error)),
+        }
+    }
+
+    fn read_binding(
+        &mut self,
+        ask: &PodAsk,
+        result: Result<Response, Failure>,
+        alias: &Alias,
+    ) -> Result<Resolved, RpcError> {
+        let host = &ask.host;
+        match result {
+            Ok(Response::Binding { binding }) => {
+                verify_binding(&binding, ask.key, alias).map_err(|error| {
+                    ErrorKind::KeyChanged.because(format!(
+                        "pod {host} gave a binding that is not believed: {error}"
+                    ))
+                })
+            }
+            Ok(Response::Refused { reason, detail }) => {
+                let detail: String = detail.chars().take(200).collect();
+                let kind = match reason {
+                    Refusal::NotFound => {
+                        return Err(ErrorKind::UnknownAddress
+                            .because(format!("pod {host} knows no {alias}")));
+                    }
+                    Refusal::Taken => ErrorKind::AliasTaken,
+                    Refusal::Full => ErrorKind::Quota,
+                    Refusal::Busy => ErrorKind::Busy,
+                    Refusal::NotPod => ErrorKind::PodUnreachable,
+                    Refusal::Malformed
+                    | Refusal::Unknown
+                    | Refusal::BadSignature
+                    | Refusal::Stale
+                    | Refusal::Expired
+                    | Refusal::NotClosest
+                    | Refusal::NotAttached
+                    | Refusal::Other => ErrorKind::Internal,
+                };
+                Err(kind.because(format!("pod {host} refuses {alias}: {detail}")))
+            }
+            Ok(_) => Err(ErrorKind::PodUnreachable
+                .because(format!("pod {host} answers something else than was asked"))),
+            Err(failure) => {
+                self.hosts.lost(host);
+                let why = match failure {
+                    Failure::Unreachable => "it cannot be reached",
+                    Failure::TimedOut => "it does not answer",
+                    Failure::Busy => "too much is under way with it",
+                };
+                Err(ErrorKind::PodUnreachable.because(format!("pod {host}: {why}")))
+            }
+        }
+    }
+
+    fn alias_failed(&mut self, then: Then, error: RpcError) {
+        match then {
+            Then::Answer { call } | Then::Person { call, .. } => self.reply(call, Err(error)),
+            Then::Send { draft } => self.reply(draft.call, Err(error)),
+            Then::Check => {}
+        }
+    }
+
+    /// It is known whose an alias is. SPEC 5.5: a binding is pinned at first use; a changed one
+    /// is shown and never followed.
+    fn handle_resolved(&mut self, resolved: &Resolved, then: Then, now: Now) {
+        let pinned = self.book.pin_alias(resolved, now.wall, &mut self.out);
+        let user = match pinned {
+            Ok(user) => user,
+            Err(user) => {
+                for account in self.accounts.users() {
+                    if self.book.standing(account, user).is_some() {
+                        let what = bytchat_proto::rpc::event::What::KeyChanged { id: user };
+                        self.event(account, what, now);
+                    }
+                }
+                return self.alias_failed(then, super::contacts::changed(&resolved.alias));
+            }
+        };
+        match then {
+            Then::Check => {}
+            Then::Answer { call } => {
+                let binding = rpc::Binding {
+                    alias: resolved.alias.clone(),
+                    id: user,
+                };
+                self.reply(call, Ok(to_result(&binding)));
+            }
+            Then::Send { draft } => self.send_checked(*draft, user, now),
+            Then::Person { call, ask } => {
+                self.person(call, ask, user, Some(resolved.alias.clone()), now);
+            }
+        }
+    }
+}

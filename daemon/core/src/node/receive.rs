@@ -1,0 +1,284 @@
+//! Receiving: attaching to the holders of our mail, and opening what they push.
+
+use bytchat_proto::envelope::{AttachProof, Envelope, HolderReceipt, Party, Removal, Sealed};
+use bytchat_proto::id::{NodeId, UserId};
+use bytchat_proto::limits::{ONE_TIME_KEYS_LOW, ONE_TIME_KEYS_PER_BATCH};
+use bytchat_proto::record::NodeRecord;
+use bytchat_proto::timestamp::Timestamp;
+use bytchat_proto::unverified::Unverified;
+use bytchat_proto::wire::{Notice, Refusal, Request, Response};
+use serde_bytes::ByteBuf;
+
+use super::Node;
+use super::links::Token;
+use super::pods::Purpose;
+use crate::crypto::{self, CryptoError};
+use crate::io::LinkId;
+use crate::link::NewAsk;
+use crate::time::Now;
+
+impl Node {
+    /// The nodes closest to one of our users are known: attach to them and to the pods.
+    pub(super) fn handle_holders(&mut self, user: UserId, nodes: &[NodeRecord], now: Now) {
+        let own = self.id;
+        let mut wanted: Vec<NodeRecord> = nodes
+            .iter()
+            .filter(|record| record.node() != own)
+            .cloned()
+            .collect();
+        let pods = self
+            .accounts
+            .get(user)
+            .map(crate::account::Account::pods)
+            .unwrap_or_default();
+        for host in &pods {
+            match self.upkeep.pod(host) {
+                Some(record) => wanted.push(record.clone()),
+                None => {
+                    let purpose = Purpose::Attach { user };
+                    self.hosts.find(host, purpose, now, &mut self.out);
+                }
+            }
+        }
+        for node in self.inbox.set_holders(user, &wanted, now) {
+            self.links.release(node);
+        }
+        self.attach_due(now);
+    }
+
+    /// Asks the holders whose turn it is for a challenge (SPEC 6.9).
+    pub(super) fn attach_due(&mut self, now: Now) {
+        for (user, record) in self.inbox.due(now) {
+            self.ask(
+                &record,
+                Request::Attach { user },
+                Token::Attach { user },
+                now,
+            );
+        }
+    }
+
+    /// Signs a holder's challenge, bound to the link on which it came.
+    pub(super) fn handle_challenge(
+        &mut self,
+        user: UserId,
+        from: NodeId,
+        response: Option<Response>,
+        now: Now,
+    ) {
+        let Some(Response::Challenge { nonce }) = response else {
+            return self.inbox.failed(user, from, now);
+        };
+        let Some(link) = self.links.to(from) else {
+            return self.inbox.failed(user, from, now);
+        };
+        let binding = self.links.binding(link).unwrap_or_default();
+        let Some(account) = self.accounts.get(user) else {
+            return;
+        };
+        let proof = AttachProof {
+            user,
+            device: account.device.device(),
+            holder: from,
+            nonce,
+            binding: ByteBuf::from(binding.to_vec()),
+        };
+        let request = Request::Prove {
+            account: account.key.clone(),
+            certificate: account.certificate.clone(),
+            proof: Unverified::sign(&proof, |digest| account.device.sign(digest)),
+        };
+        let timeout_ms = bytchat_proto::limits::CHALLENGE_MS;
+        let ask = NewAsk {
+            request,
+            token: Token::Prove { user },
+            timeout_ms,
+        };
+        self.links.request_on(link, ask, now, &mut self.out);
+    }
+
+    /// A holder believed us or not; it gets one-time keys if it has few.
+    pub(super) fn handle_attached(
+        &mut self,
+        user: UserId,
+        from: NodeId,
+        response: Option<Response>,
+        now: Now,
+    ) {
+        let Some(Response::Attached { keys, .. }) = response else {
+            tracing::debug!(%user, node = %from, ?response, "a holder does not attach us");
+            return self.inbox.failed(user, from, now);
+        };
+        let Some(link) = self.links.to(from) else {
+            return self.inbox.failed(user, from, now);
+        };
+        if !self.inbox.attached(user, from, link) {
+            return;
+        }
+        self.links.keep(from);
+        let few = usize::try_from(keys).is_ok_and(|keys| keys < ONE_TIME_KEYS_LOW);
+        let Some(account) = self.accounts.get_mut(user).filter(|_| few) else {
+            return;
+        };
+        let keys = account
+            .device
+            .one_time_keys(from, now.wall, ONE_TIME_KEYS_PER_BATCH);
+        account.save_device(&self.vault, &mut self.out);
+        let request = Request::PutKeys { user, keys };
+        let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
+        let ask = NewAsk {
+            request,
+            token: Token::Nothing,
+            timeout_ms,
+        };
+        self.links.request_on(link, ask, now, &mut self.out);
+    }
+
+    /// A holder pushed an envelope over an attached link.
+    pub(super) fn handle_delivery(&mut self, link: LinkId, envelope: Envelope, now: Now) {
+        let user = envelope.user();
+        if self.inbox.is_attached(user, link)
+            && self.accounts.with_device(user, envelope.device()).is_some()
+        {
+            self.open(&envelope, now);
+        }
+    }
+
+    /// A pod says that something waits: ask the holders for it if it is not here.
+    pub(super) fn handle_notice(&mut self, from: NodeId, notice: &Notice, now: Now) {
+        let (user, id) = (notice.user, notice.envelope);
+        let ours = self.accounts.with_device(user, notice.device).is_some();
+        let attached = self
+            .links
+            .to(from)
+            .is_some_and(|link| self.inbox.is_attached(user, link));
+        if !ours || !attached {
+            return;
+        }
+        if self.inbox.has_seen(id) {
+            return self.inbox.remove(user, id, now);
+        }
+        for link in self.inbox.links(user) {
+            let request = Request::Fetch {
+                user,
+                envelopes: vec![id],
+            };
+            let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
+            let ask = NewAsk {
+                request,
+                token: Token::Nothing,
+                timeout_ms,
+            };
+            self.links.request_on(link, ask, now, &mut self.out);
+        }
+    }
+
+    /// Takes an envelope that a sender deposits right here, if its device is ours.
+    pub(super) fn take(
+        &mut self,
+        envelope: &Envelope,
+        until: Timestamp,
+        now: Now,
+    ) -> Option<Response> {
+        self.accounts
+            .with_device(envelope.user(), envelope.device())?;
+        if until <= now.wall {
+            return Some(Response::refused(Refusal::Expired, "the envelope is over"));
+        }
+        self.open(envelope, now);
+        let receipt = HolderReceipt {
+            envelope: envelope.id(),
+            holder: self.id,
+            until,
+            taken: true,
+        };
+        let receipt = Unverified::sign(&receipt, |digest| self.secret.sign(digest));
+        Some(Response::Receipt { receipt })
+    }
+
+    /// Opens an envelope once, whoever brought it. Letter, session and the mark that it was
+    /// opened are committed together, before its removal becomes visible.
+    fn open(&mut self, envelope: &Envelope, now: Now) {
+        let (user, id) = (envelope.user(), envelope.id());
+        self.inbox.remove(user, id, now);
+        if self.inbox.has_seen(id) {
+            return;
+        }
+        self.inbox.see(id, now, &mut self.out);
+        let Some(account) = self.accounts.get(user) else {
+            return;
+        };
+        let own_party = account.party();
+        let sealed = match crypto::open_outer(&account.device, envelope) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                return tracing::debug!(%error, %user, "an envelope does not open");
+            }
+        };
+        match self.open_inner(user, &own_party, &sealed) {
+            Ok(opened) => self.handle_letter(user, opened, now),
+            Err(CryptoError::Replayed) => {}
+            Err(
+                error @ (CryptoError::NoSession
+                | CryptoError::MissingOneTimeKey
+                | CryptoError::Undecryptable),
+            ) => {
+                tracing::info!(%error, %user, "a letter cannot be read; its sender is asked again");
+                self.ask_again(user, &sealed, id, now);
+            }
+            Err(error) => tracing::warn!(%error, %user, "a letter is not believed"),
+        }
+    }
+
+    fn open_inner(
+        &mut self,
+        user: UserId,
+        own_party: &Party,
+        sealed: &Sealed,
+    ) -> Result<crypto::Opened, CryptoError> {
+        let device = sealed.device;
+        let mut sessions = self.sessions.remove(&(user, device)).unwrap_or_default();
+        let Some(account) = self.accounts.get_mut(user) else {
+            return Err(CryptoError::NoSession);
+        };
+        let result = crypto::open_inner(&mut account.own(), own_party, &mut sessions, sealed);
+        if result.is_ok() {
+            account.save_device(&self.vault, &mut self.out);
+        }
+        if result.is_ok() || !sessions.is_empty() {
+            self.sessions.insert((user, device), sessions);
+        }
+        if result.is_ok() {
+            self.save_session(user, device);
+        }
+        result
+    }
+
+    /// Sends the removals that were gathered, signed, to every holder that we are attached to.
+    /// SPEC 6.10: a device removes its own mail.
+    pub(super) fn send_removals(&mut self, now: Now) {
+        for (user, envelopes) in self.inbox.poll_removals(now) {
+            let Some(account) = self.accounts.get(user) else {
+                continue;
+            };
+            let removal = Removal {
+                user,
+                device: account.device.device(),
+                envelopes,
+            };
+            let removal = Unverified::sign(&removal, |digest| account.device.sign(digest));
+            for link in self.inbox.links(user) {
+                let request = Request::Remove {
+                    removal: removal.clone(),
+                };
+                let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
+                let ask = NewAsk {
+                    request,
+                    token: Token::Nothing,
+                    timeout_ms,
+                };
+                self.links.request_on(link, ask, now, &mut self.out);
+            }
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Sending: `message.send`, and the way of an entry from the outbox into envelopes.
+
+use bytchat_proto::alias::Alias;
+use bytchat_proto::block::{BlockKind, direct_round};
+use bytchat_proto::envelope::Letter;
+use bytchat_proto::id::UserId;
+use bytchat_proto::key::DeviceKey;
+use bytchat_proto::limits::TEXT_BYTES_MAX;
+use bytchat_proto::rpc::message::{Direction, Message, Sent, State};
+use bytchat_proto::rpc::{ErrorKind, RpcError, to_result};
+use serde_bytes::ByteBuf;
+
+use super::Node;
+use super::history::{ClientDone, hash};
+use crate::crypto::{self, Recipient, Sessions};
+use crate::io::CallId;
+use crate::outbox::{self, Entry, EntryId};
+use crate::persist::Table;
+use crate::round::Round;
+use crate::time::Now;
+
+/// A message that a front end wants sent, once its recipient is known.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    pub(super) call: CallId,
+    pub(super) account: UserId,
+    pub(super) alias: Option<Alias>,
+    pub(super) text: String,
+    pub(super) client_id: Option<String>,
+}
+
+impl Node {
+    /// Writes a message into its round and the outbox; answers when that is on disk.
+    pub(super) fn send(&mut self, draft: Draft, to: UserId, now: Now) {
+        let call = draft.call;
+        match self.queue(draft, to, now) {
+            Ok(sent) => self.reply(call, Ok(to_result(&sent))),
+            Err(error) => self.reply(call, Err(error)),
+        }
+    }
+
+    fn queue(&mut self, draft: Draft, to: UserId, now: Now) -> Result<Sent, RpcError> {
+        self.check_draft(&draft, to)?;
+        let device = self
+            .accounts
+            .get(draft.account)
+            .map(|account| account.device.device())
+            .ok_or_else(|| ErrorKind::NotFound.because("the account is gone"))?;
+        let kind = BlockKind::Message {
+            content_type: "text/plain".to_owned(),
+            body: ByteBuf::from(draft.text.as_bytes().to_vec()),
+        };
+        let (id, bytes) =
+            self.round(draft.account, to)
+                .append(draft.account, device, now.wall, kind);
+        self.save_round(draft.account, to);
+        let text = hash(&draft.text);
+        let message = Message {
+            id,
+            seq: 0,
+            from: draft.account,
+            to,
+            direction: Direction::Out,
+            content_type: "text/plain".to_owned(),
+            text: draft.text,
+            state: State::Queued,
+            sent_at: now.wall,
+            received_at: now.wall,
+            request: false,
+            gap: false,
+        };
+        self.keep_message(draft.account, to, message);
+        let entry = Entry {
+            alias: draft.alias,
+            block: Some(id),
+            ..outbox::entry(draft.account, to, outbox::block_content(bytes), now)
+        };
+        self.step(
+            draft.account,
+            id,
+            "queued: it is on this machine's disk",
+            now,
+        );
+        let entry = self.outbox.queue(entry, &mut self.out);
+        let sent = Sent {
+            id,
+            state: State::Queued,
+            to,
+        };
+        if let Some(client_id) = draft.client_id {
+            let done = ClientDone {
+                sent: sent.clone(),
+                text,
+            };
+            self.remember_client(draft.account, &client_id, &done);
+        }
+        self.book.wrote_to(draft.account, to, &mut self.out);
+        self.work(entry, now);
+        Ok(sent)
+    }
+
+    fn check_draft(&self, draft: &Draft, to: UserId) -> Result<(), RpcError> {
+        if draft.text.len() > TEXT_BYTES_MAX {
+            return Err(ErrorKind::TooLarge.because(format!(
+                "the text has {} bytes, a message holds {TEXT_BYTES_MAX}",
+                draft.text.len()
+            )));
+        }
+        if to == draft.account {
+            return Err(ErrorKind::BadAddress.because("this is your own account"));
+        }
+        if self.book.is_blocked(draft.account, to) {
+            return Err(ErrorKind::Blocked.because(format!("{to} is blocked here")));
+        }
+        self.outbox
+            .room()
+            .map_err(|full| ErrorKind::Quota.because(full.to_string()))
+    }
+
+    /// The round of two users, as the account knows it.
+    pub(super) fn round(&mut self, account: UserId, peer: UserId) -> &mut Round {
+        let id = direct_round(self.config.network, account, peer);
+        self.rounds
+            .entry((account, peer))
+            .or_insert_with(|| Round::new(id))
+    }
+
+    /// Writes a round's state down.
+    pub(super) fn save_round(&mut self, account: UserId, peer: UserId) {
+        if let Some(round) = self.rounds.get(&(account, peer)) {
+            let key = [account.as_bytes(), peer.as_bytes()].concat();
+            self.out
+                .put(Table::Round, key, bytchat_proto::codec::encode(round));
+        }
+    }
+
+    /// Goes on with everything that waits for a route to a user.
+    pub(super) fn work_to(&mut self, user: UserId, now: Now) {
+        for entry in self.outbox.to_user(user) {
+            self.work(entry, now);
+        }
+    }
+
+    /// Seals an entry for every device that it was not sealed for, and deposits it.
+    pub(super) fn work(&mut self, id: EntryId, now: Now) {
+        let Some(entry) = self.outbox.get(id) else {
+            return;
+        };
+        if entry.is_over(now) {
+            return self.expire(id, now);
+        }
+        let to = entry.to;
+        if entry
+            .alias
+            .as_ref()
+            .is_some_and(|alias| self.book.has_changed(alias))
+        {
+            self.step_once(id, "not sent: the key behind the alias has changed", now);
+            return self.put_off(id, now);
+        }
+        if self.routes.get(to, now).is_none() {
+            self.put_off(id, now);
+            return self.search_route(to, now);
+        }
+        self.seal_all(id, now);
+        self.deposit_all(id, now);
+        self.put_off(id, now);
+    }
+
+    fn put_off(&mut self, id: EntryId, now: Now) {
+        if let Some(entry) = self.outbox.get_mut(id) {
+            entry.put_off(now);
+        }
+    }
+
+    fn seal_all(&mut self, id: EntryId, now: Now) {
+        let Some(entry) = self.outbox.get(id) else {
+            return;
+        };
+        let (account, to) = (entry.account, entry.to);
+        let Some(route) = self.routes.get(to, now) else {
+            return;
+        };
+        let unsealed = |device: &&DeviceKey| {
+            entry
+                .targets
+                .get(*device)
+                .is_none_or(|target| target.envelope.is_none())
+        };
+        let devices: Vec<DeviceKey> = route.devices.keys().filter(unsealed).copied().collect();
+        let mut sealed = 0;
+        for device in devices {
+            match self.seal(id, account, to, device, now) {
+                Ok(()) => sealed += 1,
+                Err(error) => {
+                    tracing::warn!(%error, "a message could not be sealed");
+                    self.step_once(id, &format!("not sealed for {device}: {error}"), now);
+                }
+            }
+        }
+        if sealed > 0 {
+            self.outbox.save(id, &mut self.out);
+            if let Some(account) = self.accounts.get(account) {
+                account.save_device(&self.vault, &mut self.out);
+            }
+            self.step_entry(
+                id,
+                &format!("sealed for {sealed} device(s) of the recipient"),
+                now,
+            );
+        }
+    }
+
+    fn seal(
+        &mut self,
+        id: EntryId,
+        account: UserId,
+        to: UserId,
+        device: DeviceKey,
+        now: Now,
+    ) -> Result<(), crypto::CryptoError> {
+        let Some((recipient, head)) = self.recipient(account, to, device, now) else {
+            return Ok(());
+        };
+        let content = self.outbox.get(id).and_then(|entry| entry.content.clone());
+        let (Some(content), Some(own)) = (content, self.accounts.get_mut(account)) else {
+            return Ok(());
+        };
+        let letter = Letter {
+            from: own.party(),
+            to: recipient.party,
+            from_head: own.record_sequence,
+            to_head: head,
+            content,
+        };
+        let sessions = self.sessions.entry((account, device)).or_default();
+        let envelope = crypto::seal(
+            &mut own.own(),
+            sessions,
+            &recipient,
+            &letter,
+            self.out.random(),
+        )?;
+        self.save_session(account, device);
+        self.outbox.sealed(id, device, envelope, &mut self.out);
+        Ok(())
+    }
+
+    /// What sealing needs of a recipient's device, and the head of its user record.
+    fn recipient(
+        &mut self,
+        account: UserId,
+        to: UserId,
+        device: DeviceKey,
+        now: Now,
+    ) -> Option<(Recipient, u64)> {
+        let route = self.routes.get(to, now)?;
+        let head = route.head;
+        let known = route.devices.get(&device)?.clone();
+        let sessions = self.sessions.get(&(account, device));
+        let opens = sessions.is_none_or(|sessions| !sessions.can_send(&known.party));
+        let one_time = if opens {
+            self.routes.take_one_time(to, device)
+        } else {
+            None
+        };
+        let fallback = known.prekeys.fallback.as_slice().try_into().ok()?;
+        let recipient = Recipient {
+            party: known.party,
+            identity: known.identity,
+            kem_id: known.prekeys.kem_id,
+            kem: known.prekeys.kem.to_vec(),
+            opening_key: one_time.unwrap_or(fallback),
+        };
+        Some((recipient, head))
+    }
+
+    /// Writes the sessions with a device down.
+    pub(super) fn save_session(&mut self, account: UserId, device: DeviceKey) {
+        let key = [account.as_bytes(), device.as_bytes()].concat();
+        if let Some(sessions) = self.sessions.get(&(account, device)) {
+            let place = [b"session/".as_slice(), key.as_slice()].concat();
+            let sealed = self
+                .vault
+                .seal(&place, &sessions.pickle(), self.out.random());
+            self.out.put(Table::Session, key, sealed);
+        }
+    }
+
+    /// The sessions with a device.
+    pub(super) fn sessions_mut(&mut self, account: UserId, device: DeviceKey) -> &mut Sessions {
+        self.sessions.entry((account, device)).or_default()
+    }
+
+    fn expire(&mut self, id: EntryId, now: Now) {
+        self.step_entry(id, "expired: nobody took it in time", now);
+        self.advance(id, State::Expired, now);
+        self.outbox.remove(id, &mut self.out);
+    }
+}

@@ -1,0 +1,266 @@
+//! What is done by the clock: publishing, attaching, repairing, telling neighbours.
+
+use std::collections::BTreeMap;
+
+use bytchat_proto::alias::Host;
+use bytchat_proto::id::UserId;
+use bytchat_proto::key::DeviceKey;
+use bytchat_proto::limits::{
+    CONTACTS_PER_ANSWER_MAX, DAY_MS, HOLDERS, HOLDERS_REFRESH_MS, HOUR_MS, MINUTE_MS,
+};
+use bytchat_proto::point::Point;
+use bytchat_proto::record::{NodeRecord, RecordKind};
+use bytchat_proto::wire::{Body, Contacts};
+
+use super::Node;
+use super::letters::AskedAgain;
+use super::search::Lookup;
+use super::waits::Waiting;
+use crate::outbox::EntryId;
+use crate::time::{Deadline, Mono, Now};
+
+/// Neighbours that are told of others at once.
+const ROUTING_LINKS_MAX: usize = 20;
+/// Envelopes that one round of repair walks over.
+const REPAIR_BUDGET: usize = 256;
+/// Without a neighbour, bootstrap is tried again after so long at first.
+const BOOTSTRAP_MIN_MS: u64 = 1_000;
+/// Neighbours below which bootstrap addresses are asked again.
+const NEIGHBOURS_FEW: usize = 3;
+
+/// When each duty is due.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    publish: BTreeMap<UserId, Mono>,
+    attach: BTreeMap<UserId, Mono>,
+    location: Mono,
+    bootstrap: Mono,
+    bootstrap_tries: u32,
+    routing: Mono,
+    repair: Mono,
+    sweep: Mono,
+    joined: bool,
+    pods: BTreeMap<Host, NodeRecord>,
+    asked_again: AskedAgain,
+}
+
+impl Upkeep {
+    pub(super) fn new(now: Now) -> Self {
+        Self {
+            publish: BTreeMap::new(),
+            attach: BTreeMap::new(),
+            location: now.mono.plus_ms(10 * MINUTE_MS),
+            bootstrap: now.mono,
+            bootstrap_tries: 0,
+            routing: now.mono.plus_ms(MINUTE_MS),
+            repair: now.mono.plus_ms(MINUTE_MS),
+            sweep: now.mono.plus_ms(HOUR_MS),
+            joined: false,
+            pods: BTreeMap::new(),
+            asked_again: AskedAgain::default(),
+        }
+    }
+
+    /// The first neighbour is there: what waited for the network is due.
+    pub(super) fn joined(&mut self, now: Now) {
+        if !std::mem::replace(&mut self.joined, true) {
+            let soon = now.mono.plus_ms(500);
+            for at in self.publish.values_mut().chain(self.attach.values_mut()) {
+                *at = soon.min(*at).max(soon);
+            }
+        }
+    }
+
+    /// Our addresses have changed: say so soon.
+    pub(super) fn moved(&mut self, now: Now) {
+        self.location = now.mono.plus_ms(1_000);
+    }
+
+    pub(super) fn publish_soon(&mut self, user: UserId, now: Now) {
+        self.publish.insert(user, now.mono);
+    }
+
+    pub(super) fn publish_later(&mut self, user: UserId, now: Now) {
+        self.publish.insert(user, now.mono.plus_ms(10_000));
+    }
+
+    pub(super) fn attach_soon(&mut self, user: UserId, now: Now) {
+        self.attach.insert(user, now.mono);
+    }
+
+    pub(super) fn attach_later(&mut self, user: UserId, now: Now) {
+        let later = now.mono.plus_ms(10_000);
+        let at = self.attach.entry(user).or_insert(later);
+        *at = later.min(*at);
+    }
+
+    /// The nodes around us changed: holders may be others, and mail may have to move.
+    pub(super) fn neighbours_changed(&mut self, now: Now) {
+        let soon = now.mono.plus_ms(2_000);
+        for at in self.attach.values_mut() {
+            *at = soon.min(*at);
+        }
+        self.repair = self.repair.min(now.mono.plus_ms(10_000));
+    }
+
+    pub(super) fn pod(&self, host: &Host) -> Option<&NodeRecord> {
+        self.pods.get(host)
+    }
+
+    pub(super) fn found_pod(&mut self, host: Host, record: NodeRecord) {
+        self.pods.insert(host, record);
+    }
+
+    pub(super) fn may_ask_again(&mut self, user: UserId, device: DeviceKey, now: Now) -> bool {
+        self.asked_again.allow(user, device, now.wall)
+    }
+
+    /// When the next duty is due.
+    pub(super) fn poll_timeout(&self) -> Option<Deadline> {
+        let of_users = self
+            .publish
+            .values()
+            .chain(self.attach.values())
+            .copied()
+            .min();
+        let clocks = [
+            self.location,
+            self.bootstrap,
+            self.routing,
+            self.repair,
+            self.sweep,
+        ];
+        let at = clocks.into_iter().chain(of_users).min()?;
+        Some(Deadline { at, why: "upkeep" })
+    }
+}
+
+fn take_due(map: &mut BTreeMap<UserId, Mono>, now: Now, next_ms: u64) -> Vec<UserId> {
+    let mut due = Vec::new();
+    for (user, at) in map {
+        if now.mono >= *at {
+            *at = now.mono.plus_ms(next_ms);
+            due.push(*user);
+        }
+    }
+    due
+}
+
+impl Node {
+    pub(super) fn handle_timeout(&mut self, now: Now) {
+        self.links.handle_timeout(now, &mut self.out);
+        self.dht.handle_timeout(now, &mut self.out);
+        self.mailbox.handle_timeout(now, &mut self.out);
+        self.handle_waits(now);
+        self.send_removals(now);
+        self.send_receipts(now);
+        self.attach_due(now);
+        let due: Vec<EntryId> = self.outbox.due(now);
+        for entry in due {
+            self.work(entry, now);
+        }
+        self.handle_duties(now);
+    }
+
+    fn handle_waits(&mut self, now: Now) {
+        for (call, _, waiting) in self.waits.over(now) {
+            match waiting {
+                Waiting::Event { since, .. } => self.no_events(call, since),
+                Waiting::Message { state, .. } => {
+                    let error = bytchat_proto::rpc::ErrorKind::Timeout
+                        .because(format!("the message is not {} yet", state.as_str()));
+                    self.reply(call, Err(error));
+                }
+            }
+        }
+    }
+
+    fn handle_duties(&mut self, now: Now) {
+        for user in take_due(&mut self.upkeep.publish, now, DAY_MS) {
+            if let Some(account) = self.accounts.get_mut(user) {
+                account.device.rotate(now.wall, self.out.random());
+                account.save_device(&self.vault, &mut self.out);
+            }
+            self.publish_account(user, now);
+        }
+        for user in take_due(&mut self.upkeep.attach, now, HOLDERS_REFRESH_MS) {
+            let point = Point::of_user(user);
+            if !self.look(point, RecordKind::User, Lookup::Holders { user }, now) {
+                self.upkeep.attach_later(user, now);
+            }
+        }
+        if now.mono >= self.upkeep.location {
+            self.upkeep.location = now.mono.plus_ms(10 * MINUTE_MS);
+            for user in self.accounts.users() {
+                self.publish_location(user, now);
+            }
+        }
+        if now.mono >= self.upkeep.bootstrap {
+            self.bootstrap(now);
+        }
+        if now.mono >= self.upkeep.routing {
+            self.upkeep.routing = now.mono.plus_ms(5 * MINUTE_MS);
+            self.tell_neighbours();
+        }
+        if now.mono >= self.upkeep.repair {
+            self.repair(now);
+        }
+        if now.mono >= self.upkeep.sweep {
+            self.upkeep.sweep = now.mono.plus_ms(HOUR_MS);
+            self.inbox.expire(now, &mut self.out);
+        }
+    }
+
+    /// Dials the bootstrap addresses while there are few neighbours, ever more rarely.
+    fn bootstrap(&mut self, now: Now) {
+        let wait = if self.links.count() >= NEIGHBOURS_FEW.min(self.config.bootstrap.len()) {
+            self.upkeep.bootstrap_tries = 0;
+            MINUTE_MS
+        } else {
+            for address in self.config.bootstrap.clone() {
+                if !self.config.listen.contains(&address) {
+                    self.links.dial_address(address, now, &mut self.out);
+                }
+            }
+            self.upkeep.bootstrap_tries += 1;
+            (BOOTSTRAP_MIN_MS << self.upkeep.bootstrap_tries.min(6)).min(MINUTE_MS)
+        };
+        self.upkeep.bootstrap = now.mono.plus_ms(wait);
+    }
+
+    /// Tells neighbours which nodes we know; they verify them before use.
+    fn tell_neighbours(&mut self) {
+        let contacts = self.dht.routing();
+        if contacts.is_empty() {
+            return;
+        }
+        let links: Vec<_> = self.links.nodes().take(ROUTING_LINKS_MAX).collect();
+        for (_, link) in links {
+            let routing = Contacts {
+                contacts: contacts.clone(),
+            };
+            self.links.push(link, Body::Routing(routing), &mut self.out);
+        }
+    }
+
+    /// Offers held envelopes to the nodes that should hold them now.
+    fn repair(&mut self, now: Now) {
+        let (dht, own) = (&self.dht, self.id);
+        let closest = |point: Point| {
+            let mut nodes: Vec<_> = dht
+                .closest(point, CONTACTS_PER_ANSWER_MAX)
+                .iter()
+                .map(|peer| peer.node)
+                .collect();
+            nodes.push(own);
+            nodes.sort_by_key(|node| Point::of_node(*node).distance(point));
+            nodes.truncate(HOLDERS);
+            nodes
+        };
+        let done = self
+            .mailbox
+            .repair(&closest, REPAIR_BUDGET, now, &mut self.out);
+        let wait = if done { 5 * MINUTE_MS } else { 1_000 };
+        self.upkeep.repair = now.mono.plus_ms(wait);
+    }
+}

@@ -1,0 +1,145 @@
+//! One message or receipt on its way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytchat_proto::alias::Alias;
+use bytchat_proto::codec::encode;
+use bytchat_proto::envelope::{Content, Envelope};
+use bytchat_proto::id::{BlockId, NodeId, UserId};
+use bytchat_proto::key::DeviceKey;
+use bytchat_proto::limits::{MAIL_REPUBLISH_MS, OUTBOX_TTL_MS, RETRY_MAX_MS, RETRY_MIN_MS};
+use bytchat_proto::rpc::message::State;
+use bytchat_proto::timestamp::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::time::{Mono, Now};
+
+/// The number of an entry; numbers only grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId(pub u64);
+
+/// One message or receipt on its way to all devices of a user.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// Who sends.
+    pub account: UserId,
+    /// To whom.
+    pub to: UserId,
+    /// The alias under which the sender addressed the recipient.
+    pub alias: Option<Alias>,
+    /// What is sent; absent only while rows are read.
+    pub content: Option<Content>,
+    /// The message; absent for receipts.
+    pub block: Option<BlockId>,
+    /// When it was queued.
+    pub created: Timestamp,
+    /// How far it has come.
+    pub state: State,
+    /// How far it has come, device by device.
+    pub targets: BTreeMap<DeviceKey, Target>,
+    /// When to try again.
+    #[serde(skip)]
+    pub next_try: Mono,
+    /// Tries since the last progress.
+    #[serde(skip)]
+    pub tries: u32,
+}
+
+/// One device of the recipient.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Target {
+    /// What is sealed to it; kept in a row of its own.
+    #[serde(skip)]
+    pub envelope: Option<Envelope>,
+    /// Who signed for it, and until when.
+    pub holders: BTreeMap<NodeId, Timestamp>,
+    /// The device's own node has it.
+    pub taken: bool,
+    /// Who was asked and has not answered.
+    #[serde(skip)]
+    pub asked: BTreeSet<NodeId>,
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self {
+            account: UserId([0; 20]),
+            to: UserId([0; 20]),
+            alias: None,
+            content: None,
+            block: None,
+            created: Timestamp::default(),
+            state: State::Queued,
+            targets: BTreeMap::new(),
+            next_try: Mono::default(),
+            tries: 0,
+        }
+    }
+}
+
+impl Target {
+    /// A device to which an envelope was sealed just now.
+    pub fn of(envelope: Envelope) -> Self {
+        Self {
+            envelope: Some(envelope),
+            ..Self::default()
+        }
+    }
+
+    /// Whether enough nodes have signed. SPEC 6.8: `stored` needs a quorum of holders, or the
+    /// device's own node.
+    pub fn is_stored(&self, quorum: usize) -> bool {
+        self.taken || self.holders.len() >= quorum
+    }
+}
+
+impl Entry {
+    /// The encoded row.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// The state of one device, made if it is not there.
+    pub fn target_mut(&mut self, device: DeviceKey) -> &mut Target {
+        self.targets.entry(device).or_default()
+    }
+
+    /// Whether every device that was sealed to is stored.
+    pub fn is_stored(&self, quorum: usize) -> bool {
+        !self.targets.is_empty() && self.targets.values().all(|target| target.is_stored(quorum))
+    }
+
+    /// How many holders have signed, for the device that has fewest.
+    pub fn stored_count(&self) -> usize {
+        self.targets
+            .values()
+            .map(|target| target.holders.len())
+            .min()
+            .unwrap_or(0)
+    }
+
+    /// Nobody took it in time.
+    pub fn is_over(&self, now: Now) -> bool {
+        now.wall.since_ms(self.created) >= OUTBOX_TTL_MS
+    }
+
+    /// Puts the next try off: soon and ever later while it is not stored, rarely afterwards.
+    pub fn put_off(&mut self, now: Now) {
+        let wait = if self.state >= State::Stored {
+            MAIL_REPUBLISH_MS
+        } else {
+            (RETRY_MIN_MS << self.tries.min(9)).min(RETRY_MAX_MS)
+        };
+        self.tries += 1;
+        self.next_try = now.mono.plus_ms(wait);
+    }
+
+    /// Moves the state forward; false if it is there already. SPEC 6.11: never back.
+    pub fn advance(&mut self, state: State) -> bool {
+        let forward = state > self.state;
+        if forward {
+            self.state = state;
+        }
+        forward
+    }
+}

@@ -1,0 +1,251 @@
+//! The outbox: messages and receipts on their way, with the evidence of how far they came.
+
+mod entry;
+
+use std::collections::BTreeMap;
+
+use bytchat_proto::codec::decode;
+use bytchat_proto::envelope::{Content, Envelope};
+use bytchat_proto::id::{BlockId, EnvelopeId, UserId};
+use bytchat_proto::key::DeviceKey;
+use bytchat_proto::limits::{OUTBOX_BYTES_MAX, OUTBOX_MAX};
+use serde_bytes::ByteBuf;
+
+use crate::io::Outputs;
+use crate::persist::Table;
+use crate::time::{Deadline, Mono, Now};
+
+pub use entry::{Entry, EntryId, Target};
+
+/// The prefix of an entry's row.
+const ENTRY: u8 = b'm';
+/// The prefix of an envelope's row.
+const ENVELOPE: u8 = b'e';
+
+/// The outbox has no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{OUTBOX_MAX} messages wait already; wait until some have gone")]
+pub struct Full;
+
+/// Everything that is on its way.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    entries: BTreeMap<EntryId, Entry>,
+    by_block: BTreeMap<(UserId, BlockId), EntryId>,
+    bytes: usize,
+    next: u64,
+}
+
+impl Outbox {
+    /// Reads a row at start; a row that cannot be read is left out and reported.
+    pub fn restore(&mut self, key: &[u8], value: &[u8]) {
+        let Some((kind, rest)) = key.split_first() else {
+            return;
+        };
+        let id = rest
+            .get(..8)
+            .and_then(|id| id.try_into().ok())
+            .map(u64::from_be_bytes);
+        let Some(id) = id.map(EntryId) else { return };
+        self.next = self.next.max(id.0);
+        if *kind == ENTRY {
+            match decode::<Entry>(value) {
+                Ok(entry) => self.index(id, entry),
+                Err(error) => tracing::error!(%error, "a message on its way is unreadable"),
+            }
+        } else if let Some(device) = rest.get(8..).and_then(DeviceKey::from_slice) {
+            // Rows come in the order of their keys, so envelopes come before entries.
+            let entry = self.entries.entry(id).or_default();
+            entry.target_mut(device).envelope = Envelope::decode(value.to_vec()).ok();
+            self.bytes += value.len();
+        }
+    }
+
+    /// Drops envelopes whose entry is gone, after all rows were read.
+    pub fn restored(&mut self) {
+        self.entries.retain(|_, entry| entry.content.is_some());
+    }
+
+    fn index(&mut self, id: EntryId, mut entry: Entry) {
+        if let Some(mut early) = self.entries.remove(&id) {
+            for (device, target) in &mut entry.targets {
+                target.envelope = early
+                    .targets
+                    .remove(device)
+                    .and_then(|early| early.envelope);
+            }
+        }
+        if let Some(block) = entry.block {
+            self.by_block.insert((entry.account, block), id);
+        }
+        self.entries.insert(id, entry);
+    }
+
+    /// Whether there is room for one more.
+    pub fn room(&self) -> Result<(), Full> {
+        let room = self.entries.len() < OUTBOX_MAX && self.bytes < OUTBOX_BYTES_MAX;
+        if room { Ok(()) } else { Err(Full) }
+    }
+
+    /// Takes something to send, and writes it down.
+    pub fn queue(&mut self, entry: Entry, out: &mut Outputs) -> EntryId {
+        self.next += 1;
+        let id = EntryId(self.next);
+        out.put(Table::Outbox, row_key(ENTRY, id, None), entry.encode());
+        self.index(id, entry);
+        id
+    }
+
+    /// An entry.
+    pub fn get(&self, id: EntryId) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    /// An entry, to be changed; `save` writes it down.
+    pub fn get_mut(&mut self, id: EntryId) -> Option<&mut Entry> {
+        self.entries.get_mut(&id)
+    }
+
+    /// The entry of a message of an account.
+    pub fn of_block(&self, account: UserId, block: BlockId) -> Option<EntryId> {
+        self.by_block.get(&(account, block)).copied()
+    }
+
+    /// Writes an entry down as it is now.
+    pub fn save(&self, id: EntryId, out: &mut Outputs) {
+        if let Some(entry) = self.entries.get(&id) {
+            out.put(Table::Outbox, row_key(ENTRY, id, None), entry.encode());
+        }
+    }
+
+    /// Keeps the envelope of one device; the caller saves the entry.
+    pub fn sealed(
+        &mut self,
+        id: EntryId,
+        device: DeviceKey,
+        envelope: Envelope,
+        out: &mut Outputs,
+    ) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        out.put(
+            Table::Outbox,
+            row_key(ENVELOPE, id, Some(device)),
+            envelope.as_bytes(),
+        );
+        self.bytes += envelope.as_bytes().len();
+        let old = std::mem::replace(entry.target_mut(device), Target::of(envelope));
+        self.bytes -= old.envelope.map_or(0, |old| old.as_bytes().len());
+    }
+
+    /// Forgets an entry: it has arrived or is over.
+    pub fn remove(&mut self, id: EntryId, out: &mut Outputs) {
+        let Some(entry) = self.entries.remove(&id) else {
+            return;
+        };
+        out.remove(Table::Outbox, row_key(ENTRY, id, None));
+        for (device, target) in &entry.targets {
+            out.remove(Table::Outbox, row_key(ENVELOPE, id, Some(*device)));
+            let bytes = target
+                .envelope
+                .as_ref()
+                .map_or(0, |envelope| envelope.as_bytes().len());
+            self.bytes -= bytes;
+        }
+        if let Some(block) = entry.block {
+            self.by_block.remove(&(entry.account, block));
+        }
+    }
+
+    /// Entries whose next try is due.
+    pub fn due(&self, now: Now) -> Vec<EntryId> {
+        let due = |entry: &Entry| now.mono >= entry.next_try;
+        self.entries
+            .iter()
+            .filter(|(_, entry)| due(entry))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Entries for one recipient, oldest first: a route to it has come.
+    pub fn to_user(&self, to: UserId) -> Vec<EntryId> {
+        self.entries
+            .iter()
+            .filter(|(_, entry)| entry.to == to)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Clears the envelopes that a recipient could not read, so that they are sealed anew.
+    pub fn resend(&mut self, to: UserId, envelopes: &[EnvelopeId], now: Mono) -> Vec<EntryId> {
+        let mut again = Vec::new();
+        for (id, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.to == to) {
+            let unread = |target: &Target| {
+                target
+                    .envelope
+                    .as_ref()
+                    .is_some_and(|known| envelopes.contains(&known.id()))
+            };
+            let devices: Vec<DeviceKey> = entry
+                .targets
+                .iter()
+                .filter(|(_, target)| unread(target))
+                .map(|(device, _)| *device)
+                .collect();
+            for device in &devices {
+                let dropped = entry
+                    .targets
+                    .remove(device)
+                    .and_then(|target| target.envelope);
+                self.bytes -= dropped.map_or(0, |envelope| envelope.as_bytes().len());
+            }
+            if !devices.is_empty() {
+                entry.next_try = now;
+                again.push(*id);
+            }
+        }
+        again
+    }
+
+    /// How many messages are on their way; receipts do not count.
+    pub fn count(&self) -> usize {
+        self.by_block.len()
+    }
+
+    /// When the next try is due.
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        let at = self.entries.values().map(|entry| entry.next_try).min()?;
+        Some(Deadline {
+            at,
+            why: "send again",
+        })
+    }
+}
+
+/// Makes an entry for something that is to be sent.
+pub fn entry(account: UserId, to: UserId, content: Content, now: Now) -> Entry {
+    Entry {
+        account,
+        to,
+        content: Some(content),
+        created: now.wall,
+        next_try: now.mono,
+        ..Entry::default()
+    }
+}
+
+fn row_key(kind: u8, id: EntryId, device: Option<DeviceKey>) -> Vec<u8> {
+    let mut key = vec![kind];
+    key.extend_from_slice(&id.0.to_be_bytes());
+    key.extend(device.iter().flat_map(|device| device.0));
+    key
+}
+
+/// The bytes of a block inside an entry.
+pub fn block_content(bytes: Vec<u8>) -> Content {
+    Content::Block(ByteBuf::from(bytes))
+}
+
+#[cfg(test)]
+mod tests;

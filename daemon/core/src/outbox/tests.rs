@@ -1,0 +1,159 @@
+//! The outbox by its rows.
+
+use bytchat_proto::envelope::{ENCAPSULATION_BYTES, MessageReceipt, TAG_BYTES};
+use bytchat_proto::limits::{MAIL_REPUBLISH_MS, RETRY_MIN_MS};
+use bytchat_proto::rpc::message::State;
+use bytchat_proto::timestamp::Timestamp;
+
+use bytchat_proto::id::NodeId;
+
+use super::*;
+use crate::io::Output;
+use crate::persist::Write;
+
+const ALICE: UserId = UserId([1; 20]);
+const BOB: UserId = UserId([2; 20]);
+const DEVICE: DeviceKey = DeviceKey([3; 32]);
+
+fn now(ms: u64) -> Now {
+    Now {
+        mono: Mono(ms),
+        wall: Timestamp(1_000_000 + ms),
+    }
+}
+
+fn message(number: u8) -> Entry {
+    let content = block_content(vec![number]);
+    Entry {
+        block: Some(BlockId([number; 32])),
+        ..entry(ALICE, BOB, content, now(0))
+    }
+}
+
+fn envelope(number: u8) -> Envelope {
+    let sealed = vec![number; 2048 + TAG_BYTES];
+    Envelope::assemble(BOB, DEVICE, 1, &[0; ENCAPSULATION_BYTES], &sealed).unwrap()
+}
+
+/// Applies writes to rows as the store would.
+fn rows(out: &mut Outputs, rows: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
+    while let Some(output) = out.poll() {
+        let Output::Persist(writes) = output else {
+            continue;
+        };
+        for write in writes {
+            match write {
+                Write::Put { key, value, .. } => rows.insert(key, value),
+                Write::Remove { key, .. } => rows.remove(&key),
+            };
+        }
+    }
+}
+
+fn restored(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> Outbox {
+    let mut outbox = Outbox::default();
+    for (key, value) in rows {
+        outbox.restore(key, value);
+    }
+    outbox.restored();
+    outbox
+}
+
+#[test]
+fn everything_comes_back_from_the_rows() {
+    let (mut outbox, mut out, mut disk) =
+        (Outbox::default(), Outputs::new([0; 32]), BTreeMap::new());
+    let id = outbox.queue(message(1), &mut out);
+    outbox.sealed(id, DEVICE, envelope(1), &mut out);
+    outbox
+        .get_mut(id)
+        .unwrap()
+        .target_mut(DEVICE)
+        .holders
+        .insert(NodeId([9; 20]), Timestamp(7));
+    outbox.save(id, &mut out);
+    rows(&mut out, &mut disk);
+    let again = restored(&disk);
+    let entry = again.get(id).unwrap();
+    assert_eq!(
+        entry.targets[&DEVICE].envelope.as_ref().unwrap().id(),
+        envelope(1).id()
+    );
+    assert_eq!(entry.stored_count(), 1);
+    assert_eq!(again.of_block(ALICE, BlockId([1; 32])), Some(id));
+    assert_eq!(again.bytes, envelope(1).as_bytes().len());
+}
+
+#[test]
+fn numbers_are_not_used_again_after_a_restart() {
+    let (mut outbox, mut out, mut disk) =
+        (Outbox::default(), Outputs::new([0; 32]), BTreeMap::new());
+    let first = outbox.queue(message(1), &mut out);
+    rows(&mut out, &mut disk);
+    let second = restored(&disk).queue(message(2), &mut out);
+    assert!(second > first);
+}
+
+#[test]
+fn what_has_gone_leaves_no_row() {
+    let (mut outbox, mut out, mut disk) =
+        (Outbox::default(), Outputs::new([0; 32]), BTreeMap::new());
+    let id = outbox.queue(message(1), &mut out);
+    outbox.sealed(id, DEVICE, envelope(1), &mut out);
+    outbox.sealed(id, DEVICE, envelope(2), &mut out);
+    outbox.remove(id, &mut out);
+    rows(&mut out, &mut disk);
+    assert!(disk.is_empty());
+    assert_eq!((outbox.bytes, outbox.count()), (0, 0));
+}
+
+#[test]
+fn an_unread_envelope_is_sealed_anew() {
+    let (mut outbox, mut out) = (Outbox::default(), Outputs::new([0; 32]));
+    let id = outbox.queue(message(1), &mut out);
+    outbox.sealed(id, DEVICE, envelope(1), &mut out);
+    outbox.get_mut(id).unwrap().put_off(now(0));
+    assert!(
+        outbox
+            .resend(ALICE, &[envelope(1).id()], Mono(5))
+            .is_empty()
+    );
+    assert_eq!(outbox.resend(BOB, &[envelope(1).id()], Mono(5)), vec![id]);
+    assert!(outbox.get(id).unwrap().targets.is_empty());
+    assert_eq!(outbox.due(now(5)), vec![id]);
+}
+
+#[test]
+fn tries_come_later_and_later_and_rarely_once_stored() {
+    let mut entry = message(1);
+    entry.put_off(now(0));
+    assert_eq!(entry.next_try, Mono(RETRY_MIN_MS));
+    entry.put_off(now(0));
+    assert_eq!(entry.next_try, Mono(2 * RETRY_MIN_MS));
+    assert!(entry.advance(State::Stored));
+    entry.put_off(now(0));
+    assert_eq!(entry.next_try, Mono(MAIL_REPUBLISH_MS));
+}
+
+#[test]
+fn a_state_never_goes_back() {
+    let mut entry = message(1);
+    assert!(entry.advance(State::Delivered));
+    assert!(!entry.advance(State::Stored));
+    assert_eq!(entry.state, State::Delivered);
+}
+
+#[test]
+fn receipts_do_not_count_as_messages() {
+    let (mut outbox, mut out) = (Outbox::default(), Outputs::new([0; 32]));
+    let receipt = MessageReceipt {
+        blocks: vec![],
+        read: false,
+        at: Timestamp(0),
+    };
+    outbox.queue(
+        entry(ALICE, BOB, Content::Receipt(receipt), now(0)),
+        &mut out,
+    );
+    assert_eq!(outbox.count(), 0);
+}
