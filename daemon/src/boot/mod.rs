@@ -256,13 +256,7 @@ async fn listen(
 fn hot_rows(store: &Store) -> Result<Vec<(Table, Row)>, StoreError> {
     let mut rows = Vec::new();
     for table in Node::HOT.iter().copied() {
-        let found = store.scan(&Query {
-            table,
-            from: Vec::new(),
-            to: None,
-            limit: usize::MAX,
-            reverse: false,
-        })?;
+        let found = store.scan(&Query::prefix(table, b"", usize::MAX))?;
         rows.extend(found.into_iter().map(|row| (table, row)));
     }
     Ok(rows)

@@ -202,13 +202,7 @@ fn frame(text: &str) -> Input {
 fn load() -> Output {
     Output::Load {
         load: LoadId(7),
-        query: Query {
-            table: Table::Message,
-            from: Vec::new(),
-            to: None,
-            limit: 1,
-            reverse: false,
-        },
+        query: Query::prefix(Table::Message, b"", 1),
     }
 }
 
