@@ -14,7 +14,10 @@ pub struct Clock {
 
 impl Clock {
     /// A clock that starts at zero now.
-    #[expect(clippy::disallowed_methods, reason = "this is the clock that all others ask")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that all others ask"
+    )]
     pub fn start() -> Self {
         Self {
             start: Instant::now(),
@@ -22,7 +25,10 @@ impl Clock {
     }
 
     /// Both clocks at this instant.
-    #[expect(clippy::disallowed_methods, reason = "this is the clock that all others ask")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that all others ask"
+    )]
     pub fn now(&self) -> Now {
         let wall = SystemTime::now()
             .duration_since(UNIX_EPOCH)

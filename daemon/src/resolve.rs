@@ -174,7 +174,10 @@ fn node_of(texts: &Lookup) -> Option<NodeId> {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "DNS has dozens of record types")]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "DNS has dozens of record types"
+)]
 fn srv(record: &hickory_resolver::proto::rr::Record) -> Option<&SRV> {
     match &record.data {
         RData::SRV(service) => Some(service),
@@ -182,7 +185,10 @@ fn srv(record: &hickory_resolver::proto::rr::Record) -> Option<&SRV> {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "DNS has dozens of record types")]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "DNS has dozens of record types"
+)]
 fn txt(record: &hickory_resolver::proto::rr::Record) -> Option<&TXT> {
     match &record.data {
         RData::TXT(text) => Some(text),
@@ -193,8 +199,8 @@ fn txt(record: &hickory_resolver::proto::rr::Record) -> Option<&TXT> {
 #[cfg(test)]
 mod tests {
     use hickory_resolver::proto::op::{Message, ResponseCode};
-    use hickory_resolver::proto::rr::rdata::{A, AAAA};
     use hickory_resolver::proto::rr::Record;
+    use hickory_resolver::proto::rr::rdata::{A, AAAA};
     use tokio::net::UdpSocket;
     use tokio::task::JoinSet;
 
@@ -267,8 +273,14 @@ mod tests {
     async fn a_pod_is_found_by_its_service_record_and_its_node_by_its_text() {
         let node = NodeId([3; 20]);
         let zone = vec![
-            ("_bytchat._udp.pod.test.", service(20, 1, 5001, "far.pod.test.")),
-            ("_bytchat._udp.pod.test.", service(10, 1, 5000, "near.pod.test.")),
+            (
+                "_bytchat._udp.pod.test.",
+                service(20, 1, 5001, "far.pod.test."),
+            ),
+            (
+                "_bytchat._udp.pod.test.",
+                service(10, 1, 5000, "near.pod.test."),
+            ),
             ("_bytchat._udp.pod.test.", text(format!("node={node}"))),
             ("_bytchat._udp.pod.test.", text("v=1".into())),
             ("near.pod.test.", address("192.0.2.1")),
@@ -295,8 +307,14 @@ mod tests {
     #[tokio::test]
     async fn two_node_ids_leave_it_open_who_is_there() {
         let zone = vec![
-            ("_bytchat._udp.pod.test.", text(format!("node={}", NodeId([1; 20])))),
-            ("_bytchat._udp.pod.test.", text(format!("node={}", NodeId([2; 20])))),
+            (
+                "_bytchat._udp.pod.test.",
+                text(format!("node={}", NodeId([1; 20]))),
+            ),
+            (
+                "_bytchat._udp.pod.test.",
+                text(format!("node={}", NodeId([2; 20]))),
+            ),
             ("pod.test.", address("192.0.2.1")),
         ];
         let pods = found(zone, "pod.test").await.unwrap();

@@ -49,7 +49,14 @@ impl File {
             reason: error.message().trim_end().replace('\n', ", "),
         })?;
         let keys = [
-            "listen", "bootstrap", "network", "data_dir", "socket", "dns", "pod", "pods",
+            "listen",
+            "bootstrap",
+            "network",
+            "data_dir",
+            "socket",
+            "dns",
+            "pod",
+            "pods",
         ];
         let root = reader.section(root, "", &keys)?;
         Ok(Self {
@@ -177,14 +184,12 @@ impl Reader<'_> {
         expected: &'static str,
         read: impl FnOnce(&Item<'_, 'a>) -> Result<T, ConfigError>,
     ) -> Result<T, ConfigError> {
-        section
-            .map(key, read)?
-            .ok_or_else(|| ConfigError::Missing {
-                file: self.path.to_path_buf(),
-                line: self.line(section.at),
-                key: section.key(key),
-                expected,
-            })
+        section.map(key, read)?.ok_or_else(|| ConfigError::Missing {
+            file: self.path.to_path_buf(),
+            line: self.line(section.at),
+            key: section.key(key),
+            expected,
+        })
     }
 
     fn addresses(&self, item: &Item<'_, '_>) -> Result<Vec<SocketAddr>, ConfigError> {

@@ -165,9 +165,7 @@ impl Config {
         let listen = some(&args.listen).or(file.listen);
         Ok(Self {
             listen: listen.map_or(Listen::Usual, Listen::At),
-            bootstrap: some(&args.bootstrap)
-                .or(file.bootstrap)
-                .unwrap_or_default(),
+            bootstrap: some(&args.bootstrap).or(file.bootstrap).unwrap_or_default(),
             network: args.network.clone().or(file.network).unwrap_or_default(),
             socket: socket.unwrap_or_else(|| around.socket(&data_dir)),
             data_dir,

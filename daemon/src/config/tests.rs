@@ -90,17 +90,17 @@ fn broken_toml_is_named_with_its_line() {
         "/etc/bytchatd.toml:2: not valid TOML: unclosed array, expected `]`"
     );
     let again = sentence("network = \"a\"\nnetwork = \"b\"\n");
-    assert_eq!(
-        again,
-        "/etc/bytchatd.toml:2: not valid TOML: duplicate key"
-    );
+    assert_eq!(again, "/etc/bytchatd.toml:2: not valid TOML: duplicate key");
 }
 
 #[test]
 fn a_file_that_is_not_there_is_an_error_only_if_it_was_named() {
     let named = Args::parse_from(["bytchatd", "--config", "/nowhere/x.toml"]);
     let error = Config::load(&named, &home()).unwrap_err().to_string();
-    assert!(error.starts_with("/nowhere/x.toml: No such file"), "{error}");
+    assert!(
+        error.starts_with("/nowhere/x.toml: No such file"),
+        "{error}"
+    );
     let usual = Surroundings {
         configuration: Some("/nowhere".into()),
         ..home()
@@ -163,7 +163,10 @@ fn flags_override_the_file() {
     let config = Config::merge(file.unwrap(), &args, &home()).unwrap();
     assert_eq!(config.listen.addresses().len(), 2);
     assert_eq!(config.network, "b");
-    assert_eq!(config.pod.map(|host| host.to_string()).as_deref(), Some("pod.test"));
+    assert_eq!(
+        config.pod.map(|host| host.to_string()).as_deref(),
+        Some("pod.test")
+    );
     assert_eq!(config.dns, ["127.0.0.1:53".parse().unwrap()]);
 }
 
@@ -181,7 +184,10 @@ fn what_is_shown_can_be_read_again() {
     let config = Config::merge(parse(&text).unwrap(), &Args::default(), &nobody).unwrap();
     assert_eq!(config.pods.len(), 2);
     let again = parse(&config.to_string()).unwrap();
-    assert_eq!(Config::merge(again, &Args::default(), &nobody).unwrap(), config);
+    assert_eq!(
+        Config::merge(again, &Args::default(), &nobody).unwrap(),
+        config
+    );
 }
 
 #[test]

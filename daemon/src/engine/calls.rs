@@ -64,8 +64,9 @@ impl Calls {
         let permit = self.gone.clone().try_reserve_owned();
         async move {
             let permit = permit.map_err(|error| match error {
-                TrySendError::Full(_) => ErrorKind::Busy
-                    .because(format!("{CALLS_MAX} calls wait already, this one was not taken")),
+                TrySendError::Full(_) => ErrorKind::Busy.because(format!(
+                    "{CALLS_MAX} calls wait already, this one was not taken"
+                )),
                 TrySendError::Closed(_) => shutting_down(),
             })?;
             let mut word = LastWord {

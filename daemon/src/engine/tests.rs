@@ -306,10 +306,10 @@ async fn a_full_disk_refuses_links_and_tells_the_dialler() {
     let seen = Arc::clone(&failed);
     let stage = stage(move |input| {
         match input {
-            Input::DialFailed { dial, reason } => seen.lock().unwrap().push(format!(
-                "dial {} failed: {reason}",
-                dial.0
-            )),
+            Input::DialFailed { dial, reason } => seen
+                .lock()
+                .unwrap()
+                .push(format!("dial {} failed: {reason}", dial.0)),
             Input::LinkUp { .. } => seen.lock().unwrap().push("up".into()),
             Input::LinkDown { .. } => seen.lock().unwrap().push("down".into()),
             _ => {}
@@ -517,7 +517,9 @@ async fn the_size_of_the_store_is_reported_every_minute() {
     let clock = Clock::start();
     let stage = stage(move |input| {
         if let Input::StoreSize { bytes } = input {
-            seen.lock().unwrap().push((clock.now().mono.0 / 1_000, *bytes));
+            seen.lock()
+                .unwrap()
+                .push((clock.now().mono.0 / 1_000, *bytes));
         }
         Vec::new()
     });
