@@ -301,6 +301,53 @@ pub const RPC_CALLS_PER_CLIENT_MAX: usize = 64;
 pub const RPC_WAIT_MS_MAX: u64 = 10 * MINUTE_MS;
 /// Calls that wait at once.
 pub const RPC_WAITS_MAX: usize = 1_024;
+/// Calls in one batch of the RPC: they run one after the other and are answered together.
+pub const RPC_BATCH_MAX: usize = 64;
+/// Bytes of one answer of the RPC: a full page of the longest texts, with room.
+pub const RPC_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Answers that wait for one front end to read them; calls then wait to be answered.
+pub const RPC_ANSWERS_WAITING_MAX: usize = 16;
+/// A front end that reads nothing for so long, while an answer waits, is cut off.
+pub const RPC_WRITE_TIMEOUT_MS: u64 = 30_000;
+/// When the daemon stops, calls in flight have so long to end by themselves.
+pub const RPC_STOP_GRACE_MS: u64 = 250;
+/// Between two looks whether a front end that no longer writes is gone altogether.
+pub const RPC_GONE_CHECK_MS: u64 = 1_000;
+
+/// Calls of all front ends that the daemon has taken and not answered: those that wait, and as
+/// many that do not.
+pub const CALLS_MAX: usize = 2 * RPC_WAITS_MAX;
+/// Calls on their way to the engine; more make their front end wait.
+pub const CALLS_QUEUED_MAX: usize = 256;
+/// Inputs decided before the next commit: enough that a commit's sync is shared by many.
+pub const INPUTS_PER_COMMIT_MAX: usize = 256;
+/// Bytes written by the inputs of one commit, after which no further input is taken into it.
+pub const COMMIT_BYTES_TARGET: usize = 1024 * 1024;
+/// Questions to the disk at once: more readers than cores only wait for each other.
+pub const LOADS_AT_ONCE: usize = 4;
+/// Questions to the disk that wait; above it no call and no frame is taken.
+pub const LOADS_WAITING_MAX: usize = 1_024;
+/// Pieces of slow cryptography at once, so that a small machine can still answer.
+pub const JOBS_AT_ONCE: usize = 2;
+/// Pieces of slow cryptography that wait; more fail at once.
+pub const JOBS_WAITING_MAX: usize = 64;
+/// Host names looked up at once.
+pub const RESOLVES_AT_ONCE: usize = 16;
+/// Host names that wait to be looked up; more fail at once.
+pub const RESOLVES_WAITING_MAX: usize = 256;
+/// A host name that is not found by then is not found.
+pub const RESOLVE_TIMEOUT_MS: u64 = 5_000;
+/// Addresses taken from DNS for one host.
+pub const ADDRESSES_PER_HOST_MAX: usize = 16;
+/// Between two tries to commit on a full disk.
+pub const DISK_FULL_RETRY_MS: u64 = 1_000;
+/// Between two reports of the store's size.
+pub const STORE_SIZE_EVERY_MS: u64 = MINUTE_MS;
+/// A daemon that is told to stop is gone by then.
+pub const STOP_MS: u64 = 5_000;
+/// The UDP port where nodes listen unless they are told otherwise; the console of an application
+/// server has it in TCP, nothing common in UDP.
+pub const PORT_DEFAULT: u16 = 4848;
 
 /// A minute.
 pub const MINUTE_MS: u64 = 60_000;

@@ -151,11 +151,24 @@ impl Store {
         held.map(|held| self.fetch(held, &files)).transpose()
     }
 
-    /// Reads the rows that a query asks for, in the order of their keys.
+    /// Reads the rows that a query asks for, in the order of their keys; if the query follows them
+    /// to another table, the rows that they name there, without those that are gone.
     ///
     /// # Errors
     /// `Corrupt` if one of the values is not what was written.
     pub fn scan(&self, query: &Query) -> Result<Vec<Row>, StoreError> {
+        let rows = self.rows(query)?;
+        let Some(table) = query.follow else {
+            return Ok(rows);
+        };
+        let named = rows.into_iter().filter_map(|(_, key)| {
+            let value = self.get(table, &key).transpose()?;
+            Some(value.map(|value| (key, value)))
+        });
+        named.collect()
+    }
+
+    fn rows(&self, query: &Query) -> Result<Vec<Row>, StoreError> {
         let table = query.table as u8;
         let from = row_key(table, &query.from);
         let to = query

@@ -98,14 +98,14 @@ fn a_scan_keeps_to_its_table_bounds_limit_and_direction() {
                 limit: 0,
                 ..some.clone()
             }),
-            []
+            [0_u8; 0]
         );
         assert_eq!(
             keys(&Query {
                 from: vec![20],
                 ..some
             }),
-            []
+            [0_u8; 0]
         );
     }
 }
@@ -255,4 +255,33 @@ fn the_bytes_on_the_disk_are_counted() {
     let before = store.bytes();
     store.commit(vec![put("a", vec![1; 1_000_000])]).unwrap();
     assert!(store.bytes() >= before + 1_000_000);
+}
+
+#[test]
+fn a_query_follows_an_index_to_the_rows_that_it_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), small()).unwrap();
+    let index = |key: &str, names: &str| Write::Put {
+        table: Table::MessageIndex,
+        key: key.into(),
+        value: names.into(),
+    };
+    let rows = vec![
+        put("first", "1"),
+        put("second", "2"),
+        index("a", "first"),
+        index("b", "second"),
+        index("c", "gone"),
+        index("d", "first"),
+    ];
+    store.commit(rows).unwrap();
+    let query = all(Table::MessageIndex)
+        .backwards()
+        .following(Table::Message);
+    let row = |key: &str, value: &str| (key.as_bytes().to_vec(), value.as_bytes().to_vec());
+    let found = store.scan(&query).unwrap();
+    assert_eq!(
+        found,
+        [row("first", "1"), row("second", "2"), row("first", "1")]
+    );
 }

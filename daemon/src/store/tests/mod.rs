@@ -53,6 +53,7 @@ fn all(table: Table) -> Query {
         to: None,
         limit: usize::MAX,
         reverse: false,
+        follow: None,
     }
 }
 

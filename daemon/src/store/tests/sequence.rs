@@ -47,6 +47,7 @@ fn query() -> impl Strategy<Value = Query> {
             to,
             limit,
             reverse,
+            follow: None,
         }
     })
 }

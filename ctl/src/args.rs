@@ -1,0 +1,290 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytchat_proto::id::BlockId;
+use bytchat_proto::rpc::message::State;
+use clap::{Parser, Subcommand};
+
+/// Sends and reads messages through bytchatd.
+#[derive(Debug, Parser)]
+#[command(name = "bytctl", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    /// The daemon's socket [default: $BYTCHAT_SOCKET, then the user's daemon, then the system's]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Print JSON, also for errors (on stderr)
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Which of your accounts: name, alias or user id
+    #[arg(long, global = true, value_name = "NAME|ID")]
+    pub(crate) account: Option<String>,
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0 done        1 error           2 usage, bad value   4 key changed   5 unknown or unreachable
+  6 timeout     7 not permitted   8 conflict           69 no daemon    130 interrupted";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Accounts: users whose secret key is here
+    #[command(subcommand)]
+    Account(Account),
+    /// Names and pictures
+    #[command(subcommand)]
+    Profile(Profile),
+    /// Human names at pods
+    #[command(subcommand)]
+    Alias(Alias),
+    /// Send a message
+    Send(Send),
+    /// List what others wrote, newest last
+    Inbox(Page),
+    /// List the conversation with somebody, newest last
+    History {
+        /// Alias or user id
+        who: String,
+        /// How many
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Follow what happens: messages that come in, and states of those that went out
+    Watch {
+        /// Start after the event with this number instead of now; 0 for all
+        #[arg(long, value_name = "SEQ")]
+        since: Option<u64>,
+    },
+    /// One message
+    #[command(subcommand)]
+    Message(Message),
+    /// The address book
+    #[command(subcommand)]
+    Contact(Contact),
+    /// The daemon itself
+    #[command(subcommand)]
+    Node(Node),
+    /// Call any method of the daemon
+    Rpc(Rpc),
+    /// Run twelve daemons here and send messages among them, with and without their readers online
+    Demo {
+        /// Leave the daemons running
+        #[arg(long)]
+        keep: bool,
+    },
+}
+
+/// `account …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Account {
+    /// Make an account
+    Create {
+        /// A local name
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Take an account's private key (RSA, PEM) from a file
+    Import {
+        /// The file, or - for stdin
+        file: PathBuf,
+        /// A local name
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Print an account's private key
+    Export {
+        /// The public key instead
+        #[arg(long)]
+        public: bool,
+    },
+    /// List your accounts
+    List,
+    /// Name and picture
+    #[command(subcommand)]
+    Profile(Profile),
+}
+
+/// `profile …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Profile {
+    /// Set the name and the picture that others see
+    Set {
+        /// The name
+        #[arg(long)]
+        name: String,
+        /// An image file, at most 16 KiB; without it the profile has no picture
+        #[arg(long, value_name = "FILE")]
+        avatar: Option<PathBuf>,
+    },
+    /// Show somebody's name and picture
+    Show {
+        /// Alias or user id
+        who: String,
+    },
+}
+
+/// `alias …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Alias {
+    /// Register an alias at its pod
+    Register {
+        /// name@pod.example
+        alias: String,
+    },
+    /// Ask whose an alias is
+    Resolve {
+        /// name@pod.example
+        alias: String,
+    },
+    /// List your aliases
+    List,
+}
+
+/// `send …`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Send {
+    /// Alias or user id
+    pub(crate) to: String,
+    /// The text; - or nothing reads stdin
+    pub(crate) text: Option<String>,
+    /// Return only when the message has come so far
+    #[arg(long, value_name = "STATE", value_parser = waitable)]
+    pub(crate) wait: Option<State>,
+    /// For how long to wait
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+}
+
+/// Which part of a list.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Page {
+    /// At most so many, the newest
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Only messages before this number
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) before: Option<u64>,
+}
+
+/// `message …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Message {
+    /// Show a message
+    Show {
+        /// Its id
+        id: BlockId,
+    },
+    /// Show the steps that a message has come, with their evidence
+    Trace {
+        /// Its id
+        id: BlockId,
+    },
+    /// Wait until a message has come so far
+    Wait {
+        /// Its id
+        id: BlockId,
+        /// The state, or a later one
+        #[arg(long, value_parser = waitable)]
+        state: State,
+        /// For how long to wait
+        #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+        timeout: Duration,
+    },
+}
+
+/// `contact …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Contact {
+    /// List the address book
+    List,
+    /// Put somebody into it
+    Add {
+        /// Alias or user id
+        who: String,
+    },
+    /// Accept somebody who wrote first, or end a block
+    Accept {
+        /// Alias or user id
+        who: String,
+    },
+    /// Refuse to hear from somebody, silently
+    Block {
+        /// Alias or user id
+        who: String,
+    },
+}
+
+/// `node …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Node {
+    /// What this node is and how it stands
+    Status,
+    /// The nodes that it knows
+    Peers,
+}
+
+/// `rpc …`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rpc {
+    /// The method, noun.verb
+    #[arg(required_unless_present = "list")]
+    pub(crate) method: Option<String>,
+    /// Parameters: key=text, or key:=json
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) params: Vec<String>,
+    /// List the methods
+    #[arg(long, conflicts_with = "method")]
+    pub(crate) list: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text
+        .parse()
+        .map_err(|_| "a number of seconds is expected".to_owned())?;
+    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
+}
+
+fn waitable(text: &str) -> Result<State, String> {
+    match text.parse()? {
+        State::Queued => Err("every message is queued at once; wait for stored or more".to_owned()),
+        state @ (State::Stored | State::Delivered | State::Read | State::Expired) => Ok(state),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_anywhere() {
+        let args = Args::parse_from(["bytctl", "send", "bob", "hi", "--json", "--socket", "/s"]);
+        assert!(args.json);
+        assert_eq!(args.socket, Some(PathBuf::from("/s")));
+    }
+
+    #[test]
+    fn a_mistyped_option_is_not_sent_as_text() {
+        assert!(Args::try_parse_from(["bytctl", "send", "bob", "--jsno"]).is_err());
+        let args = Args::parse_from(["bytctl", "send", "bob", "--", "--jsno"]);
+        assert!(matches!(args.command, Command::Send(Send { text: Some(t), .. }) if t == "--jsno"));
+    }
+
+    #[test]
+    fn seconds_are_checked() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["-1", "NaN", "inf", "1e300", "soon", ""] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

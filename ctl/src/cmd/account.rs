@@ -1,0 +1,89 @@
+//! `bytctl account …`
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use bytchat_proto::rpc::account::{Account, Accounts, Create, Export, Exported, Import};
+use bytchat_proto::rpc::{Call, Nothing, to_result};
+
+use super::{Context, profile};
+use crate::args;
+use crate::failure::Failure;
+
+/// No key of 4096 bits is nearly as long.
+const PEM_BYTES_MAX: u64 = 64 * 1024;
+
+pub(super) fn run(context: &mut Context, command: args::Account) -> Result<(), Failure> {
+    match command {
+        args::Account::Create { name } => show_new(context, &Call::AccountCreate(Create { name })),
+        args::Account::Import { file, name } => {
+            let pem = read_pem(&file)?;
+            show_new(context, &Call::AccountImport(Import { pem, name }))
+        }
+        args::Account::Export { public } => export(context, public),
+        args::Account::List => list(context),
+        args::Account::Profile(command) => profile::run(context, command),
+    }
+}
+
+fn show_new(context: &mut Context, call: &Call) -> Result<(), Failure> {
+    let account: Account = context.client.call(call)?;
+    if context.printer.json() {
+        return context.printer.value(&to_result(&account));
+    }
+    print(context, &[account])
+}
+
+fn export(context: &mut Context, public: bool) -> Result<(), Failure> {
+    let account = context.account.clone();
+    let call = Call::AccountExport(Export { account, public });
+    let exported: Exported = context.client.call(&call)?;
+    if context.printer.json() {
+        return context.printer.value(&to_result(&exported));
+    }
+    context.printer.line(exported.pem.trim_end())
+}
+
+fn list(context: &mut Context) -> Result<(), Failure> {
+    let Accounts { accounts } = context.client.call(&Call::AccountList(Nothing {}))?;
+    if context.printer.json() {
+        return context.printer.value(&to_result(&accounts));
+    }
+    if accounts.is_empty() {
+        context
+            .printer
+            .remark("no account yet; `bytctl account create` makes one");
+    }
+    print(context, &accounts)
+}
+
+fn print(context: &mut Context, accounts: &[Account]) -> Result<(), Failure> {
+    let row = |account: &Account| {
+        let aliases: Vec<_> = account.aliases.iter().map(ToString::to_string).collect();
+        [
+            account.name.clone(),
+            account.id.to_string(),
+            aliases.join(" "),
+        ]
+    };
+    let rows: Vec<_> = accounts.iter().map(row).collect();
+    context.printer.table(["NAME", "ID", "ALIASES"], &rows)
+}
+
+fn read_pem(file: &Path) -> Result<String, Failure> {
+    let mut pem = String::new();
+    let read = if file == Path::new("-") {
+        io::stdin().take(PEM_BYTES_MAX).read_to_string(&mut pem)
+    } else {
+        File::open(file).and_then(|file| file.take(PEM_BYTES_MAX).read_to_string(&mut pem))
+    };
+    match read {
+        Ok(_) => Ok(pem),
+        Err(source) => Err(Failure::File {
+            what: "read",
+            path: file.to_owned(),
+            source,
+        }),
+    }
+}

@@ -1,0 +1,43 @@
+//! `bytctl contact …`
+
+use bytchat_proto::rpc::contact::{Change, Contacts, List, Standing};
+use bytchat_proto::rpc::{Call, to_result};
+
+use super::Context;
+use crate::args;
+use crate::failure::Failure;
+
+pub(super) fn run(context: &mut Context, command: args::Contact) -> Result<(), Failure> {
+    let account = context.account.clone();
+    let call = match command {
+        args::Contact::List => return list(context),
+        args::Contact::Add { who } => Call::ContactAdd(Change { account, who }),
+        args::Contact::Accept { who } => Call::ContactAccept(Change { account, who }),
+        args::Contact::Block { who } => Call::ContactBlock(Change { account, who }),
+    };
+    let result = context.client.call_json(&call)?;
+    if context.printer.json() {
+        return context.printer.value(&result);
+    }
+    Ok(())
+}
+
+fn list(context: &mut Context) -> Result<(), Failure> {
+    let account = context.account.clone();
+    let Contacts { contacts } = context.client.call(&Call::ContactList(List { account }))?;
+    if context.printer.json() {
+        return context.printer.value(&to_result(&contacts));
+    }
+    let mut rows = Vec::with_capacity(contacts.len());
+    for contact in contacts {
+        let alias = contact.alias.map(|alias| alias.to_string());
+        let standing = match contact.standing {
+            Standing::Request => "request",
+            Standing::Accepted => "accepted",
+            Standing::Blocked => "blocked",
+        };
+        let alias = alias.unwrap_or_else(|| "-".to_owned());
+        rows.push([alias, contact.id.to_string(), standing.to_owned()]);
+    }
+    context.printer.table(["ALIAS", "ID", "STANDING"], &rows)
+}

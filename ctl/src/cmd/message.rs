@@ -1,0 +1,172 @@
+//! `bytctl message …`, `inbox` and `history`
+
+use bytchat_proto::id::BlockId;
+use bytchat_proto::rpc::message::{ById, Direction, History, Inbox, Message, Messages, Trace};
+use bytchat_proto::rpc::{Call, to_result};
+
+use super::{Context, send};
+use crate::args;
+use crate::client::understand;
+use crate::failure::Failure;
+use crate::print::{shorten, tame, tame_lines, time};
+
+/// Characters of a text in a table on a terminal.
+const TEXT_CHARS: usize = 60;
+
+pub(super) fn run(context: &mut Context, command: args::Message) -> Result<(), Failure> {
+    match command {
+        args::Message::Show { id } => {
+            let message = context.client.call_json(&Call::MessageShow(ById { id }))?;
+            if context.printer.json() {
+                return context.printer.value(&message);
+            }
+            show(context, &understand(message)?)
+        }
+        args::Message::Trace { id } => trace(context, id),
+        args::Message::Wait { id, state, timeout } => {
+            let until = send::deadline(timeout);
+            let message = send::wait(&mut context.client, id, state, until)?;
+            if context.printer.json() {
+                return context.printer.value(&to_result(&message));
+            }
+            let state = message.state.as_str();
+            context.printer.line(&format!("{state} {}", message.id))
+        }
+    }
+}
+
+pub(super) fn inbox(context: &mut Context, page: &args::Page) -> Result<(), Failure> {
+    let call = Call::MessageInbox(Inbox {
+        account: context.account.clone(),
+        limit: page.limit,
+        before: page.before,
+    });
+    list(context, &call)
+}
+
+pub(super) fn history(
+    context: &mut Context,
+    who: String,
+    page: &args::Page,
+) -> Result<(), Failure> {
+    let call = Call::MessageHistory(History {
+        account: context.account.clone(),
+        who,
+        limit: page.limit,
+        before: page.before,
+    });
+    list(context, &call)
+}
+
+fn list(context: &mut Context, call: &Call) -> Result<(), Failure> {
+    let mut result = context.client.call_json(call)?;
+    if context.printer.json() {
+        return context.printer.value(&result["messages"].take());
+    }
+    let Messages { messages } = understand(result)?;
+    let terminal = context.printer.terminal();
+    let row = |message: &Message| {
+        let way = match message.direction {
+            Direction::In => message.from.to_string(),
+            Direction::Out => "you".to_owned(),
+        };
+        let text = if terminal {
+            shorten(&message.text, TEXT_CHARS)
+        } else {
+            message.text.clone()
+        };
+        let state = match message.direction {
+            Direction::In if message.request => "request",
+            Direction::In | Direction::Out => message.state.as_str(),
+        };
+        let sent_at = time(message.sent_at);
+        [sent_at, way, state.to_owned(), text, message.id.to_string()]
+    };
+    let rows: Vec<_> = messages.iter().map(row).collect();
+    let heading = ["SENT", "FROM", "STATE", "TEXT", "ID"];
+    context.printer.table(heading, &rows)
+}
+
+fn show(context: &mut Context, message: &Message) -> Result<(), Failure> {
+    let yes = |flag: bool| if flag { "yes" } else { "no" }.to_owned();
+    context.printer.pairs(&[
+        ("id", message.id.to_string()),
+        ("from", message.from.to_string()),
+        ("to", message.to.to_string()),
+        ("state", message.state.as_str().to_owned()),
+        ("type", message.content_type.clone()),
+        ("sent", time(message.sent_at)),
+        ("received", time(message.received_at)),
+        ("request", yes(message.request)),
+        ("gap before", yes(message.gap)),
+    ])?;
+    context
+        .printer
+        .line(&format!("\n{}", tame_lines(&message.text)))
+}
+
+fn trace(context: &mut Context, id: BlockId) -> Result<(), Failure> {
+    let result = context.client.call_json(&Call::MessageTrace(ById { id }))?;
+    if context.printer.json() {
+        return context.printer.value(&result);
+    }
+    let trace: Trace = understand(result)?;
+    for line in trace_lines(&trace) {
+        context.printer.line(&line)?;
+    }
+    Ok(())
+}
+
+/// A trace for people: its state, then a step a line with the time since the first.
+pub(super) fn trace_lines(trace: &Trace) -> Vec<String> {
+    let holders = if trace.stored == 1 {
+        "holder has"
+    } else {
+        "holders have"
+    };
+    let state = trace.state.as_str();
+    let mut lines = vec![
+        trace.id.to_string(),
+        format!("{state}; {} {holders} signed for it", trace.stored),
+    ];
+    let first = trace.steps.first().map(|step| step.at).unwrap_or_default();
+    for step in &trace.steps {
+        let ms = step.at.since_ms(first);
+        let (seconds, ms) = (ms / 1000, ms % 1000);
+        let when = time(step.at);
+        lines.push(format!(
+            "  {when}  {:>9}  {}",
+            format!("+{seconds}.{ms:03} s"),
+            tame(&step.step)
+        ));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytchat_proto::rpc::message::{State, Step};
+    use bytchat_proto::timestamp::Timestamp;
+
+    #[test]
+    fn a_trace_shows_every_step_with_its_time() {
+        let step = |at, step: &str| Step {
+            at: Timestamp(at),
+            step: step.to_owned(),
+        };
+        let trace = Trace {
+            id: BlockId([0; 32]),
+            state: State::Stored,
+            stored: 5,
+            steps: vec![step(1_000, "queued"), step(3_050, "holder a\u{1b} signed")],
+        };
+        let lines = trace_lines(&trace);
+        assert_eq!(lines[1], "stored; 5 holders have signed for it");
+        assert_eq!(
+            lines[3],
+            "  1970-01-01T00:00:03.050Z   +2.050 s  holder a\\u{1b} signed"
+        );
+        assert_eq!(lines.len(), 4);
+    }
+}

@@ -1,0 +1,68 @@
+//! The commands: a file for each noun.
+
+mod account;
+mod alias;
+mod contact;
+mod demo;
+mod message;
+mod node;
+mod profile;
+mod rpc;
+mod send;
+mod watch;
+
+use std::fs::File;
+use std::io::Read;
+
+use data_encoding::HEXLOWER;
+
+use crate::args::{Args, Command};
+use crate::client::{Client, sockets};
+use crate::failure::Failure;
+use crate::print::Printer;
+
+/// What every command works with.
+pub(crate) struct Context {
+    client: Client,
+    printer: Printer,
+    account: Option<String>,
+}
+
+/// Runs a command.
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let sockets = sockets(args.socket, |name| std::env::var_os(name));
+    let mut context = Context {
+        client: Client::new(sockets),
+        printer: Printer::stdout(args.json),
+        account: args.account,
+    };
+    let context = &mut context;
+    match args.command {
+        Command::Account(command) => account::run(context, command),
+        Command::Profile(command) => profile::run(context, command),
+        Command::Alias(command) => alias::run(context, command),
+        Command::Send(command) => send::run(context, command),
+        Command::Inbox(page) => message::inbox(context, &page),
+        Command::History { who, page } => message::history(context, who, &page),
+        Command::Watch { since } => watch::run(context, since),
+        Command::Message(command) => message::run(context, command),
+        Command::Contact(command) => contact::run(context, command),
+        Command::Node(command) => node::run(context, command),
+        Command::Rpc(command) => rpc::run(context, command),
+        Command::Demo { keep } => demo::run(&mut context.printer, keep),
+    }
+}
+
+/// A name that nobody else will come upon.
+fn random_hex(bytes: usize) -> Result<String, Failure> {
+    const RANDOM: &str = "/dev/urandom";
+    let mut random = vec![0; bytes];
+    File::open(RANDOM)
+        .and_then(|mut file| file.read_exact(&mut random))
+        .map_err(|source| Failure::File {
+            what: "read",
+            path: RANDOM.into(),
+            source,
+        })?;
+    Ok(HEXLOWER.encode(&random))
+}

@@ -1,0 +1,68 @@
+//! `bytctl profile …`
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use bytchat_proto::limits::AVATAR_BYTES_MAX;
+use bytchat_proto::rpc::profile::{Profile, Set, Show};
+use bytchat_proto::rpc::{Call, ErrorKind, to_result};
+use data_encoding::BASE64;
+
+use super::Context;
+use crate::args;
+use crate::failure::Failure;
+
+pub(super) fn run(context: &mut Context, command: args::Profile) -> Result<(), Failure> {
+    let call = match command {
+        args::Profile::Set { name, avatar } => Call::ProfileSet(Set {
+            account: context.account.clone(),
+            name,
+            avatar: avatar.map(|file| read_avatar(&file)).transpose()?,
+        }),
+        args::Profile::Show { who } => Call::ProfileShow(Show { who }),
+    };
+    let profile: Profile = context.client.call(&call)?;
+    if context.printer.json() {
+        return context.printer.value(&to_result(&profile));
+    }
+    let bytes = BASE64.decode_len(profile.avatar.len()).unwrap_or(0);
+    let mut pairs = vec![
+        ("id", profile.id.to_string()),
+        ("name", profile.name),
+        (
+            "avatar",
+            if bytes == 0 {
+                "none".to_owned()
+            } else {
+                format!("{bytes} bytes")
+            },
+        ),
+        ("sequence", profile.sequence.to_string()),
+        ("holders", profile.holders.to_string()),
+    ];
+    let more = profile.more.iter();
+    pairs.extend(more.map(|(name, value)| (name.as_str(), value.clone())));
+    context.printer.pairs(&pairs)
+}
+
+fn read_avatar(file: &Path) -> Result<String, Failure> {
+    let limit = u64::try_from(AVATAR_BYTES_MAX).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    File::open(file)
+        .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
+        .map_err(|source| Failure::File {
+            what: "read",
+            path: file.to_owned(),
+            source,
+        })?;
+    if bytes.len() > AVATAR_BYTES_MAX {
+        return Err(Failure::refused(&ErrorKind::BadParameters.because(
+            format!(
+                "a picture has at most {AVATAR_BYTES_MAX} bytes, {} has more",
+                file.display()
+            ),
+        )));
+    }
+    Ok(BASE64.encode(&bytes))
+}

@@ -1,0 +1,292 @@
+//! The start: directory, store, secrets, network, node, socket, in this order; and the stop.
+
+mod home;
+mod secrets;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytchat_core::crypto::{CryptoError, NodeSecret};
+use bytchat_core::io::PodAddress;
+use bytchat_core::node::{Node, NodeConfig, NodeError};
+use bytchat_core::persist::{Query, Row, Table};
+use bytchat_proto::alias::Host;
+use bytchat_proto::id::NetworkId;
+use bytchat_proto::limits::{PORT_DEFAULT, STOP_MS};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::timeout;
+
+use crate::clock::Clock;
+use crate::config::{Config, Listen, StaticPod, Surroundings, usual};
+use crate::engine::{self, Engine, EngineError, Surface, Wires};
+use crate::entropy::{self, NoEntropy};
+use crate::net::{KeyError, Net, NetConfig, NetError, NetEvent, NetLimits, NodeKey};
+use crate::resolve::Resolver;
+use crate::rpc::{Listener, MODE_SYSTEM, MODE_USER, RpcConfig, RpcServeError};
+use crate::store::{Options, Store, StoreError};
+use crate::systemd::Notifier;
+
+pub use home::HomeError;
+pub use secrets::SecretsError;
+
+use secrets::Secrets;
+
+/// Why the daemon did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// Another daemon has it.
+    #[error(
+        "another bytchatd uses the data directory {}: stop it, or choose another with --data-dir",
+        dir.display()
+    )]
+    Busy {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The secrets cannot be had.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The node's key cannot be used.
+    #[error("the node's key is unusable: {0}")]
+    Secret(#[from] CryptoError),
+    /// The node's key cannot be used for links.
+    #[error("the node's key is unusable for links: {0}")]
+    Key(#[from] KeyError),
+    /// The network does not start.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The node does not start.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The socket cannot be bound.
+    #[error(transparent)]
+    Rpc(#[from] RpcServeError),
+    /// There is no randomness.
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
+    /// The operating system does not give us signals or systemd's line.
+    #[error("the operating system refuses {what}: {source}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+    /// The engine stopped by itself.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Something hung at the stop.
+    #[error("the stop took longer than {STOP_MS} ms: what was answered is on disk")]
+    SlowStop,
+}
+
+/// Runs the daemon until it is told to stop by SIGTERM or SIGINT, or cannot go on.
+///
+/// # Errors
+/// The first thing that stands in the way, with what to do about it.
+pub async fn run(config: Config, around: Surroundings) -> Result<(), BootError> {
+    let clock = Clock::start();
+    let notifier = notifier()?;
+    let (stop, stopped) = watch::channel(false);
+    let mut signals = JoinSet::new();
+    signals.spawn(signalled()?);
+
+    home::prepare(&config.data_dir)?;
+    let store = open_store(&config.data_dir).await?;
+    let secrets = load_secrets(&store, &config, &around).await?;
+    let (wires, node) = build(&config, &store, &secrets, &clock).await?;
+    let mode = match around.state {
+        Some(_) => MODE_SYSTEM,
+        None => MODE_USER,
+    };
+    let socket = config.socket.clone();
+    let listener = Listener::bind(&RpcConfig { socket, mode })?;
+    let (calls, incoming) = engine::channel();
+    let mut rpc = JoinSet::new();
+    rpc.spawn(listener.serve(Arc::new(calls), stopped));
+
+    notifier.ready("running");
+    let surface = Surface {
+        disk: store.clone(),
+        links: wires,
+        calls: incoming,
+        resolver: Resolver::new(known_pods(&config.pods), &config.dns),
+        clock,
+        notifier,
+    };
+    let mut engine = Engine::new(node, surface);
+    let told = async {
+        signals.join_next().await;
+        stop.send_replace(true);
+    };
+    let result = engine.run(told).await;
+    stop.send_replace(true);
+    let end = async {
+        rpc.join_all().await;
+        engine.into_links().net.shutdown().await;
+        close_store(store).await;
+    };
+    let ended = timeout(Duration::from_millis(STOP_MS), end).await;
+    result?;
+    ended.map_err(|_| BootError::SlowStop)
+}
+
+fn notifier() -> Result<Notifier, BootError> {
+    let variable = |name| std::env::var(name).ok();
+    let socket = variable("NOTIFY_SOCKET");
+    let watchdog = variable("WATCHDOG_USEC");
+    Notifier::open(socket.as_deref(), watchdog.as_deref()).map_err(|source| BootError::System {
+        what: "a line to systemd",
+        source,
+    })
+}
+
+/// A future that ends when somebody tells the process to stop.
+fn signalled() -> Result<impl Future<Output = ()> + use<>, BootError> {
+    let listen = |kind| {
+        signal(kind).map_err(|source| BootError::System {
+            what: "to listen to signals",
+            source,
+        })
+    };
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+async fn open_store(dir: &Path) -> Result<Store, BootError> {
+    let path = dir.join("store");
+    let opened = spawn_blocking(move || Store::open(&path, Options::default())).await;
+    match opened.expect("the store opens or says why not") {
+        Err(StoreError::Busy { .. }) => Err(BootError::Busy {
+            dir: dir.to_path_buf(),
+        }),
+        result => Ok(result?),
+    }
+}
+
+async fn close_store(store: Store) {
+    if let Err(error) = spawn_blocking(move || store.close()).await {
+        tracing::error!(%error, "the store did not close");
+    }
+}
+
+async fn load_secrets(
+    store: &Store,
+    config: &Config,
+    around: &Surroundings,
+) -> Result<Secrets, BootError> {
+    let (store, dir) = (store.clone(), config.data_dir.clone());
+    let credentials = around.credentials.clone();
+    let loaded = spawn_blocking(move || secrets::load(&store, &dir, credentials.as_deref())).await;
+    Ok(loaded.expect("secrets are loaded or it is said why not")?)
+}
+
+async fn build(
+    config: &Config,
+    store: &Store,
+    secrets: &Secrets,
+    clock: &Clock,
+) -> Result<(Wires, Node), BootError> {
+    let secret = NodeSecret::from_seed(*secrets.seed)?;
+    let key = NodeKey::from_pkcs8(&secret.to_pkcs8())?;
+    let (net, events) = listen(&config.listen, &key).await?;
+    let network = NetworkId::of_name(&config.network);
+    tell(config, network, &secret, &net);
+    let node = NodeConfig {
+        network,
+        secret: *secrets.seed,
+        vault: *secrets.vault,
+        listen: net.listen_addresses(),
+        bootstrap: config.bootstrap.clone(),
+        pod: config.pod.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let store = store.clone();
+    let rows = spawn_blocking(move || hot_rows(&store)).await;
+    let rows = rows.expect("the store answers and does not panic")?;
+    let node = Node::new(node, *entropy::seed()?, rows, clock.now())?;
+    Ok((Wires { net, events }, node))
+}
+
+/// Listens where the configuration says; if it says nothing, the usual port may be taken by
+/// somebody else's daemon, and the machine may have no IPv6.
+async fn listen(
+    listen: &Listen,
+    key: &NodeKey,
+) -> Result<(Net, mpsc::Receiver<NetEvent>), NetError> {
+    let start = |listen: Vec<SocketAddr>| {
+        Net::start(NetConfig {
+            listen,
+            key: key.clone(),
+            limits: NetLimits::default(),
+        })
+    };
+    let Listen::Usual = listen else {
+        return start(listen.addresses()).await;
+    };
+    let v4 = |port| usual(port).split_off(1);
+    let choices = [usual(PORT_DEFAULT), v4(PORT_DEFAULT), usual(0)];
+    for addresses in choices {
+        match start(addresses).await {
+            Ok(started) => return Ok(started),
+            Err(error) => tracing::debug!(%error, "other addresses are tried"),
+        }
+    }
+    start(v4(0)).await
+}
+
+fn hot_rows(store: &Store) -> Result<Vec<(Table, Row)>, StoreError> {
+    let mut rows = Vec::new();
+    for table in Node::HOT.iter().copied() {
+        let found = store.scan(&Query::prefix(table, b"", usize::MAX))?;
+        rows.extend(found.into_iter().map(|row| (table, row)));
+    }
+    Ok(rows)
+}
+
+fn known_pods(pods: &[StaticPod]) -> BTreeMap<Host, Vec<PodAddress>> {
+    let mut known: BTreeMap<Host, Vec<PodAddress>> = BTreeMap::new();
+    for pod in pods {
+        known.entry(pod.host.clone()).or_default().push(PodAddress {
+            address: pod.address,
+            node: pod.node,
+        });
+    }
+    known
+}
+
+fn tell(config: &Config, network: NetworkId, secret: &NodeSecret, net: &Net) {
+    let version = env!("CARGO_PKG_VERSION");
+    let name = match config.network.as_str() {
+        "" => "public",
+        name => name,
+    };
+    let node = secret.key().node(network, &[]);
+    tracing::info!(version, network = name, %node, "bytchatd starts");
+    for address in net.listen_addresses() {
+        tracing::info!(%address, "it listens to other nodes");
+    }
+    if let Some(host) = &config.pod {
+        tracing::info!(%host, "it is a pod");
+    }
+    let (data, socket) = (config.data_dir.display(), config.socket.display());
+    tracing::info!(data_dir = %data, %socket, "it keeps its data and serves front ends");
+}

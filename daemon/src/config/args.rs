@@ -1,0 +1,40 @@
+//! The flags of `bytchatd`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bytchat_proto::alias::Host;
+use clap::Parser;
+
+/// Keeps links to other nodes, holds and delivers mail, and serves front ends on a Unix socket.
+///
+/// Every flag overrides the configuration file; without any the daemon has good defaults.
+/// BYTCHAT_LOG sets what is logged, for example BYTCHAT_LOG=debug.
+#[derive(Clone, Debug, Default, Parser)]
+#[command(name = "bytchatd", version)]
+pub struct Args {
+    /// Read this configuration file instead of the usual one
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Keep keys and messages in this directory
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Serve front ends on this Unix socket
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Listen on this UDP address; may be given several times
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Vec<SocketAddr>,
+    /// Ask this node when no neighbour is known; may be given several times
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub bootstrap: Vec<SocketAddr>,
+    /// Join the private network of this name
+    #[arg(long, value_name = "NAME")]
+    pub network: Option<String>,
+    /// Be the pod of this host name
+    #[arg(long, value_name = "HOST")]
+    pub pod_host: Option<Host>,
+    /// Check the configuration, print it and exit
+    #[arg(long)]
+    pub check_config: bool,
+}

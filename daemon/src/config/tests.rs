@@ -1,0 +1,197 @@
+//! Tests of the configuration: every way to get it wrong has its sentence.
+
+use clap::Parser;
+
+use super::*;
+
+fn parse(text: &str) -> Result<File, ConfigError> {
+    File::parse(Path::new("/etc/bytchatd.toml"), text)
+}
+
+fn sentence(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+fn home() -> Surroundings {
+    Surroundings {
+        user_data: Some("/home/ann/.local/share/bytchat".into()),
+        session: Some("/run/user/1000".into()),
+        ..Surroundings::default()
+    }
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_known_ones() {
+    assert_eq!(
+        sentence("network = \"home\"\nlisen = []\n"),
+        "/etc/bytchatd.toml:2: unknown key `lisen`, expected one of listen, bootstrap, network, \
+         data_dir, socket, dns, pod, pods"
+    );
+    assert_eq!(
+        sentence("[pod]\nhost = \"pod.test\"\nport = 1\n"),
+        "/etc/bytchatd.toml:3: unknown key `pod.port`, expected one of host"
+    );
+}
+
+#[test]
+fn a_wrong_value_is_named_with_what_would_do() {
+    let cases = [
+        (
+            "listen = \"0.0.0.0:4848\"",
+            "/etc/bytchatd.toml:1: `listen` is a list of addresses with ports such as \
+             [\"192.0.2.1:4848\"], got \"0.0.0.0:4848\"",
+        ),
+        (
+            "bootstrap = [\n  \"192.0.2.1:4848\",\n  \"pod.test\",\n]",
+            "/etc/bytchatd.toml:3: `bootstrap` is a list of addresses with ports such as \
+             [\"192.0.2.1:4848\"], got \"pod.test\"",
+        ),
+        (
+            "network = 7",
+            "/etc/bytchatd.toml:1: `network` is a name, got 7",
+        ),
+        (
+            "data_dir = \"data\"",
+            "/etc/bytchatd.toml:1: `data_dir` is an absolute path such as \"/var/lib/bytchat\", \
+             got \"data\"",
+        ),
+        (
+            "pod = \"pod.test\"",
+            "/etc/bytchatd.toml:1: `pod` is a table [pod] with the key `host`, got \"pod.test\"",
+        ),
+        (
+            "[pod]\nhost = \"-pod\"",
+            "/etc/bytchatd.toml:2: `pod.host` is a DNS name such as \"pod.example\", got \"-pod\"",
+        ),
+        (
+            "[[pods]]\nhost = \"p.test\"\naddress = \"192.0.2.1:1\"\nnode_id = \"x\"",
+            "/etc/bytchatd.toml:4: `pods.node_id` is a node id of 32 characters, as `bytctl node \
+             status` shows it, got \"x\"",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(sentence(text), expected);
+    }
+}
+
+#[test]
+fn a_missing_key_is_named_with_the_line_of_its_table() {
+    assert_eq!(
+        sentence("network = \"home\"\n\n[[pods]]\nhost = \"pod.test\"\n"),
+        "/etc/bytchatd.toml:3: `pods.address` is missing, expected an address with a port such \
+         as \"192.0.2.1:4848\""
+    );
+}
+
+#[test]
+fn broken_toml_is_named_with_its_line() {
+    assert_eq!(
+        sentence("network = \"home\"\nlisten = [\n"),
+        "/etc/bytchatd.toml:2: not valid TOML: unclosed array, expected `]`"
+    );
+    let again = sentence("network = \"a\"\nnetwork = \"b\"\n");
+    assert_eq!(again, "/etc/bytchatd.toml:2: not valid TOML: duplicate key");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_an_error_only_if_it_was_named() {
+    let named = Args::parse_from(["bytchatd", "--config", "/nowhere/x.toml"]);
+    let error = Config::load(&named, &home()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("/nowhere/x.toml: No such file"),
+        "{error}"
+    );
+    let usual = Surroundings {
+        configuration: Some("/nowhere".into()),
+        ..home()
+    };
+    assert!(Config::load(&Args::default(), &usual).is_ok());
+}
+
+#[test]
+fn nothing_at_all_is_a_good_configuration() {
+    let config = Config::load(&Args::default(), &home()).unwrap();
+    assert_eq!(config.data_dir, Path::new("/home/ann/.local/share/bytchat"));
+    assert_eq!(
+        config.socket,
+        Path::new("/run/user/1000/bytchat/bytchatd.sock")
+    );
+    assert_eq!(config.listen, Listen::Usual);
+    assert_eq!(config.listen.addresses(), usual(4848));
+    assert_eq!(parse("").unwrap(), File::default());
+}
+
+#[test]
+fn systemd_has_the_word_before_the_user() {
+    let around = Surroundings {
+        state: Some("/var/lib/bytchat".into()),
+        runtime: Some("/run/bytchat".into()),
+        ..home()
+    };
+    let config = Config::load(&Args::default(), &around).unwrap();
+    assert_eq!(config.data_dir, Path::new("/var/lib/bytchat"));
+    assert_eq!(config.socket, Path::new("/run/bytchat/bytchatd.sock"));
+}
+
+#[test]
+fn without_a_session_the_socket_lies_with_the_data() {
+    let around = Surroundings {
+        session: None,
+        ..home()
+    };
+    let args = Args::parse_from(["bytchatd", "--data-dir", "/srv/chat"]);
+    let config = Config::load(&args, &around).unwrap();
+    assert_eq!(config.socket, Path::new("/srv/chat/bytchatd.sock"));
+    let nothing = Config::load(&Args::default(), &Surroundings::default());
+    assert!(matches!(nothing, Err(ConfigError::NoDataDir)));
+}
+
+#[test]
+fn flags_override_the_file() {
+    let file = parse("listen = [\"127.0.0.1:1\"]\nnetwork = \"a\"\ndns = [\"127.0.0.1:53\"]");
+    let args = Args::parse_from([
+        "bytchatd",
+        "--listen",
+        "127.0.0.1:2",
+        "--listen",
+        "[::1]:2",
+        "--network",
+        "b",
+        "--pod-host",
+        "pod.test",
+    ]);
+    let config = Config::merge(file.unwrap(), &args, &home()).unwrap();
+    assert_eq!(config.listen.addresses().len(), 2);
+    assert_eq!(config.network, "b");
+    assert_eq!(
+        config.pod.map(|host| host.to_string()).as_deref(),
+        Some("pod.test")
+    );
+    assert_eq!(config.dns, ["127.0.0.1:53".parse().unwrap()]);
+}
+
+#[test]
+fn what_is_shown_can_be_read_again() {
+    let node = "a".repeat(32);
+    let text = format!(
+        "listen = [\"[::1]:4849\"]\nbootstrap = [\"192.0.2.1:4848\"]\nnetwork = \"home\"\n\
+         data_dir = \"/srv/chat\"\nsocket = \"/run/chat.sock\"\ndns = [\"127.0.0.1:53\"]\n\
+         [pod]\nhost = \"pod.test\"\n\
+         [[pods]]\nhost = \"a.test\"\naddress = \"192.0.2.2:4848\"\nnode_id = \"{node}\"\n\
+         [[pods]]\nhost = \"b.test\"\naddress = \"192.0.2.3:4848\"\n"
+    );
+    let nobody = Surroundings::default();
+    let config = Config::merge(parse(&text).unwrap(), &Args::default(), &nobody).unwrap();
+    assert_eq!(config.pods.len(), 2);
+    let again = parse(&config.to_string()).unwrap();
+    assert_eq!(
+        Config::merge(again, &Args::default(), &nobody).unwrap(),
+        config
+    );
+}
+
+#[test]
+fn the_flags_are_sound() {
+    use clap::CommandFactory;
+    Args::command().debug_assert();
+}

@@ -1,0 +1,165 @@
+//! Calls of front ends on their way to the node, and their answers on the way back.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytchat_core::io::{CallId, Caller};
+use bytchat_proto::limits::{CALLS_MAX, CALLS_QUEUED_MAX};
+use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
+use serde_json::Value;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{self, OwnedPermit};
+use tokio::sync::oneshot;
+
+use crate::rpc::{Answer, Service};
+
+/// What a call comes to.
+pub type CallResult = Result<Value, RpcError>;
+
+/// The way in for calls.
+#[derive(Debug)]
+pub struct Calls {
+    queue: mpsc::Sender<Asked>,
+    gone: mpsc::Sender<CallId>,
+    next: AtomicU64,
+}
+
+/// The engine's end of the way.
+#[derive(Debug)]
+pub struct Incoming {
+    pub(super) queue: mpsc::Receiver<Asked>,
+    pub(super) gone: mpsc::Receiver<CallId>,
+}
+
+/// A call that waits for the engine.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) call: CallId,
+    pub(super) caller: Caller,
+    pub(super) request: Call,
+    pub(super) reply: oneshot::Sender<CallResult>,
+}
+
+/// Makes the way for calls: the front ends' end and the engine's.
+pub fn channel() -> (Calls, Incoming) {
+    let (asked, queue) = mpsc::channel(CALLS_QUEUED_MAX);
+    let (left, gone) = mpsc::channel(CALLS_MAX);
+    let calls = Calls {
+        queue: asked,
+        gone: left,
+        next: AtomicU64::new(1),
+    };
+    (calls, Incoming { queue, gone })
+}
+
+impl Calls {
+    /// Begins a call; dropping the future tells the node that nobody waits any more.
+    pub fn ask(
+        &self,
+        caller: Caller,
+        request: Call,
+    ) -> impl Future<Output = CallResult> + Send + use<> {
+        let call = CallId(self.next.fetch_add(1, Ordering::Relaxed));
+        let queue = self.queue.clone();
+        // Taken now, so that the word can be left without waiting when the caller goes.
+        let permit = self.gone.clone().try_reserve_owned();
+        async move {
+            let permit = permit.map_err(|error| match error {
+                TrySendError::Full(_) => ErrorKind::Busy.because(format!(
+                    "{CALLS_MAX} calls wait already, this one was not taken"
+                )),
+                TrySendError::Closed(_) => shutting_down(),
+            })?;
+            let mut word = LastWord {
+                call,
+                permit: Some(permit),
+            };
+            // After `word`, so that it is dropped before: who hears the word sees it closed.
+            let (reply, answer) = oneshot::channel();
+            let asked = Asked {
+                call,
+                caller,
+                request,
+                reply,
+            };
+            queue.send(asked).await.map_err(|_| shutting_down())?;
+            let result = answer.await.unwrap_or_else(|_| Err(shutting_down()));
+            word.permit = None;
+            result
+        }
+    }
+}
+
+impl Service for Calls {
+    fn call(&self, caller: Caller, call: Call) -> Answer {
+        Box::pin(self.ask(caller, call))
+    }
+}
+
+/// Tells the engine, when it is dropped, that the caller is gone.
+struct LastWord {
+    call: CallId,
+    permit: Option<OwnedPermit<CallId>>,
+}
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            permit.send(self.call);
+        }
+    }
+}
+
+/// The answer of a daemon that is about to stop.
+pub(super) fn shutting_down() -> RpcError {
+    ErrorKind::ShuttingDown.because("the daemon is about to stop")
+}
+
+/// The answer to a call that was not taken because the disk is full.
+pub(super) fn disk_full() -> RpcError {
+    ErrorKind::DiskFull.because("the disk is full: nothing was taken")
+}
+
+/// The answer to a call that was taken and that the disk has no room for.
+pub(super) fn disk_full_later() -> RpcError {
+    ErrorKind::DiskFull.because(
+        "the disk is full: what was asked waits in memory and is done when there is room, \
+         unless the daemon stops before",
+    )
+}
+
+/// The answer of a daemon whose disk failed.
+pub(super) fn store_failed(reason: &str) -> RpcError {
+    ErrorKind::StoreFailed.because(format!("the store failed, the daemon stops: {reason}"))
+}
+
+/// Tells whether a call only reads what is kept here, so that a full disk is no hindrance.
+///
+/// `event.list` is none of them: a cursor on an event that is not on disk yet would, after a
+/// crash, point to another one.
+pub(super) fn reads_only(request: &Call) -> bool {
+    match request {
+        Call::NodeStatus(_)
+        | Call::NodePeers(_)
+        | Call::AccountExport(_)
+        | Call::AccountList(_)
+        | Call::AliasList(_)
+        | Call::MessageShow(_)
+        | Call::MessageTrace(_)
+        | Call::MessageInbox(_)
+        | Call::MessageHistory(_)
+        | Call::ContactList(_) => true,
+        Call::AccountCreate(_)
+        | Call::AccountImport(_)
+        | Call::ProfileSet(_)
+        | Call::ProfileShow(_)
+        | Call::AliasRegister(_)
+        | Call::AliasResolve(_)
+        | Call::MessageSend(_)
+        | Call::MessageWait(_)
+        | Call::MessageRead(_)
+        | Call::ContactAdd(_)
+        | Call::ContactAccept(_)
+        | Call::ContactBlock(_)
+        | Call::EventList(_) => false,
+    }
+}

@@ -1,0 +1,531 @@
+//! Tests of the loop with a scripted node, a disk that fails on demand and a network of strings.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use bytchat_core::io::{Caller, DialId, JobId, JobResult, Output, Task};
+use bytchat_core::persist::{Query, Row, Table, Write};
+use bytchat_core::time::{Deadline, Mono, Now};
+use bytchat_proto::key::NodeKey;
+use bytchat_proto::limits::JOBS_WAITING_MAX;
+use bytchat_proto::rpc::{Call, ErrorKind, Nothing, message};
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+use zeroize::Zeroizing;
+
+use super::*;
+
+const LINK: LinkId = LinkId(1);
+const ANN: Caller = Caller { uid: 1000 };
+
+type Script = Box<dyn FnMut(&Input) -> Vec<Output>>;
+
+struct Puppet {
+    script: Script,
+    outputs: VecDeque<Output>,
+    deadline: Arc<Mutex<Option<Deadline>>>,
+}
+
+impl Decide for Puppet {
+    fn handle_input(&mut self, input: Input, _: Now) {
+        if matches!(input, Input::Wake) {
+            *self.deadline.lock().unwrap() = None;
+        }
+        self.outputs.extend((self.script)(&input));
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Deadline> {
+        *self.deadline.lock().unwrap()
+    }
+}
+
+/// What happened outside, in order.
+#[derive(Clone, Default)]
+struct Journal(Arc<Mutex<Vec<String>>>, Arc<Mutex<VecDeque<StoreError>>>);
+
+impl Journal {
+    fn note(&self, line: impl Into<String>) {
+        self.0.lock().unwrap().push(line.into());
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn fail_next(&self, errors: impl IntoIterator<Item = StoreError>) {
+        self.1.lock().unwrap().extend(errors);
+    }
+}
+
+impl Disk for Journal {
+    fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        match self.1.lock().unwrap().pop_front() {
+            Some(error) => {
+                self.note("commit failed");
+                Err(error)
+            }
+            None => {
+                self.note(format!("commit {}", writes.len()));
+                Ok(())
+            }
+        }
+    }
+
+    fn scan(&self, query: &Query) -> Result<Vec<Row>, StoreError> {
+        self.note(format!("scan {:?}", query.table));
+        Ok(vec![(b"key".to_vec(), b"value".to_vec())])
+    }
+
+    fn bytes(&self) -> u64 {
+        4096
+    }
+}
+
+struct Strings {
+    events: mpsc::Receiver<Input>,
+    journal: Journal,
+}
+
+impl Links for Strings {
+    async fn next(&mut self) -> Option<Input> {
+        self.events.recv().await
+    }
+
+    fn dial(&self, dial: DialId, _: SocketAddr, _: Option<NodeKey>) {
+        self.journal.note(format!("dial {}", dial.0));
+    }
+
+    fn send(&self, link: LinkId, bytes: Vec<u8>) {
+        let text = String::from_utf8(bytes).unwrap();
+        self.journal.note(format!("send {} {text}", link.0));
+    }
+
+    fn close(&self, link: LinkId, reason: &str) {
+        self.journal.note(format!("close {} {reason}", link.0));
+    }
+}
+
+/// Everything around one engine.
+struct Stage {
+    engine: Engine<Puppet, Journal, Strings>,
+    events: mpsc::Sender<Input>,
+    calls: Calls,
+    journal: Journal,
+    deadline: Arc<Mutex<Option<Deadline>>>,
+    stop: watch::Sender<bool>,
+}
+
+fn stage(script: impl FnMut(&Input) -> Vec<Output> + 'static) -> Stage {
+    let journal = Journal::default();
+    let (events, receiver) = mpsc::channel(64);
+    let (calls, incoming) = channel();
+    let deadline = Arc::new(Mutex::new(None));
+    let node = Puppet {
+        script: Box::new(script),
+        outputs: VecDeque::new(),
+        deadline: Arc::clone(&deadline),
+    };
+    let surface = Surface {
+        disk: journal.clone(),
+        links: Strings {
+            events: receiver,
+            journal: journal.clone(),
+        },
+        calls: incoming,
+        resolver: Resolver::new(BTreeMap::new(), &[]),
+        clock: Clock::start(),
+        notifier: Notifier::default(),
+    };
+    Stage {
+        engine: Engine::new(node, surface),
+        events,
+        calls,
+        journal,
+        deadline,
+        stop: watch::channel(false).0,
+    }
+}
+
+impl Stage {
+    /// Runs the engine beside a play, and stops it when the play is over.
+    async fn run(
+        self,
+        play: impl AsyncFnOnce(&mpsc::Sender<Input>, &Calls),
+    ) -> (Result<(), EngineError>, Vec<String>) {
+        let (mut engine, events, calls, stop) = (self.engine, self.events, self.calls, self.stop);
+        let mut stopped = stop.subscribe();
+        let until = async move {
+            stopped.wait_for(|stop| *stop).await.unwrap();
+        };
+        let play = async {
+            play(&events, &calls).await;
+            stop.send_replace(true);
+        };
+        let (result, ()) = tokio::join!(engine.run(until), play);
+        (result, self.journal.lines())
+    }
+}
+
+fn full() -> StoreError {
+    StoreError::Full {
+        dir: PathBuf::from("/data"),
+    }
+}
+
+fn put(value: &str) -> Output {
+    Output::Persist(vec![Write::Put {
+        table: Table::Message,
+        key: b"k".to_vec(),
+        value: value.as_bytes().to_vec(),
+    }])
+}
+
+fn send(text: &str) -> Output {
+    Output::Transmit {
+        link: LINK,
+        bytes: text.as_bytes().to_vec(),
+    }
+}
+
+fn frame(text: &str) -> Input {
+    Input::Frame {
+        link: LINK,
+        bytes: text.as_bytes().to_vec(),
+    }
+}
+
+fn load() -> Output {
+    Output::Load {
+        load: LoadId(7),
+        query: Query::prefix(Table::Message, b"", 1),
+    }
+}
+
+fn status() -> Call {
+    Call::NodeStatus(Nothing {})
+}
+
+fn sending() -> Call {
+    Call::MessageSend(serde_json::from_value(json!({"to": "ann@pod.test", "text": "hi"})).unwrap())
+}
+
+fn kind(result: CallResult) -> ErrorKind {
+    result.unwrap_err().kind
+}
+
+/// A node that keeps and echoes frames, and keeps and answers calls.
+fn echo(input: &Input) -> Vec<Output> {
+    match input {
+        Input::Frame { bytes, .. } => {
+            let text = std::str::from_utf8(bytes).unwrap();
+            vec![send(text), put(text)]
+        }
+        Input::Call {
+            call,
+            request: Call::NodeStatus(_),
+            ..
+        } => vec![Output::Reply {
+            call: *call,
+            result: Ok(json!("up")),
+        }],
+        Input::Call { call, .. } => vec![
+            put("call"),
+            Output::Reply {
+                call: *call,
+                result: Ok(json!("queued")),
+            },
+            send("call"),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_visible_before_it_is_on_disk() {
+    let (result, lines) = stage(echo)
+        .run(async |events, calls| {
+            events.send(frame("a")).await.unwrap();
+            assert_eq!(calls.ask(ANN, sending()).await, Ok(json!("queued")));
+        })
+        .await;
+    result.unwrap();
+    let commit = lines.iter().position(|line| line.starts_with("commit"));
+    assert_eq!(commit, Some(0), "{lines:?}");
+    assert!(lines.contains(&"send 1 a".to_owned()), "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn inputs_that_are_there_together_share_one_commit() {
+    let stage = stage(echo);
+    for text in ["a", "b", "c"] {
+        stage.events.try_send(frame(text)).unwrap();
+    }
+    let (result, lines) = stage.run(async |_, _| {}).await;
+    result.unwrap();
+    assert_eq!(lines, ["commit 3", "send 1 a", "send 1 b", "send 1 c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_holds_everything_back_and_loses_nothing() {
+    let stage = stage(echo);
+    stage.journal.fail_next([full(), full(), full()]);
+    let journal = stage.journal.clone();
+    let (result, lines) = stage
+        .run(async |events, calls| {
+            // Its commit fails, so the answer says that it is not done yet.
+            let taken = calls.ask(ANN, sending()).await.unwrap_err();
+            assert_eq!(taken.kind, ErrorKind::DiskFull);
+            assert!(taken.message.contains("waits in memory"), "{taken}");
+            // Now nothing is taken, but who only reads is answered.
+            let refused = calls.ask(ANN, sending()).await.unwrap_err();
+            assert_eq!(refused, super::calls::disk_full());
+            assert_eq!(calls.ask(ANN, status()).await, Ok(json!("up")));
+            events.send(frame("lost")).await.unwrap();
+            while journal.lines().last().map(String::as_str) != Some("send 1 call") {
+                tokio::time::advance(Duration::from_millis(100)).await;
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(calls.ask(ANN, sending()).await, Ok(json!("queued")));
+        })
+        .await;
+    result.unwrap();
+    let failed = "commit failed";
+    let once = ["commit 1", "send 1 call"];
+    let expected = [&[failed; 3][..], &once, &once].concat();
+    assert_eq!(lines, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_refuses_links_and_tells_the_dialler() {
+    let failed = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&failed);
+    let stage = stage(move |input| {
+        match input {
+            Input::DialFailed { dial, reason } => seen
+                .lock()
+                .unwrap()
+                .push(format!("dial {} failed: {reason}", dial.0)),
+            Input::LinkUp { .. } => seen.lock().unwrap().push("up".into()),
+            Input::LinkDown { .. } => seen.lock().unwrap().push("down".into()),
+            _ => {}
+        }
+        echo(input)
+    });
+    stage.journal.fail_next([full()]);
+    let (result, lines) = stage
+        .run(async |events, calls| {
+            assert_eq!(kind(calls.ask(ANN, sending()).await), ErrorKind::DiskFull);
+            events
+                .send(Input::LinkUp {
+                    link: LinkId(2),
+                    key: NodeKey([1; 32]),
+                    address: "192.0.2.1:1".parse().unwrap(),
+                    binding: [0; 32],
+                    dial: Some(DialId(9)),
+                })
+                .await
+                .unwrap();
+            while failed.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            assert_eq!(calls.ask(ANN, sending()).await, Ok(json!("queued")));
+            let reason = "closed".to_owned();
+            let link = LinkId(2);
+            events.send(Input::LinkDown { link, reason }).await.unwrap();
+        })
+        .await;
+    result.unwrap();
+    assert_eq!(*failed.lock().unwrap(), ["dial 9 failed: our disk is full"]);
+    assert_eq!(lines[..2], ["commit failed", "close 2 disk full"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_reach_the_disk_while_it_is_full() {
+    let mut waiting = None;
+    let stage = stage(move |input| match input {
+        Input::Call {
+            call,
+            request: Call::MessageInbox(_),
+            ..
+        } => {
+            waiting = Some(*call);
+            vec![load()]
+        }
+        Input::Loaded { load, rows } => {
+            assert_eq!((load.0, rows.len()), (7, 1));
+            let result = Ok(json!(rows.len()));
+            let call = waiting.unwrap();
+            vec![Output::Reply { call, result }]
+        }
+        _ => echo(input),
+    });
+    stage.journal.fail_next([full(), full()]);
+    let (result, lines) = stage
+        .run(async |_, calls| {
+            assert_eq!(kind(calls.ask(ANN, sending()).await), ErrorKind::DiskFull);
+            let inbox = Call::MessageInbox(message::Inbox::default());
+            assert_eq!(calls.ask(ANN, inbox).await, Ok(json!(1)));
+        })
+        .await;
+    assert!(
+        matches!(result, Err(EngineError::StoppedFull { writes: 1 })),
+        "{result:?}"
+    );
+    assert_eq!(lines[..2], ["commit failed", "scan Message"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_disk_stops_the_engine_and_the_caller_learns_why() {
+    let stage = stage(echo);
+    stage.journal.fail_next([StoreError::Failed {
+        dir: PathBuf::from("/data"),
+        reason: "input/output error".into(),
+    }]);
+    let (result, lines) = stage
+        .run(async |_, calls| {
+            let error = calls.ask(ANN, sending()).await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::StoreFailed);
+            let later = calls.ask(ANN, status()).await;
+            assert_eq!(kind(later), ErrorKind::ShuttingDown);
+        })
+        .await;
+    assert!(matches!(result, Err(EngineError::Store(_))), "{result:?}");
+    assert_eq!(lines, ["commit failed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_leaves_is_reported_to_the_node() {
+    let gone = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&gone);
+    let stage = stage(move |input| {
+        match input {
+            Input::Call { call, .. } => seen.lock().unwrap().push(("call", *call)),
+            Input::CallGone { call } => seen.lock().unwrap().push(("gone", *call)),
+            _ => {}
+        }
+        Vec::new()
+    });
+    let (result, _) = stage
+        .run(async |_, calls| {
+            let waiting = calls.ask(ANN, status());
+            let impatient = tokio::time::timeout(Duration::from_secs(1), waiting).await;
+            assert!(impatient.is_err());
+            while gone.lock().unwrap().len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    result.unwrap();
+    let call = CallId(1);
+    assert_eq!(*gone.lock().unwrap(), [("call", call), ("gone", call)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_answers_those_who_wait() {
+    let taken = Arc::new(Mutex::new(false));
+    let seen = Arc::clone(&taken);
+    let stage = stage(move |input| {
+        if let Input::Call { .. } = input {
+            *seen.lock().unwrap() = true;
+        }
+        Vec::new()
+    });
+    let waiting = stage.calls.ask(ANN, status());
+    let play = stage.run(async |_, _| {
+        while !*taken.lock().unwrap() {
+            tokio::task::yield_now().await;
+        }
+    });
+    let ((result, _), answer) = tokio::join!(play, waiting);
+    result.unwrap();
+    assert_eq!(kind(answer), ErrorKind::ShuttingDown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_node_is_woken_when_it_asked_to_be() {
+    let woken = Arc::new(Mutex::new(None));
+    let seen = Arc::clone(&woken);
+    let clock = Clock::start();
+    let stage = stage(move |input| {
+        if matches!(input, Input::Wake) {
+            *seen.lock().unwrap() = Some(clock.now().mono);
+        }
+        Vec::new()
+    });
+    *stage.deadline.lock().unwrap() = Some(Deadline {
+        at: Mono(90_000),
+        why: "test",
+    });
+    let (result, _) = stage
+        .run(async |_, _| {
+            while woken.lock().unwrap().is_none() {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+            }
+        })
+        .await;
+    result.unwrap();
+    let at = woken.lock().unwrap().unwrap();
+    assert!((90_000..90_010).contains(&at.0), "{at:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_jobs_fail_at_once_and_the_rest_are_done() {
+    let results = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&results);
+    let jobs = JOBS_WAITING_MAX + JOBS_AT_ONCE + 1;
+    let stage = stage(move |input| match input {
+        Input::Frame { .. } => (0..jobs)
+            .map(|job| Output::Job {
+                job: JobId(job as u64),
+                task: Task::ReadAccount {
+                    pem: Zeroizing::new("no key".into()),
+                },
+            })
+            .collect(),
+        Input::Done {
+            result: JobResult::Failed(why),
+            ..
+        } => {
+            seen.lock().unwrap().push(why.clone());
+            Vec::new()
+        }
+        _ => Vec::new(),
+    });
+    let (result, _) = stage
+        .run(async |events, _| {
+            events.send(frame("go")).await.unwrap();
+            while results.lock().unwrap().len() < jobs {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    result.unwrap();
+    let refused = |why: &&String| why.contains("too much");
+    assert_eq!(results.lock().unwrap().iter().filter(refused).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_size_of_the_store_is_reported_every_minute() {
+    let sizes = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&sizes);
+    let clock = Clock::start();
+    let stage = stage(move |input| {
+        if let Input::StoreSize { bytes } = input {
+            seen.lock()
+                .unwrap()
+                .push((clock.now().mono.0 / 1_000, *bytes));
+        }
+        Vec::new()
+    });
+    let (result, _) = stage
+        .run(async |_, _| tokio::time::sleep(Duration::from_secs(61)).await)
+        .await;
+    result.unwrap();
+    assert_eq!(*sizes.lock().unwrap(), [(0, 4096), (60, 4096)]);
+}

@@ -1,0 +1,143 @@
+//! Lines of bounded length from a stream.
+
+use std::io;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+
+/// What came.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// A line without its newline; the last one may have had none.
+    Whole(Vec<u8>),
+    /// A line above the limit; the rest of it is skipped.
+    TooLong,
+    /// Nothing more will come.
+    End,
+}
+
+/// Reads lines and never keeps more than one of them.
+#[derive(Debug)]
+pub(super) struct Lines<R> {
+    input: BufReader<R>,
+    partial: Vec<u8>,
+    skipping: bool,
+    bytes_max: usize,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    pub(super) fn new(input: R, bytes_max: usize) -> Self {
+        Self {
+            input: BufReader::new(input),
+            partial: Vec::new(),
+            skipping: false,
+            bytes_max,
+        }
+    }
+
+    /// The stream below.
+    pub(super) fn stream(&self) -> &R {
+        self.input.get_ref()
+    }
+
+    /// Reads on. Nothing is lost when the future is dropped.
+    pub(super) async fn next(&mut self) -> io::Result<Line> {
+        loop {
+            let chunk = self.input.fill_buf().await?;
+            if chunk.is_empty() {
+                return Ok(self.end());
+            }
+            let newline = chunk.iter().position(|byte| *byte == b'\n');
+            let part = chunk.get(..newline.unwrap_or(chunk.len())).unwrap_or(chunk);
+            let used = part.len() + usize::from(newline.is_some());
+            let fits = self.partial.len() + part.len() <= self.bytes_max;
+            if !self.skipping && fits {
+                self.partial.extend_from_slice(part);
+            }
+            self.input.consume(used);
+            if let Some(line) = self.progress(newline.is_some(), fits) {
+                return Ok(line);
+            }
+        }
+    }
+
+    fn progress(&mut self, complete: bool, fits: bool) -> Option<Line> {
+        if self.skipping {
+            self.skipping = !complete;
+            return None;
+        }
+        if !fits {
+            self.partial = Vec::new();
+            self.skipping = !complete;
+            return Some(Line::TooLong);
+        }
+        complete.then(|| Line::Whole(std::mem::take(&mut self.partial)))
+    }
+
+    fn end(&mut self) -> Line {
+        if self.partial.is_empty() {
+            return Line::End;
+        }
+        Line::Whole(std::mem::take(&mut self.partial))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read_all(bytes: &[u8], bytes_max: usize) -> Vec<Line> {
+        let mut lines = Lines::new(bytes, bytes_max);
+        let mut all = Vec::new();
+        loop {
+            match lines.next().await.unwrap() {
+                Line::End => return all,
+                line => all.push(line),
+            }
+        }
+    }
+
+    fn whole(text: &str) -> Line {
+        Line::Whole(text.as_bytes().to_vec())
+    }
+
+    #[tokio::test]
+    async fn a_line_above_the_limit_is_told_once_and_skipped() {
+        let long = "x".repeat(100_000);
+        let input = format!("a\n{long}\nb\n12345\n123456\nc");
+        assert_eq!(
+            read_all(input.as_bytes(), 5).await,
+            [
+                whole("a"),
+                Line::TooLong,
+                whole("b"),
+                whole("12345"),
+                Line::TooLong,
+                whole("c")
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_long_line_without_an_end_is_told_once() {
+        let long = "x".repeat(100_000);
+        assert_eq!(read_all(long.as_bytes(), 5).await, [Line::TooLong]);
+    }
+
+    #[tokio::test]
+    async fn half_a_line_is_kept_when_reading_is_given_up() {
+        use tokio::io::AsyncWriteExt;
+        let (mut writer, reader) = tokio::io::duplex(64);
+        let mut lines = Lines::new(reader, 100);
+        writer.write_all(b"half").await.unwrap();
+        {
+            let next = lines.next();
+            tokio::pin!(next);
+            let polled = std::future::poll_fn(|cx| {
+                std::task::Poll::Ready(next.as_mut().poll(cx).is_pending())
+            });
+            assert!(polled.await);
+        }
+        writer.write_all(b" more\n").await.unwrap();
+        assert_eq!(lines.next().await.unwrap(), whole("half more"));
+    }
+}

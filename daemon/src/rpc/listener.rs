@@ -1,0 +1,229 @@
+//! The socket: bound with care for who else may use its path, and given up cleanly.
+
+use std::fs::{DirBuilder, File, Metadata, Permissions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytchat_core::io::Caller;
+use bytchat_proto::limits::{RPC_CLIENTS_MAX, RPC_STOP_GRACE_MS};
+use bytchat_proto::rpc::ErrorKind;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use super::connection::{self, Patience};
+use super::exchange::{Exchange, refusal};
+use super::{RpcConfig, Service};
+
+/// After a failed accept, so that a lack of file descriptors does not become a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why the socket cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RpcServeError {
+    /// Somebody answers there.
+    #[error(
+        "another bytchatd serves {}: stop it (`systemctl stop bytchatd`) or choose another --socket",
+        .path.display()
+    )]
+    InUse {
+        /// The path of the socket.
+        path: PathBuf,
+    },
+    /// Something that we did not make lies there.
+    #[error("{} is no socket: move it away or choose another --socket", .path.display())]
+    NotASocket {
+        /// The path of the socket.
+        path: PathBuf,
+    },
+    /// The operating system says no.
+    #[error("cannot {what} {}: {source}", .path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// The answer.
+        source: io::Error,
+    },
+}
+
+/// A bound socket. Dropping it removes the socket's file.
+#[derive(Debug)]
+pub struct Listener {
+    socket: UnixListener,
+    path: PathBuf,
+    file: (u64, u64),
+    patience: Patience,
+    _lock: File,
+}
+
+impl Listener {
+    /// Binds the socket, inside a tokio runtime. A socket file that nobody serves is replaced,
+    /// and a missing directory is made. Beside the socket stays a `.lock` file, which two
+    /// daemons that start at once fight over.
+    ///
+    /// # Errors
+    /// Another daemon serves the path, something else lies there, or the system refuses.
+    pub fn bind(config: &RpcConfig) -> Result<Self, RpcServeError> {
+        let path = &config.socket;
+        make_parent(config)?;
+        let lock = lock(path)?;
+        remove_stale(path)?;
+        let socket = UnixListener::bind(path).map_err(failed("bind the socket", path))?;
+        std::fs::set_permissions(path, Permissions::from_mode(config.mode))
+            .map_err(failed("set the permissions of", path))?;
+        let metadata = std::fs::symlink_metadata(path).map_err(failed("look at", path))?;
+        Ok(Self {
+            socket,
+            path: path.clone(),
+            file: identity(&metadata),
+            patience: Patience::default(),
+            _lock: lock,
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Serves until `stop` turns true or its sender is gone, then removes the socket and gives
+    /// the calls in flight a moment to end.
+    pub async fn serve(self, service: Arc<dyn Service>, stop: watch::Receiver<bool>) {
+        let exchange = Exchange::new(service, stop);
+        let mut clients = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.socket.accept() => match accepted {
+                    Ok((stream, _)) => self.admit(stream, &exchange, &mut clients),
+                    Err(error) => {
+                        warn!(%error, "a front end cannot be accepted");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(_) = clients.join_next() => {}
+                () = exchange.stopped() => break,
+            }
+        }
+        drop(self);
+        let farewell = async { while clients.join_next().await.is_some() {} };
+        let patience = Duration::from_millis(4 * RPC_STOP_GRACE_MS);
+        if timeout(patience, farewell).await.is_err() {
+            debug!("front ends that do not read their answers were cut off");
+        }
+    }
+
+    fn admit(&self, stream: UnixStream, exchange: &Exchange, clients: &mut JoinSet<()>) {
+        while clients.try_join_next().is_some() {}
+        let caller = match stream.peer_cred() {
+            Ok(peer) => Caller { uid: peer.uid() },
+            Err(error) => {
+                warn!(%error, "the kernel does not say who calls");
+                return;
+            }
+        };
+        if clients.len() >= RPC_CLIENTS_MAX {
+            warn!(uid = caller.uid, "too many front ends, one was turned away");
+            turn_away(stream);
+            return;
+        }
+        clients.spawn(connection::serve(
+            stream,
+            exchange.of(caller),
+            self.patience,
+        ));
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let ours = std::fs::symlink_metadata(&self.path).is_ok_and(|m| identity(&m) == self.file);
+        if !ours {
+            return;
+        }
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            warn!(%error, "the socket stays behind");
+        }
+    }
+}
+
+/// Says why in the one write that a fresh socket takes without waiting.
+fn turn_away(stream: UnixStream) {
+    let answer = refusal(&ErrorKind::Busy.because(format!(
+        "{RPC_CLIENTS_MAX} front ends are connected, which is the limit"
+    )));
+    let line = format!("{answer}\n");
+    let told = stream
+        .into_std()
+        .and_then(|mut stream| stream.write_all(line.as_bytes()));
+    if let Err(error) = told {
+        debug!(%error, "the front end was turned away without a word");
+    }
+}
+
+fn make_parent(config: &RpcConfig) -> Result<(), RpcServeError> {
+    let Some(parent) = config.socket.parent().filter(|p| !p.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    let private = config.mode & 0o077 == 0;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(if private { 0o700 } else { 0o755 })
+        .create(parent)
+        .map_err(failed("make the directory", parent))
+}
+
+fn lock(path: &Path) -> Result<File, RpcServeError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name)
+        .map_err(failed("open", &name))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RpcServeError::InUse {
+            path: path.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(failed("lock", &name)(source)),
+    }
+}
+
+/// Removes a socket that nobody serves. We hold the lock, so nobody can begin to meanwhile.
+fn remove_stale(path: &Path) -> Result<(), RpcServeError> {
+    let metadata = match std::fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("look at", path)(error)),
+    };
+    let path_owned = path.to_owned();
+    if !metadata.file_type().is_socket() {
+        return Err(RpcServeError::NotASocket { path: path_owned });
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => Err(RpcServeError::InUse { path: path_owned }),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(failed("remove the stale socket", path))
+        }
+        Err(error) => Err(failed("try the socket", path)(error)),
+    }
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RpcServeError {
+    let path = path.to_owned();
+    move |source| RpcServeError::Io { what, path, source }
+}

@@ -1,0 +1,57 @@
+//! The local RPC: JSON-RPC 2.0, one object a line, on a Unix socket (SPEC 8).
+
+mod connection;
+mod exchange;
+mod lines;
+mod listener;
+mod methods;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytchat_core::io::Caller;
+use bytchat_proto::rpc::{Call, RpcError};
+use serde_json::Value;
+use tokio::sync::watch;
+
+pub use listener::{Listener, RpcServeError};
+
+/// Lets the owner and the group of the socket call: for a daemon that serves a whole machine.
+pub const MODE_SYSTEM: u32 = 0o660;
+/// Lets nobody but the owner of the socket call: for a daemon of one user.
+pub const MODE_USER: u32 = 0o600;
+
+/// What a call comes to.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Value, RpcError>> + Send>>;
+
+/// Answers calls; the engine does.
+pub trait Service: Send + Sync + 'static {
+    /// Begins a call; the caller no longer waits once the future is dropped.
+    fn call(&self, caller: Caller, call: Call) -> Answer;
+}
+
+/// Where the RPC listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RpcConfig {
+    /// The path of the socket.
+    pub socket: PathBuf,
+    /// The permissions of the socket: `MODE_SYSTEM` or `MODE_USER`.
+    pub mode: u32,
+}
+
+/// Binds and serves until `stop` turns true or its sender is gone.
+///
+/// # Errors
+/// The socket cannot be bound, see [`Listener::bind`].
+pub async fn serve(
+    config: &RpcConfig,
+    service: Arc<dyn Service>,
+    stop: watch::Receiver<bool>,
+) -> Result<(), RpcServeError> {
+    Listener::bind(config)?.serve(service, stop).await;
+    Ok(())
+}

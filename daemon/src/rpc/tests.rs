@@ -1,0 +1,522 @@
+//! The RPC over a real socket, with a service that only pretends.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytchat_core::io::Caller;
+use bytchat_proto::limits::{
+    RPC_BATCH_MAX, RPC_CALLS_PER_CLIENT_MAX, RPC_CLIENTS_MAX, RPC_LINE_BYTES_MAX,
+};
+use bytchat_proto::rpc::{Call, ErrorKind};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::connection::Patience;
+use super::{Answer, Listener, MODE_SYSTEM, MODE_USER, RpcConfig, RpcServeError, Service};
+
+/// Says what happens to the calls that wait.
+#[derive(Debug, PartialEq, Eq)]
+enum Word {
+    Waiting,
+    Dropped,
+}
+
+struct Fake {
+    words: mpsc::Sender<Word>,
+}
+
+struct TellDrop(mpsc::Sender<Word>);
+
+impl Drop for TellDrop {
+    fn drop(&mut self) {
+        self.0.try_send(Word::Dropped).unwrap();
+    }
+}
+
+impl Service for Fake {
+    fn call(&self, caller: Caller, call: Call) -> Answer {
+        let words = self.words.clone();
+        Box::pin(async move {
+            match call {
+                Call::NodeStatus(_) => Ok(json!({ "uid": caller.uid })),
+                Call::NodePeers(_) => Ok(json!({ "peers": "x".repeat(1024 * 1024) })),
+                Call::MessageSend(send) if send.text == "refuse" => {
+                    Err(ErrorKind::Blocked.because("you block bob"))
+                }
+                Call::MessageSend(send) => Ok(json!({ "echo": send.text })),
+                Call::EventList(_) => {
+                    let _tell = TellDrop(words.clone());
+                    words.send(Word::Waiting).await.unwrap();
+                    std::future::pending().await
+                }
+                other => panic!("unexpected {other:?}"),
+            }
+        })
+    }
+}
+
+struct World {
+    dir: tempfile::TempDir,
+    words: mpsc::Receiver<Word>,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+}
+
+fn config(dir: &tempfile::TempDir) -> RpcConfig {
+    RpcConfig {
+        socket: dir.path().join("run/bytchat/bytchatd.sock"),
+        mode: MODE_USER,
+    }
+}
+
+fn world() -> World {
+    let quick = Patience {
+        write: Duration::from_secs(3600),
+        gone_check: Duration::from_millis(1),
+    };
+    world_with(quick)
+}
+
+fn world_with(patience: Patience) -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let (tx, words) = mpsc::channel(1024);
+    let (stop, stopped) = watch::channel(false);
+    let listener = Listener::bind(&config(&dir))
+        .unwrap()
+        .with_patience(patience);
+    let serving = tokio::spawn(listener.serve(Arc::new(Fake { words: tx }), stopped));
+    World {
+        dir,
+        words,
+        stop,
+        serving,
+    }
+}
+
+impl World {
+    fn socket(&self) -> PathBuf {
+        config(&self.dir).socket
+    }
+
+    async fn connect(&self) -> Client {
+        let stream = UnixStream::connect(self.socket()).await.unwrap();
+        let (input, output) = stream.into_split();
+        Client {
+            input: BufReader::new(input),
+            output,
+        }
+    }
+}
+
+struct Client {
+    input: BufReader<OwnedReadHalf>,
+    output: OwnedWriteHalf,
+}
+
+impl Client {
+    async fn write(&mut self, bytes: &[u8]) {
+        self.output.write_all(bytes).await.unwrap();
+    }
+
+    async fn read(&mut self) -> Value {
+        let mut line = String::new();
+        self.input.read_line(&mut line).await.unwrap();
+        assert!(line.ends_with('\n'), "no whole line: {line:?}");
+        serde_json::from_str(&line).unwrap()
+    }
+
+    async fn ask(&mut self, line: &str) -> Value {
+        self.write(line.as_bytes()).await;
+        self.write(b"\n").await;
+        self.read().await
+    }
+
+    /// Asserts that the connection still works and has nothing else to say.
+    async fn assert_well(&mut self) {
+        let answer = self
+            .ask(r#"{"jsonrpc":"2.0","id":"well?","method":"node.status"}"#)
+            .await;
+        assert_eq!(answer["id"], "well?", "{answer}");
+        assert!(answer["result"]["uid"].is_u64(), "{answer}");
+    }
+}
+
+fn request(id: u64, method: &str, params: &Value) -> String {
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string()
+}
+
+fn send(id: u64, text: &str) -> String {
+    request(
+        id,
+        "message.send",
+        &json!({ "to": "bob@b.test", "text": text }),
+    )
+}
+
+#[tokio::test]
+async fn a_call_is_answered_and_knows_its_caller() {
+    let world = world();
+    let mut client = world.connect().await;
+    let answer = client.ask(&request(7, "node.status", &json!({}))).await;
+    let own = std::fs::metadata("/proc/self").unwrap();
+    let uid = std::os::unix::fs::MetadataExt::uid(&own);
+    assert_eq!(
+        answer,
+        json!({ "jsonrpc": "2.0", "id": 7, "result": { "uid": uid } })
+    );
+}
+
+#[tokio::test]
+async fn an_error_has_its_number_name_and_hint() {
+    let world = world();
+    let mut client = world.connect().await;
+    let answer = client.ask(&send(1, "refuse")).await;
+    assert_eq!(
+        answer["error"],
+        json!({
+            "code": 1106,
+            "message": "you block bob",
+            "data": { "kind": "contact.blocked", "hint": ErrorKind::Blocked.hint() },
+        })
+    );
+}
+
+#[tokio::test]
+async fn wrong_parameters_and_methods_are_named() {
+    let world = world();
+    let mut client = world.connect().await;
+    let params = json!({ "to": "b", "text": "hi", "txt": 1 });
+    let answer = client.ask(&request(1, "message.send", &params)).await;
+    assert_eq!(answer["error"]["code"], -32602);
+    assert!(answer["error"]["message"].to_string().contains("`txt`"));
+    let answer = client
+        .ask(&request(2, "message.send", &json!(["b", "hi"])))
+        .await;
+    assert_eq!(answer["error"]["code"], -32602);
+    let answer = client.ask(&request(3, "message.sned", &json!({}))).await;
+    assert_eq!(answer["error"]["code"], -32601);
+    assert_eq!(answer["error"]["data"]["kind"], "method.unknown");
+    assert_eq!(answer["id"], 3);
+}
+
+#[tokio::test]
+async fn the_methods_are_listed() {
+    let world = world();
+    let mut client = world.connect().await;
+    let answer = client.ask(&request(1, "rpc.methods", &Value::Null)).await;
+    let methods = answer["result"]["methods"].as_array().unwrap();
+    for method in Call::METHODS.iter().chain(&["rpc.methods"]) {
+        assert!(methods.contains(&json!(method)), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_and_the_connection_goes_on() {
+    let world = world();
+    let mut client = world.connect().await;
+    let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    let deep_params =
+        format!(r#"{{"jsonrpc":"2.0","id":9,"method":"node.status","params":{{"a":{deep}}}}}"#);
+    for (line, code, id) in [
+        ("hello", -32700, Value::Null),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"node.sta"#,
+            -32700,
+            Value::Null,
+        ),
+        ("1", -32600, Value::Null),
+        ("{}", -32600, Value::Null),
+        (r#"{"id":4,"method":"node.status"}"#, -32600, json!(4)),
+        (
+            r#"{"jsonrpc":"1.0","id":5,"method":"node.status"}"#,
+            -32600,
+            json!(5),
+        ),
+        (r#"{"jsonrpc":"2.0","id":6}"#, -32600, json!(6)),
+        (
+            r#"{"jsonrpc":"2.0","id":{},"method":"node.status"}"#,
+            -32600,
+            Value::Null,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1.5,"method":"node.status"}"#,
+            -32600,
+            Value::Null,
+        ),
+        ("[]", -32600, Value::Null),
+        (deep_params.as_str(), -32602, json!(9)),
+    ] {
+        let answer = client.ask(line).await;
+        let shown: String = line.chars().take(80).collect();
+        assert_eq!(answer["error"]["code"], code, "{shown}: {answer}");
+        assert_eq!(answer["id"], id, "{shown}: {answer}");
+        assert!(answer["error"]["data"]["hint"].is_string(), "{shown}");
+    }
+    let nested = client.ask(&deep).await;
+    assert_eq!(nested[0]["error"]["code"], -32600);
+    client.write(b"\xff\xfe\n").await;
+    assert_eq!(client.read().await["error"]["code"], -32700);
+    client.assert_well().await;
+}
+
+#[tokio::test]
+async fn a_line_above_the_limit_is_answered_and_skipped() {
+    let world = world();
+    let mut client = world.connect().await;
+    let long = send(1, &"x".repeat(RPC_LINE_BYTES_MAX));
+    let answer = client.ask(&long).await;
+    assert_eq!(answer["error"]["code"], -32007);
+    assert_eq!(answer["id"], Value::Null);
+    client.assert_well().await;
+}
+
+#[tokio::test]
+async fn a_notification_and_an_empty_line_are_not_answered() {
+    let world = world();
+    let mut client = world.connect().await;
+    let silent = r#"{"jsonrpc":"2.0","method":"message.send","params":{"to":"b","text":"refuse"}}"#;
+    client
+        .write(format!("{silent}\n\n  \r\n[{silent}]\n").as_bytes())
+        .await;
+    client.assert_well().await;
+}
+
+#[tokio::test]
+async fn a_notification_is_run() {
+    let mut world = world();
+    let mut client = world.connect().await;
+    client
+        .write(b"{\"jsonrpc\":\"2.0\",\"method\":\"event.list\"}\n")
+        .await;
+    assert_eq!(world.words.recv().await, Some(Word::Waiting));
+}
+
+#[tokio::test]
+async fn a_batch_is_answered_in_one_line() {
+    let world = world();
+    let mut client = world.connect().await;
+    let silent = r#"{"jsonrpc":"2.0","method":"node.status"}"#;
+    let batch = format!("[{},1,{silent},{}]", send(1, "a"), send(2, "refuse"));
+    let answer = client.ask(&batch).await;
+    assert_eq!(answer.as_array().unwrap().len(), 3, "{answer}");
+    assert_eq!(answer[0]["result"]["echo"], "a");
+    assert_eq!(answer[1]["error"]["code"], -32600);
+    assert_eq!(answer[2]["error"]["code"], 1106);
+    let many = vec![send(1, "a"); RPC_BATCH_MAX + 1].join(",");
+    let answer = client.ask(&format!("[{many}]")).await;
+    assert_eq!(answer["error"]["code"], -32010);
+    client.assert_well().await;
+}
+
+#[tokio::test]
+async fn a_thousand_requests_may_be_written_before_an_answer_is_read() {
+    let world = world();
+    let mut client = world.connect().await;
+    let lines: String = (0..1000).map(|i| send(i, "a") + "\n").collect();
+    let (mut input, mut output) = (client.input, client.output);
+    let writing = tokio::spawn(async move {
+        output.write_all(lines.as_bytes()).await.unwrap();
+        output
+    });
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..1000 {
+        let mut line = String::new();
+        input.read_line(&mut line).await.unwrap();
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        seen.insert(answer["id"].as_u64().unwrap());
+    }
+    assert_eq!(seen.len(), 1000);
+    client = Client {
+        input,
+        output: writing.await.unwrap(),
+    };
+    client.assert_well().await;
+}
+
+#[tokio::test]
+async fn a_client_that_closed_its_half_still_gets_its_answer() {
+    let world = world();
+    let mut client = world.connect().await;
+    // Without a newline, as `printf` would.
+    client.write(send(1, "a").as_bytes()).await;
+    client.output.shutdown().await.unwrap();
+    assert_eq!(client.read().await["result"]["echo"], "a");
+    let mut rest = String::new();
+    client.input.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest, "");
+}
+
+#[tokio::test]
+async fn half_a_line_at_the_end_is_told() {
+    let world = world();
+    let mut client = world.connect().await;
+    client.write(b"{\"jsonrpc\":").await;
+    client.output.shutdown().await.unwrap();
+    assert_eq!(client.read().await["error"]["code"], -32700);
+}
+
+#[tokio::test]
+async fn a_call_ends_when_its_caller_is_gone() {
+    let mut world = world();
+    let mut client = world.connect().await;
+    client
+        .write(request(1, "event.list", &json!({})).as_bytes())
+        .await;
+    client.write(b"\n").await;
+    assert_eq!(world.words.recv().await, Some(Word::Waiting));
+    drop(client);
+    assert_eq!(world.words.recv().await, Some(Word::Dropped));
+}
+
+#[tokio::test]
+async fn a_call_ends_when_a_caller_that_had_closed_its_half_is_gone() {
+    let mut world = world();
+    let mut client = world.connect().await;
+    client
+        .write(request(1, "event.list", &json!({})).as_bytes())
+        .await;
+    client.output.shutdown().await.unwrap();
+    assert_eq!(world.words.recv().await, Some(Word::Waiting));
+    drop(client);
+    assert_eq!(world.words.recv().await, Some(Word::Dropped));
+}
+
+#[tokio::test]
+async fn a_client_has_so_many_calls_in_flight_and_no_more() {
+    let mut world = world();
+    let mut client = world.connect().await;
+    let waits: String = (0..2 * RPC_CALLS_PER_CLIENT_MAX as u64)
+        .map(|i| request(i, "event.list", &json!({})) + "\n")
+        .collect();
+    client.write(waits.as_bytes()).await;
+    for _ in 0..RPC_CALLS_PER_CLIENT_MAX {
+        assert_eq!(world.words.recv().await, Some(Word::Waiting));
+    }
+    let mut other = world.connect().await;
+    other.assert_well().await;
+    drop(client);
+    for _ in 0..RPC_CALLS_PER_CLIENT_MAX {
+        assert_eq!(world.words.recv().await, Some(Word::Dropped));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut_off() {
+    let world = world_with(Patience {
+        write: Duration::from_millis(10),
+        gone_check: Duration::from_secs(3600),
+    });
+    let mut client = world.connect().await;
+    let line = request(1, "node.peers", &json!({})) + "\n";
+    // An error is what we wait for: the daemon has closed the socket.
+    while client.output.write_all(line.as_bytes()).await.is_ok() {}
+    let mut other = world.connect().await;
+    other.assert_well().await;
+}
+
+#[tokio::test]
+async fn a_client_too_many_is_told_so() {
+    let world = world();
+    let mut clients = Vec::new();
+    for _ in 0..RPC_CLIENTS_MAX {
+        let mut client = world.connect().await;
+        client.assert_well().await;
+        clients.push(client);
+    }
+    let mut late = world.connect().await;
+    assert_eq!(late.read().await["error"]["data"]["kind"], "busy");
+    let mut client = clients.pop().unwrap();
+    client.assert_well().await;
+    client.output.shutdown().await.unwrap();
+    let mut rest = String::new();
+    client.input.read_to_string(&mut rest).await.unwrap();
+    loop {
+        let mut next = world.connect().await;
+        next.write(request(1, "node.status", &json!({})).as_bytes())
+            .await;
+        next.write(b"\n").await;
+        if next.read().await["result"].is_object() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn stopping_answers_the_calls_that_wait_and_removes_the_socket() {
+    let mut world = world();
+    let mut client = world.connect().await;
+    client
+        .write(request(5, "event.list", &json!({})).as_bytes())
+        .await;
+    client.write(b"\n").await;
+    assert_eq!(world.words.recv().await, Some(Word::Waiting));
+    world.stop.send(true).unwrap();
+    let answer = client.read().await;
+    assert_eq!(answer["id"], 5);
+    assert_eq!(answer["error"]["data"]["kind"], "shutting_down");
+    (&mut world.serving).await.unwrap();
+    assert!(!world.socket().exists());
+    Listener::bind(&config(&world.dir)).unwrap();
+}
+
+#[tokio::test]
+async fn a_second_daemon_is_told_whose_socket_it_is() {
+    let world = world();
+    let error = Listener::bind(&config(&world.dir)).unwrap_err();
+    assert!(matches!(error, RpcServeError::InUse { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains(world.socket().to_str().unwrap()), "{text}");
+    assert!(text.contains("--socket"), "{text}");
+    world.connect().await.assert_well().await;
+}
+
+#[tokio::test]
+async fn a_socket_that_another_program_serves_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = RpcConfig {
+        socket: dir.path().join("s"),
+        mode: MODE_USER,
+    };
+    let _other = std::os::unix::net::UnixListener::bind(&config.socket).unwrap();
+    let error = Listener::bind(&config).unwrap_err();
+    assert!(matches!(error, RpcServeError::InUse { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_stale_socket_is_replaced_and_a_file_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = RpcConfig {
+        socket: dir.path().join("s"),
+        mode: MODE_SYSTEM,
+    };
+    drop(std::os::unix::net::UnixListener::bind(&config.socket).unwrap());
+    assert!(config.socket.exists());
+    let listener = Listener::bind(&config).unwrap();
+    let mode = std::fs::metadata(&config.socket)
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o660);
+    drop(listener);
+    assert!(!config.socket.exists());
+    std::fs::write(&config.socket, "precious").unwrap();
+    let error = Listener::bind(&config).unwrap_err();
+    assert!(matches!(error, RpcServeError::NotASocket { .. }), "{error}");
+    assert_eq!(std::fs::read_to_string(&config.socket).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn a_user_s_socket_lies_in_a_private_directory() {
+    let world = world();
+    let socket = world.socket();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&socket) & 0o777, 0o600);
+    assert_eq!(mode(socket.parent().unwrap()) & 0o777, 0o700);
+}
