@@ -1,5 +1,6 @@
 //! The commands against a daemon that only pretends: what they ask, print and exit with.
 
+#[cfg(test)]
 mod fake;
 
 use std::io::{BufRead, BufReader};
