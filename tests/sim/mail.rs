@@ -4,7 +4,7 @@ use bytchat_tests::sim::{Faults, World};
 use serde_json::{Value, json};
 
 /// A network of so many nodes, of which the first two are pods.
-pub fn network(seed: u64, nodes: usize) -> World {
+fn network(seed: u64, nodes: usize) -> World {
     let mut world = World::new(seed, Faults::default());
     world.add(Some("a.test"), &[]);
     world.add(Some("b.test"), &[0]);
@@ -17,7 +17,7 @@ pub fn network(seed: u64, nodes: usize) -> World {
 }
 
 /// Makes an account with an alias on a machine.
-pub fn person(world: &mut World, host: usize, alias: &str) -> String {
+fn person(world: &mut World, host: usize, alias: &str) -> String {
     let made = world.ask(host, "account.create", json!({"name": alias.split('@').next()})).unwrap();
     world.ask(host, "alias.register", json!({ "alias": alias })).unwrap();
     made["id"].as_str().unwrap().to_owned()
@@ -46,4 +46,23 @@ fn a_message_arrives_while_both_are_up() {
     let trace = world.ask(4, "message.trace", json!({"id": sent["id"]})).unwrap();
     assert_eq!(texts(&mut world, 7), ["hi"], "{trace:#}");
     assert_eq!(state(&mut world, 4, &sent["id"]), "delivered", "{trace:#}");
+}
+
+#[test]
+fn both_see_their_messages_delivered_in_turn() {
+    let mut world = network(2, 12);
+    person(&mut world, 4, "alice@a.test");
+    person(&mut world, 7, "bob@b.test");
+    world.run(30_000);
+    for round in 0..3 {
+        for (host, to) in [(4, "bob@b.test"), (7, "alice@a.test")] {
+            let text = format!("{round} from {host}");
+            let sent = world.ask(host, "message.send", json!({"to": to, "text": text})).unwrap();
+            world.run(5_000);
+            let trace = world.ask(host, "message.trace", json!({"id": sent["id"]})).unwrap();
+            assert_eq!(state(&mut world, host, &sent["id"]), "delivered", "{trace:#}");
+        }
+    }
+    assert_eq!(texts(&mut world, 7), ["0 from 4", "1 from 4", "2 from 4"]);
+    assert_eq!(texts(&mut world, 4), ["0 from 7", "1 from 7", "2 from 7"]);
 }

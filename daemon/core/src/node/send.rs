@@ -19,6 +19,9 @@ use crate::persist::Table;
 use crate::round::Round;
 use crate::time::Now;
 
+/// After so many tries in vain, what is known of the recipient is looked up again.
+const TRIES_BEFORE_SEARCH: u32 = 3;
+
 /// A message that a front end wants sent, once its recipient is known.
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
@@ -157,6 +160,10 @@ impl Node {
         {
             self.step_once(id, "not sent: the key behind the alias has changed", now);
             return self.put_off(id, now);
+        }
+        let in_vain = entry.tries >= TRIES_BEFORE_SEARCH && entry.state == State::Queued;
+        if in_vain && self.outbox.get_mut(id).is_some_and(|entry| entry.search_again(now)) {
+            self.routes.stale(to);
         }
         if self.routes.get(to, now).is_none() {
             self.put_off(id, now);

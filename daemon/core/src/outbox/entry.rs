@@ -43,6 +43,9 @@ pub struct Entry {
     /// Tries since the last progress.
     #[serde(skip)]
     pub tries: u32,
+    /// The number of the try that last looked the recipient up again.
+    #[serde(skip)]
+    pub searched: u32,
 }
 
 /// One device of the recipient.
@@ -73,6 +76,7 @@ impl Default for Entry {
             targets: BTreeMap::new(),
             next_try: Mono::default(),
             tries: 0,
+            searched: 0,
         }
     }
 }
@@ -132,6 +136,15 @@ impl Entry {
         };
         self.tries += 1;
         self.next_try = now.mono.plus_ms(wait);
+    }
+
+    /// Whether this try should look the recipient up again: once per try that is due.
+    pub fn search_again(&mut self, now: Now) -> bool {
+        let due = now.mono >= self.next_try && self.searched < self.tries;
+        if due {
+            self.searched = self.tries;
+        }
+        due
     }
 
     /// Moves the state forward; false if it is there already. SPEC 6.11: never back.

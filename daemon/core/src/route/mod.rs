@@ -82,11 +82,11 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// The route to a user, if it is fresh.
+    /// The route to a user, if it is fresh and leads to a device.
     pub fn get(&self, user: UserId, now: Now) -> Option<&Route> {
         let entry = self.by_user.get(&user)?;
         let fresh = now.mono.since_ms(entry.fetched) < ROUTE_FRESH_MS;
-        entry.route.as_ref().filter(|_| fresh)
+        entry.route.as_ref().filter(|route| fresh && !route.devices.is_empty())
     }
 
     /// Takes the one-time key of a device: it opens one session only.
