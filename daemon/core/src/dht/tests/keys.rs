@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, RSA_PSS_SHA512};
 use bytchat_proto::codec::encode;
 use bytchat_proto::id::{NetworkId, UserId};
@@ -17,6 +17,10 @@ use bytchat_proto::record::{
 };
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::{Unverified, Verified};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use rsa::RsaPrivateKey;
+use rsa::pkcs8::EncodePrivateKey;
 use serde_bytes::ByteBuf;
 
 use crate::dht::Peer;
@@ -73,6 +77,30 @@ pub(super) fn peer(seed: u64) -> Peer {
     Peer::new(verified(&contact(seed)))
 }
 
+/// Our generator in the form that the RSA library takes.
+struct Seeded(ChaCha20Rng);
+
+impl rsa::rand_core::RngCore for Seeded {
+    fn next_u32(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        self.0.fill_bytes(bytes);
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rsa::rand_core::Error> {
+        self.fill_bytes(bytes);
+        Ok(())
+    }
+}
+
+impl rsa::rand_core::CryptoRng for Seeded {}
+
 /// An account whose secret key is here.
 pub(super) struct Account {
     key: RsaKeyPair,
@@ -82,12 +110,16 @@ pub(super) struct Account {
 /// A few accounts; making them is slow.
 pub(super) fn accounts() -> &'static [Account] {
     static ACCOUNTS: OnceLock<Vec<Account>> = OnceLock::new();
-    ACCOUNTS.get_or_init(|| (0..4).map(|_| Account::generate()).collect())
+    ACCOUNTS.get_or_init(|| (0..4).map(Account::generate).collect())
 }
 
 impl Account {
-    fn generate() -> Self {
-        let key = RsaKeyPair::generate(KeySize::Rsa3072).unwrap();
+    /// An account that is the same in every run, so that records lie at the same points.
+    fn generate(seed: u64) -> Self {
+        let mut random = Seeded(ChaCha20Rng::seed_from_u64(seed));
+        let key = RsaPrivateKey::new(&mut random, 3072).unwrap();
+        let der = key.to_pkcs8_der().unwrap();
+        let key = RsaKeyPair::from_pkcs8(der.as_bytes()).unwrap();
         let spki: PublicKeyX509Der<'_> = key.public_key().as_der().unwrap();
         let public = AccountKey::from_spki(spki.as_ref()).unwrap();
         Self { key, public }

@@ -288,10 +288,14 @@ impl Sim {
         node.events.clear();
         node.dht = Dht::new(contact(node.seed), network()).unwrap();
         for ((table, key), value) in &node.rows {
+            #[allow(
+                clippy::wildcard_enum_match_arm,
+                reason = "two of many tables are ours"
+            )]
             match table {
                 Table::Peer => node.dht.restore_peer(key, value, now),
                 Table::Record => node.dht.restore_record(key, value, now),
-                other => panic!("no row of {other:?} belongs to the DHT"),
+                _ => panic!("no row of {table:?} belongs to the DHT"),
             }
         }
         self.settle(index);
