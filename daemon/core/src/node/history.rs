@@ -258,6 +258,7 @@ impl Node {
         let Some(mut message) = find(rows, &[account]) else {
             return;
         };
+        tracing::debug!(id = %message.id, from = ?message.state, to = ?state, "a message moves");
         let others = by.is_some_and(|by| by != message.to);
         if others || message.direction != Direction::Out || message.state >= state {
             return;

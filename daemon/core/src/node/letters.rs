@@ -117,6 +117,8 @@ impl Node {
             State::Delivered
         };
         for block in receipt.blocks.iter().take(RECEIPT_BLOCKS_MAX) {
+            let entry = self.outbox.of_block(user, *block);
+            tracing::debug!(%user, %block, ?entry, ?state, "a receipt came");
             match self.outbox.of_block(user, *block) {
                 Some(entry) => {
                     // SPEC 6.11: only the recipient of a message can say that it arrived.

@@ -215,7 +215,9 @@ impl Node {
                 return tracing::debug!(%error, %user, "an envelope does not open");
             }
         };
-        match self.open_inner(user, &own_party, &sealed) {
+        let opened = self.open_inner(user, &own_party, &sealed);
+        tracing::debug!(%user, %id, ok = opened.is_ok(), "an envelope is opened");
+        match opened {
             Ok(opened) => self.handle_letter(user, opened, now),
             Err(CryptoError::Replayed) => {}
             Err(

@@ -82,6 +82,7 @@ impl Node {
             .iter()
             .map(|peer| NodeRecord::clone(&peer.record))
             .collect();
+        tracing::debug!(?why, records = records.len(), answered, "a lookup is done");
         match why {
             Lookup::Route { user, kind } => {
                 records.extend(self.dht.holds(kind.point(user), kind).into_iter().cloned());

@@ -153,6 +153,7 @@ impl Node {
             return self.expire(id, now);
         }
         let to = entry.to;
+        tracing::debug!(?id, %to, tries = entry.tries, known = self.routes.get(to, now).is_some(), "an entry is worked on");
         if entry
             .alias
             .as_ref()
