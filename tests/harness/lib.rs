@@ -1,1 +1,3 @@
-//! x
+//! What tests share: networks of real nodes, in virtual time or as real daemons.
+
+pub mod sim;

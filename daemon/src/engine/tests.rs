@@ -1,10 +1,15 @@
 //! Tests of the loop with a scripted node, a disk that fails on demand and a network of strings.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a script names the inputs that it plays with"
+)]
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use bytchat_core::io::{Caller, DialId, JobId, JobResult, Output, Task};
+use bytchat_core::io::{Caller, JobId, JobResult, Output, Task};
 use bytchat_core::persist::{Query, Row, Table, Write};
 use bytchat_core::time::{Deadline, Mono, Now};
 use bytchat_proto::key::NodeKey;

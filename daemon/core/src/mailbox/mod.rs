@@ -119,6 +119,8 @@ pub struct Mailbox {
     effects: VecDeque<Effect>,
     /// How far the walk of repair has come.
     place: Option<(Owner, u64)>,
+    /// Rows of envelopes that came a second time after the disk had not given them.
+    orphans: Vec<Vec<u8>>,
     sweep_at: Option<Mono>,
 }
 
@@ -141,6 +143,7 @@ impl Mailbox {
             loads: BTreeMap::new(),
             effects: VecDeque::new(),
             place: None,
+            orphans: Vec::new(),
             sweep_at: None,
         }
     }
@@ -174,7 +177,10 @@ impl Mailbox {
             return false;
         };
         held.since = now.mono;
-        self.shelf.insert(id, held)
+        if !self.shelf.insert(id, held) && self.orphans.len() < SWEEP_ROWS_MAX {
+            self.orphans.push(key.to_vec());
+        }
+        true
     }
 
     fn restore_tombstone(&mut self, key: &[u8], value: &[u8]) -> bool {
@@ -285,6 +291,10 @@ impl Mailbox {
     }
 
     fn sweep_one(&mut self, now: Timestamp, out: &mut Outputs) -> bool {
+        if let Some(key) = self.orphans.pop() {
+            out.remove(Table::Envelope, key);
+            return true;
+        }
         if let Some(id) = self.shelf.expired(now) {
             self.drop_envelope(id, out);
             return true;

@@ -6,15 +6,18 @@ use bytchat_proto::codec::{decode, encode};
 use bytchat_proto::envelope::OneTimeKey;
 use bytchat_proto::id::{UserId, labelled_sha256};
 use bytchat_proto::key::DeviceKey;
-use bytchat_proto::limits::DEVICES_PER_USER_MAX;
+use bytchat_proto::limits::{CLOCK_SKEW_MS, DEVICES_PER_USER_MAX, ONE_TIME_KEY_TTL_MS};
 use bytchat_proto::timestamp::Timestamp;
-use bytchat_proto::unverified::Unverified;
+use bytchat_proto::unverified::{Unverified, Verified};
+use bytchat_proto::wire::{Refusal, Response};
 use serde::{Deserialize, Serialize};
 
-use super::Limits;
 use super::shelf::Owner;
-use crate::io::Outputs;
+use super::verbs::not_attached;
+use super::{Limits, Mailbox};
+use crate::io::{LinkId, Outputs};
 use crate::persist::Table;
+use crate::time::Now;
 
 /// Names one key of one owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +41,91 @@ pub(super) struct OneTimeKeys {
     spent: BTreeSet<(Timestamp, KeyMark)>,
     ends: BTreeSet<(Timestamp, KeyMark)>,
     next_number: u64,
+}
+
+impl Mailbox {
+    // SPEC 6.4: each holder has its own batch, so that no key is handed out by two.
+    pub(super) fn put_keys(
+        &mut self,
+        link: LinkId,
+        user: UserId,
+        keys: &[Unverified<OneTimeKey>],
+        now: Now,
+        out: &mut Outputs,
+    ) -> Response {
+        let devices = self.attachments.devices_on(link, user);
+        if devices.is_empty() {
+            return not_attached();
+        }
+        if keys.len() > self.limits.keys_per_device {
+            return Response::refused(Refusal::Malformed, "too many keys in one batch");
+        }
+        let mut good = Vec::with_capacity(keys.len());
+        for key in keys {
+            match self.check_key(key, &devices, now.wall) {
+                Ok(key) => good.push(key),
+                Err((reason, detail)) => return Response::refused(reason, detail),
+            }
+        }
+        for device in &devices {
+            let more = good.iter().filter(|key| key.device == device.device);
+            if !self.keys.has_room(*device, more.count(), &self.limits) {
+                return Response::refused(Refusal::Full, "this node keeps no more keys");
+            }
+        }
+        for key in good {
+            let device = key.device;
+            let owner = Owner { user, device };
+            self.keys
+                .put(owner, key.value(), key.source(), &self.limits, out);
+        }
+        Response::Done
+    }
+
+    fn check_key(
+        &self,
+        key: &Unverified<OneTimeKey>,
+        devices: &[Owner],
+        now: Timestamp,
+    ) -> Result<Verified<OneTimeKey>, (Refusal, String)> {
+        let Ok(named) = key.peek() else {
+            return Err((Refusal::Malformed, "a key cannot be read".to_owned()));
+        };
+        if !devices.iter().any(|owner| owner.device == named.device) {
+            let detail = "a key is of a device that is not attached here".to_owned();
+            return Err((Refusal::NotAttached, detail));
+        }
+        let error = |error| (Refusal::BadSignature, format!("{error}"));
+        let key = key.verify(&named.device).map_err(error)?;
+        if key.holder != self.own {
+            let detail = format!("a key is for holder {}, this is {}", key.holder, self.own);
+            return Err((Refusal::BadSignature, detail));
+        }
+        let latest = now.plus_ms(ONE_TIME_KEY_TTL_MS + CLOCK_SKEW_MS);
+        if key.key.len() != 32 || key.expires > latest {
+            let detail = "a key has not 32 bytes, or lives too long".to_owned();
+            return Err((Refusal::Malformed, detail));
+        }
+        if key.expires <= now {
+            return Err((Refusal::Expired, "a key is over".to_owned()));
+        }
+        Ok(key)
+    }
+
+    // SPEC 6.4: a key is spent on disk before it is handed out.
+    pub(super) fn take_keys(
+        &mut self,
+        link: LinkId,
+        user: UserId,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Response {
+        if !self.attachments.may_take_keys(link, now) {
+            return Response::refused(Refusal::Busy, "too many requests for keys in this minute");
+        }
+        let keys = self.keys.take(user, now.wall, &self.limits, out);
+        Response::Keys { keys }
+    }
 }
 
 impl KeyMark {

@@ -117,7 +117,8 @@ impl Mailbox {
         let free = PUSHES_IN_FLIGHT_MAX.saturating_sub(attached.in_flight.len());
         let queue = self.shelf.queue(owner, attached.next);
         let lives = |id| self.shelf.get(id).is_some_and(|held| held.until > now);
-        let batch = queue.filter(|(_, id)| lives(*id));
+        // No gaps: the rows of a batch follow each other on disk. The sweep clears what is over.
+        let batch = queue.take_while(|(_, id)| lives(*id));
         let batch: Vec<_> = batch.take(free.min(PUSHES_PER_LOAD_MAX)).collect();
         if let Some((last, _)) = batch.last() {
             attached.next = last.saturating_add(1);
@@ -160,8 +161,8 @@ impl Mailbox {
         let parsed = rows.iter().filter_map(|(key, value)| parse_row(key, value));
         let bodies = parsed.map(|(id, _, envelope)| (id, envelope)).collect();
         match purpose {
-            Purpose::Push { owner, ids } => self.push_loaded(owner, load, &ids, bodies, out),
-            Purpose::Offer { id, to } => self.offer_loaded(id, &to, bodies, now, out),
+            Purpose::Push { owner, ids } => self.push_loaded(owner, load, &ids, bodies),
+            Purpose::Offer { id, to } => self.offer_loaded(id, &to, bodies, now),
         }
         self.pump(now, out);
         self.arm(now);
@@ -174,7 +175,6 @@ impl Mailbox {
         load: LoadId,
         ids: &[EnvelopeId],
         mut bodies: BTreeMap<EnvelopeId, Envelope>,
-        out: &mut Outputs,
     ) {
         let attached = self.attachments.get_mut(owner);
         let Some(attached) = attached.filter(|attached| attached.loading == Some(load)) else {
@@ -183,7 +183,7 @@ impl Mailbox {
         attached.loading = None;
         let link = attached.link;
         for id in ids {
-            if let Some(envelope) = self.confirm(*id, bodies.remove(id), out) {
+            if let Some(envelope) = self.confirm(*id, bodies.remove(id)) {
                 self.push_envelope(link, envelope);
             }
         }
@@ -196,9 +196,8 @@ impl Mailbox {
         to: &[NodeId],
         mut bodies: BTreeMap<EnvelopeId, Envelope>,
         now: Now,
-        out: &mut Outputs,
     ) {
-        let Some(envelope) = self.confirm(id, bodies.remove(&id), out) else {
+        let Some(envelope) = self.confirm(id, bodies.remove(&id)) else {
             return;
         };
         let until = self.shelf.get(id).map(|held| held.until);
@@ -213,19 +212,16 @@ impl Mailbox {
         self.effects.extend(offers);
     }
 
-    /// The body of an envelope that is still here. One that the disk lost is forgotten, so that
-    /// another holder can bring it back.
-    fn confirm(
-        &mut self,
-        id: EnvelopeId,
-        body: Option<Envelope>,
-        out: &mut Outputs,
-    ) -> Option<Envelope> {
+    /// The body of an envelope that is still here. One that the disk does not give is forgotten,
+    /// so that another holder can bring it back; its row stays, as the disk may recover.
+    fn confirm(&mut self, id: EnvelopeId, body: Option<Envelope>) -> Option<Envelope> {
         self.shelf.get(id)?;
         let whole = body.filter(|envelope| envelope.id() == id);
         if whole.is_none() {
-            warn!(envelope = %id, "a held envelope is not on disk any more: forgotten");
-            self.drop_envelope(id, out);
+            warn!(envelope = %id, "the disk did not give a held envelope: forgotten");
+            if let Some(held) = self.shelf.remove(id) {
+                self.landed(held.owner, id);
+            }
         }
         whole
     }

@@ -1,0 +1,361 @@
+//! Tests of attaching, pushing, fetching and notices.
+
+use bytchat_proto::limits::{
+    ACCOUNTS_MAX, CHALLENGE_MS, IDS_PER_REQUEST_MAX, LINKS_MAX, MAILBOX_LOADS_MAX,
+    PUSHES_IN_FLIGHT_MAX,
+};
+
+use super::*;
+
+#[test]
+fn a_device_gets_what_waits_in_the_order_of_arrival_and_then_what_comes() {
+    let (mut world, alice) = (World::new(), Device::new(0, 1));
+    let mail = envelopes(&alice, 0, 12);
+    for envelope in &mail[..10] {
+        world.deposit(envelope);
+    }
+    world.deposit(&Device::new(0, 2).envelope(50));
+    assert_eq!(world.attach(1, &alice), (10, 0));
+    world.deposit(&mail[10]);
+    world.deposit(&mail[11]);
+    assert!(world.pushed.iter().all(|(link, _)| *link == 1));
+    assert_eq!(world.pushed(), ids(&mail));
+}
+
+#[test]
+fn pushes_wait_for_removals_once_the_window_is_full() {
+    let (mut world, alice) = (World::new(), Device::new(0, 1));
+    let mail = envelopes(&alice, 0, PUSHES_IN_FLIGHT_MAX + 20);
+    let all = ids(&mail);
+    for envelope in &mail[..PUSHES_IN_FLIGHT_MAX + 10] {
+        world.deposit(envelope);
+    }
+    world.attach(1, &alice);
+    assert_eq!(world.pushed(), all[..PUSHES_IN_FLIGHT_MAX]);
+    for envelope in &mail[PUSHES_IN_FLIGHT_MAX + 10..] {
+        world.deposit(envelope);
+    }
+    assert_eq!(world.pushed(), []);
+    world.remove(1, &alice, &all[..5]);
+    world.remove(1, &alice, &all[5..PUSHES_IN_FLIGHT_MAX]);
+    assert_eq!(world.pushed(), all[PUSHES_IN_FLIGHT_MAX..]);
+}
+
+#[test]
+fn what_was_pushed_and_not_removed_is_pushed_again_only_on_another_attach() {
+    let (mut world, alice) = (World::new(), Device::new(0, 1));
+    let mail = ids(&envelopes(&alice, 0, 3));
+    for envelope in envelopes(&alice, 0, 3) {
+        world.deposit(&envelope);
+    }
+    world.attach(1, &alice);
+    world.remove(1, &alice, &mail[..1]);
+    assert_eq!(world.pushed(), mail);
+    world.mailbox.link_down(LinkId(1));
+    assert_eq!(world.mailbox.attached_count(), 0);
+    world.attach(2, &alice);
+    assert_eq!(world.pushed(), mail[1..]);
+}
+
+#[test]
+fn the_newest_link_of_a_device_gets_its_mail() {
+    let (mut world, alice) = (World::new(), Device::new(0, 1));
+    world.attach(1, &alice);
+    world.attach(2, &alice);
+    assert_eq!(world.mailbox.attached_count(), 1);
+    world.mailbox.link_down(LinkId(1));
+    world.deposit(&alice.envelope(1));
+    assert_eq!(world.pushed, [(2, alice.envelope(1).id())]);
+}
+
+#[test]
+fn several_devices_attach_over_one_link() {
+    let mut world = World::new();
+    let (alice, bob) = (Device::new(0, 1), Device::new(1, 2));
+    world.attach(1, &alice);
+    world.attach(1, &bob);
+    world.deposit(&bob.envelope(1));
+    world.deposit(&alice.envelope(2));
+    assert_eq!(
+        world.pushed(),
+        [bob.envelope(1).id(), alice.envelope(2).id()]
+    );
+    world.remove(1, &alice, &[alice.envelope(2).id()]);
+    world.mailbox.link_down(LinkId(1));
+    world.deposit(&bob.envelope(3));
+    assert_eq!(world.pushed(), []);
+}
+
+#[test]
+fn a_proof_is_good_for_one_user_holder_nonce_link_and_device() {
+    let mut world = World::new();
+    let (alice, bob) = (Device::new(0, 1), Device::new(1, 2));
+    world.deposit(&alice.envelope(1));
+    let changes: [fn(&mut AttachProof); 5] = [
+        |proof| proof.user = UserId([0; 20]),
+        |proof| proof.device = DeviceKey([0; 32]),
+        |proof| proof.holder = NodeId([8; 20]),
+        |proof| proof.nonce[0] ^= 1,
+        |proof| proof.binding = ByteBuf::from(binding_of(2).to_vec()),
+    ];
+    for change in changes {
+        let nonce = world.challenge(1, alice.user());
+        let mut proof = alice.proof(&nonce, 1);
+        change(&mut proof);
+        let answer = world.ask(1, &alice.prove(&proof));
+        assert_eq!(reason(&answer), Refusal::BadSignature);
+        // The challenge is used up by the first answer, good or bad.
+        let second = world.ask(1, &alice.prove(&alice.proof(&nonce, 1)));
+        assert_eq!(reason(&second), Refusal::NotAttached);
+    }
+    let nonce = world.challenge(1, alice.user());
+    let wrong = world.ask(1, &bob.prove(&bob.proof(&nonce, 1)));
+    assert_eq!(reason(&wrong), Refusal::BadSignature);
+    let nonce = world.challenge(1, alice.user());
+    let stolen = Unverified::sign(&alice.proof(&nonce, 1), |digest| bob.signer.sign(digest));
+    let forged = Request::Prove {
+        account: Account::of(0).key.clone(),
+        certificate: alice.certificate.clone(),
+        proof: stolen,
+    };
+    assert_eq!(reason(&world.ask(1, &forged)), Refusal::BadSignature);
+    let nonce = world.challenge(1, alice.user());
+    let claimed = Request::Prove {
+        account: Account::of(0).key.clone(),
+        certificate: bob.certificate.clone(),
+        proof: Unverified::sign(&bob.proof(&nonce, 1), |digest| bob.signer.sign(digest)),
+    };
+    assert_eq!(reason(&world.ask(1, &claimed)), Refusal::BadSignature);
+    assert_eq!(
+        (world.mailbox.attached_count(), world.pushed()),
+        (0, vec![])
+    );
+}
+
+#[test]
+fn a_proof_cannot_be_replayed_on_its_own_link_or_carried_to_another() {
+    let (mut world, alice) = (World::new(), Device::new(0, 1));
+    let nonce = world.challenge(1, alice.user());
+    let proof = alice.prove(&alice.proof(&nonce, 1));
+    assert_eq!(reason(&world.ask(2, &proof)), Refusal::NotAttached);
+    world.challenge(2, alice.user());
+    assert_eq!(reason(&world.ask(2, &proof)), Refusal::BadSignature);
+    assert!(matches!(world.ask(1, &proof), Response::Attached { .. }));
+    assert_eq!(reason(&world.ask(1, &proof)), Refusal::NotAttached);
+    let other = world.challenge(1, alice.user());
+    assert_ne!(nonce, other);
+    assert_eq!(reason(&world.ask(1, &proof)), Refusal::BadSignature);
+}
+
+#[test]
+fn a_challenge_is_good_for_a_short_time_and_a_new_one_replaces_it() {
+    let (mut world, alice) = (World::new(), Device::new(0, 1));
+    let nonce = world.challenge(1, alice.user());
+    world.wait(CHALLENGE_MS);
+    let late = world.ask(1, &alice.prove(&alice.proof(&nonce, 1)));
+    assert_eq!(reason(&late), Refusal::Expired);
+    let old = world.challenge(1, alice.user());
+    world.challenge(1, alice.user());
+    let replaced = world.ask(1, &alice.prove(&alice.proof(&old, 1)));
+    assert_eq!(reason(&replaced), Refusal::BadSignature);
+    let nonce = world.challenge(1, alice.user());
+    world.wait(CHALLENGE_MS - 1);
+    let in_time = world.ask(1, &alice.prove(&alice.proof(&nonce, 1)));
+    assert!(matches!(in_time, Response::Attached { .. }));
+}
+
+#[test]
+fn challenges_and_attached_devices_are_bounded() {
+    let mut world = World::with_limits(Limits {
+        attached: 2,
+        ..Limits::default()
+    });
+    let devices: Vec<Device> = (1..4).map(|number| Device::new(0, number)).collect();
+    world.attach(1, &devices[0]);
+    world.attach(2, &devices[1]);
+    let nonce = world.challenge(3, devices[2].user());
+    let third = world.ask(3, &devices[2].prove(&devices[2].proof(&nonce, 3)));
+    assert_eq!(reason(&third), Refusal::Full);
+    world.attach(3, &devices[1]);
+    let user = devices[0].user();
+    let attach = Request::Attach { user };
+    let open = (10..).take(LINKS_MAX).map(|link| world.ask(link, &attach));
+    let refused = open.filter(|answer| matches!(answer, Response::Refused { .. }));
+    assert_eq!(refused.count(), 3);
+    world.wait(60_000);
+    assert!(matches!(
+        world.ask(9_999, &attach),
+        Response::Challenge { .. }
+    ));
+    world.deposit(&devices[0].envelope(1));
+    assert_eq!(world.pushed.len(), 1);
+}
+
+#[test]
+fn one_link_cannot_take_all_places() {
+    let mut world = World::new();
+    let first = Device::new(0, 1);
+    world.attach(1, &first);
+    for number in 1..ACCOUNTS_MAX {
+        let device = DeviceKey([u8::try_from(number).unwrap(); 32]);
+        let user = first.user();
+        world
+            .mailbox
+            .attachments
+            .attach(LinkId(1), Owner { user, device });
+    }
+    let more = Device::new(0, 250);
+    let nonce = world.challenge(1, more.user());
+    let answer = world.ask(1, &more.prove(&more.proof(&nonce, 1)));
+    assert_eq!(reason(&answer), Refusal::Full);
+    world.attach(1, &first);
+    world.attach(2, &more);
+}
+
+#[test]
+fn only_an_attached_device_fetches_and_only_its_own() {
+    let mut world = World::new();
+    let (alice, tablet) = (Device::new(0, 1), Device::new(0, 2));
+    let mail = envelopes(&alice, 0, 3);
+    for envelope in &mail {
+        world.deposit(envelope);
+    }
+    let fetch = |envelopes: &[EnvelopeId]| Request::Fetch {
+        user: alice.user(),
+        envelopes: envelopes.to_vec(),
+    };
+    let again = fetch(&[mail[2].id(), mail[0].id(), EnvelopeId([0; 32])]);
+    assert_eq!(reason(&world.ask(1, &again)), Refusal::NotAttached);
+    world.attach(1, &alice);
+    world.attach(2, &tablet);
+    assert_eq!(world.pushed(), ids(&mail));
+    assert_eq!(world.ask(1, &again), Response::Done);
+    assert_eq!(world.pushed, [(1, mail[2].id()), (1, mail[0].id())]);
+    assert_eq!(reason(&world.ask(2, &again)), Refusal::NotFound);
+    assert_eq!(reason(&world.ask(3, &again)), Refusal::NotAttached);
+    let many = fetch(&vec![mail[0].id(); IDS_PER_REQUEST_MAX + 1]);
+    assert_eq!(reason(&world.ask(1, &many)), Refusal::Malformed);
+    let many = alice.removal(&vec![mail[0].id(); IDS_PER_REQUEST_MAX + 1]);
+    assert_eq!(reason(&world.ask(1, &many)), Refusal::Malformed);
+}
+
+#[test]
+fn notices_are_played_back_in_order_until_their_envelope_is_removed() {
+    let mut world = World::with_limits(Limits {
+        notices_per_user: 3,
+        ..Limits::default()
+    });
+    let (alice, bob) = (Device::new(0, 1), Device::new(1, 2));
+    let until = world.in_days(2);
+    let notify = |device: &Device, number| Request::Notify {
+        notice: device.notice(number, until),
+    };
+    let id = |number| alice.envelope(number).id();
+    for number in [3, 1, 1, 2] {
+        assert_eq!(world.ask(9, &notify(&alice, number)), Response::Done);
+    }
+    assert_eq!(reason(&world.ask(9, &notify(&alice, 4))), Refusal::Full);
+    assert_eq!(world.ask(9, &notify(&bob, 4)), Response::Done);
+    world.restart();
+    world.attach(1, &alice);
+    assert_eq!(world.notices, [(1, id(3)), (1, id(1)), (1, id(2))]);
+    world.remove(1, &alice, &[id(1), id(2)]);
+    assert_eq!(world.ask(9, &notify(&alice, 1)), Response::Done);
+    assert_eq!(world.ask(9, &notify(&alice, 5)), Response::Done);
+    assert_eq!(world.notices.last(), Some(&(1, id(5))));
+    world.notices.clear();
+    world.attach(2, &alice);
+    assert_eq!(world.notices, [(2, id(3)), (2, id(5))]);
+    world.wait(2 * DAY_MS);
+    assert_eq!(
+        (world.mailbox.notices.len(), world.rows(Table::Notice)),
+        (0, 0)
+    );
+    let over = world.ask(9, &notify(&alice, 6));
+    assert_eq!(reason(&over), Refusal::Expired);
+}
+
+#[test]
+fn a_revoked_device_is_detached() {
+    let (mut world, alice) = (World::new(), Device::new(0, 1));
+    world.attach(1, &alice);
+    let devices = [alice.signer.device()];
+    world.mailbox.revoke(alice.user(), &devices, &mut world.out);
+    world.deposit(&alice.envelope(1));
+    assert_eq!(world.pushed(), []);
+    let removal = alice.removal(&[alice.envelope(1).id()]);
+    assert_eq!(reason(&world.ask(1, &removal)), Refusal::NotAttached);
+}
+
+#[test]
+fn what_is_removed_or_detached_while_the_disk_reads_is_not_pushed() {
+    let (mut world, alice) = (World::new(), Device::new(0, 1));
+    let mail = ids(&envelopes(&alice, 0, 3));
+    for envelope in envelopes(&alice, 0, 3) {
+        world.deposit(&envelope);
+    }
+    let nonce = world.challenge(1, alice.user());
+    world.ask_only(1, &alice.prove(&alice.proof(&nonce, 1)));
+    world.ask_only(1, &alice.removal(&mail[1..2]));
+    world.settle();
+    assert_eq!(world.pushed(), [mail[0], mail[2]]);
+    let nonce = world.challenge(2, alice.user());
+    world.ask_only(2, &alice.prove(&alice.proof(&nonce, 2)));
+    world.mailbox.link_down(LinkId(2));
+    world.settle();
+    assert_eq!(world.pushed(), []);
+}
+
+#[test]
+fn an_envelope_that_the_disk_lost_is_forgotten_and_can_come_again() {
+    let (mut world, alice) = (World::new(), Device::new(0, 1));
+    let mail = envelopes(&alice, 0, 2);
+    for envelope in &mail {
+        world.deposit(envelope);
+    }
+    let lost = world.disk.pop_first().unwrap();
+    world.attach(1, &alice);
+    assert_eq!(world.pushed(), [mail[1].id()]);
+    assert_eq!(world.mailbox.envelope_count(), 1);
+    world.deposit(&mail[0]);
+    assert_eq!(world.pushed(), [mail[0].id()]);
+    // The disk recovers the old row: the envelope is there once, and the other row goes.
+    world.disk.insert(lost.0, lost.1);
+    world.restart();
+    assert_eq!(
+        (world.mailbox.envelope_count(), world.rows(Table::Envelope)),
+        (2, 3)
+    );
+    world.wait(3_600_000);
+    assert_eq!(
+        (world.mailbox.envelope_count(), world.rows(Table::Envelope)),
+        (2, 2)
+    );
+}
+
+#[test]
+fn questions_to_the_disk_are_bounded_and_everybody_gets_a_turn() {
+    let mut world = World::new();
+    let user = Account::of(0).key.user();
+    let count = MAILBOX_LOADS_MAX + 10;
+    let devices = (0..count).map(|number| DeviceKey([u8::try_from(number).unwrap(); 32]));
+    let owners: Vec<Owner> = devices.map(|device| Owner { user, device }).collect();
+    for Owner { user, device } in &owners {
+        let encapsulation = [3; ENCAPSULATION_BYTES];
+        let sealed = [4; ENVELOPE_CLASS_MIN + TAG_BYTES];
+        world.deposit(&Envelope::assemble(*user, *device, 1, &encapsulation, &sealed).unwrap());
+    }
+    for owner in owners {
+        world.mailbox.attachments.attach(LinkId(1), owner);
+        world.mailbox.wake(owner);
+    }
+    world.mailbox.pump(world.now, &mut world.out);
+    assert_eq!(world.mailbox.loads.len(), MAILBOX_LOADS_MAX);
+    world.settle();
+    assert_eq!(world.pushed.len(), count);
+    assert!(
+        !world
+            .mailbox
+            .handle_loaded(LoadId(u64::MAX), &[], world.now, &mut world.out)
+    );
+}

@@ -1,0 +1,64 @@
+//! A disk that keeps what was synced, and perhaps the last batch.
+
+use std::collections::BTreeMap;
+
+use bytchat_core::persist::{Query, Row, Table, Write};
+
+/// The rows of one simulated machine.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
+}
+
+impl Disk {
+    /// Applies a batch as one.
+    pub fn commit(&mut self, writes: Vec<Write>) {
+        for write in writes {
+            match write {
+                Write::Put { table, key, value } => self.rows.insert((table, key), value),
+                Write::Remove { table, key } => self.rows.remove(&(table, key)),
+            };
+        }
+    }
+
+    /// All rows of some tables, as they are handed over at start.
+    pub fn hot(&self, tables: &[Table]) -> Vec<(Table, Row)> {
+        self.rows
+            .iter()
+            .filter(|((table, _), _)| tables.contains(table))
+            .map(|((table, key), value)| (*table, (key.clone(), value.clone())))
+            .collect()
+    }
+
+    /// How many rows a table has.
+    pub fn count(&self, table: Table) -> usize {
+        self.rows.keys().filter(|(other, _)| *other == table).count()
+    }
+
+    /// Answers a question as the store does.
+    pub fn scan(&self, query: &Query) -> Vec<Row> {
+        let within = |((table, key), _): &(&(Table, Vec<u8>), &Vec<u8>)| {
+            *table == query.table
+                && *key >= query.from
+                && query.to.as_ref().is_none_or(|to| key < to)
+        };
+        let rows = self.rows.range((query.table, query.from.clone())..);
+        let rows = rows.take_while(|((table, _), _)| *table == query.table).filter(within);
+        let mut rows: Vec<Row> =
+            rows.map(|((_, key), value)| (key.clone(), value.clone())).collect();
+        if query.reverse {
+            rows.reverse();
+        }
+        rows.truncate(query.limit);
+        match query.follow {
+            None => rows,
+            Some(table) => rows
+                .into_iter()
+                .filter_map(|(_, key)| {
+                    let value = self.rows.get(&(table, key.clone()))?;
+                    Some((key, value.clone()))
+                })
+                .collect(),
+        }
+    }
+}

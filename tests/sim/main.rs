@@ -1,0 +1,3 @@
+//! Whole networks on virtual time.
+
+mod mail;
