@@ -1,7 +1,12 @@
 //! Bytes to values and back: CBOR (RFC 8949) through serde, with limits.
 
+use std::io;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::ser::{Formatter, Serializer};
 
 use crate::limits::DECODE_DEPTH_MAX;
 
@@ -54,9 +59,37 @@ pub fn decode_within<T: DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T,
     decode(bytes)
 }
 
+/// Renders a value as JSON for people: ids as their text, bytes as base64 (SPEC 2.6).
+pub fn to_json<T: Serialize>(value: &T) -> serde_json::Value {
+    let mut text = Vec::new();
+    let mut serializer = Serializer::with_formatter(&mut text, Base64Bytes);
+    value
+        .serialize(&mut serializer)
+        .expect("our types have a JSON form");
+    serde_json::from_slice(&text).expect("a serializer writes JSON")
+}
+
+struct Base64Bytes;
+
+impl Formatter for Base64Bytes {
+    fn write_byte_array<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        value: &[u8],
+    ) -> io::Result<()> {
+        write!(writer, "\"{}\"", STANDARD.encode(value))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_base64_in_json() {
+        let bytes = serde_bytes::ByteBuf::from(b"hi".to_vec());
+        assert_eq!(to_json(&bytes), serde_json::json!("aGk="));
+    }
 
     #[test]
     fn trailing_bytes_are_refused() {

@@ -62,7 +62,9 @@ macro_rules! identifier {
                     return Err(error());
                 }
                 let upper = text.to_ascii_uppercase();
-                let bytes = data_encoding::BASE32_NOPAD.decode(upper.as_bytes()).map_err(|_| error())?;
+                let bytes = data_encoding::BASE32_NOPAD
+                    .decode(upper.as_bytes())
+                    .map_err(|_| error())?;
                 Self::from_slice(&bytes).ok_or_else(error)
             }
         }

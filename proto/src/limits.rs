@@ -12,7 +12,7 @@ pub const FRAME_BYTES_MAX: usize = 256 * 1024;
 /// Nesting of any decoded value; our deepest type needs twelve.
 pub const DECODE_DEPTH_MAX: usize = 32;
 
-/// Contacts in a bucket (research: 8 costs 24 % on reads, 32 gains 4 %).
+/// Contacts in a bucket (measured: 8 costs 24 % on reads, 32 gains 4 %).
 pub const BUCKET_CONTACTS_MAX: usize = 20;
 /// Contacts that wait behind a full bucket.
 pub const BUCKET_REPLACEMENTS_MAX: usize = 8;

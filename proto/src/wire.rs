@@ -7,7 +7,7 @@ use serde_bytes::ByteBuf;
 
 use crate::alias::Alias;
 use crate::binding::{AliasBinding, AliasClaim};
-use crate::codec::{DecodeError, decode, decode_within, encode};
+use crate::codec::{DecodeError, decode, decode_within, encode, to_json};
 use crate::envelope::{AttachProof, Envelope, HolderReceipt, OneTimeKey, Removal};
 use crate::id::{EnvelopeId, NetworkId, UserId};
 use crate::key::{AccountKey, DeviceKey};
@@ -297,12 +297,9 @@ impl Frame {
 
     /// The frame in the notes' JSON form: `msg_id`, `msg_type`, `msg_data` (SPEC 2.6).
     pub fn to_json(&self) -> serde_json::Value {
-        let body = serde_json::to_value(&self.body).expect("frames have a JSON form");
-        let mut head = serde_json::Map::new();
-        head.insert("msg_id".to_owned(), self.id.into());
-        head.insert("msg_type".to_owned(), body["msg_type"].clone());
-        head.insert("msg_data".to_owned(), body["msg_data"].clone());
-        head.into()
+        let mut frame = to_json(&self.body);
+        frame["msg_id"] = self.id.into();
+        frame
     }
 }
 

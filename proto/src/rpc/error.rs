@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 /// Defines the table.
 macro_rules! errors {
-    ($($(#[$doc:meta])* $kind:ident = $code:literal, $name:literal, exit $exit:literal, $hint:literal;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $kind:ident = $code:literal, $name:literal, exit $exit:literal, $hint:literal;
+    )*) => {
         /// What went wrong, as programs see it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum ErrorKind {
@@ -72,7 +75,7 @@ errors! {
         "make one with `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072`";
     /// The key behind a name has changed.
     KeyChanged = 1101, "contact.key_changed", exit 4,
-        "ask the person over another channel whether the key is new, then `bytctl contact add`";
+        "ask the person in another way whether the key is new, then `bytctl contact add`";
     /// The address names nobody.
     UnknownAddress = 1104, "address.unknown", exit 5, "check the spelling of the alias or user id";
     /// The address is malformed.

@@ -295,15 +295,20 @@ async fn a_node_that_was_killed_and_is_back_resets_its_former_links() {
         limits: NetLimits::default(),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let first = runtime
+    let (first, mut events) = runtime
         .spawn(Net::start(config(LOCAL)))
         .await
         .unwrap()
         .unwrap();
-    let address = first.0.listen_addresses()[0];
+    let address = first.listen_addresses()[0];
     a.net.dial(DialId(1), address, Some(key.public()));
     let link = a.up().await.link;
-    a.net.send(link, b"hello".to_vec()).unwrap();
+    let Some(NetEvent::Up { link: back, .. }) = events.recv().await else {
+        panic!("no link")
+    };
+    // Once something came back, both ends know that the handshake is over.
+    first.send(back, b"hello".to_vec()).unwrap();
+    assert_eq!(a.frame().await, b"hello");
     // Without its runtime it can say nothing any more.
     tokio::task::spawn_blocking(move || runtime.shutdown_timeout(PATIENCE))
         .await

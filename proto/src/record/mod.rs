@@ -1,24 +1,29 @@
 //! Records: signed, expiring values of the DHT, and the node records that contacts are.
 
+mod error;
+mod node;
+
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::alias::Host;
-use crate::codec::{DecodeError, decode_within};
-use crate::id::{NetworkId, NodeId, UserId};
-use crate::key::{AccountKey, DeviceKey, KeyError, NodeKey};
+use crate::codec::decode_within;
+use crate::id::{NetworkId, UserId};
+use crate::key::{AccountKey, DeviceKey};
 use crate::limits::{
-    ADDRESSES_PER_NODE_MAX, AVATAR_BYTES_MAX, CLOCK_SKEW_MS, CONTACT_BYTES_MAX,
-    DEVICES_PER_USER_MAX, LOCATION_BODY_BYTES_MAX, LOCATION_TTL_MS, NAME_BYTES_MAX,
-    PODS_PER_USER_MAX, PREKEY_BODY_BYTES_MAX, PROFILE_BODY_BYTES_MAX, RECORD_BYTES_MAX,
-    RECORD_TTL_MAX_MS, RECORD_TTL_MIN_MS, STAMP_BYTES_MAX, SUITE, USER_BODY_BYTES_MAX,
+    AVATAR_BYTES_MAX, CLOCK_SKEW_MS, DEVICES_PER_USER_MAX, LOCATION_BODY_BYTES_MAX,
+    LOCATION_TTL_MS, NAME_BYTES_MAX, PODS_PER_USER_MAX, PREKEY_BODY_BYTES_MAX,
+    PROFILE_BODY_BYTES_MAX, RECORD_BYTES_MAX, RECORD_TTL_MAX_MS, RECORD_TTL_MIN_MS, SUITE,
+    USER_BODY_BYTES_MAX,
 };
 use crate::point::Point;
 use crate::timestamp::Timestamp;
-use crate::unverified::{Signable, Unverified, Verified, VerifyError};
+use crate::unverified::{Signable, Unverified, Verified};
+
+pub use error::RecordError;
+pub use node::{Contact, NodeRecord, verify_contact};
 
 /// What a record says (SPEC 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -151,75 +156,6 @@ pub struct PrekeyBody {
 pub struct LocationBody {
     /// The node on which the device is up.
     pub contact: Contact,
-}
-
-/// Why a record is not believed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
-    /// The record is too long.
-    #[error("record has {got} bytes, allowed are {max}")]
-    TooLong {
-        /// How long it is.
-        got: usize,
-        /// How long it may be.
-        max: usize,
-    },
-    /// It is signed with an unknown suite.
-    #[error("record uses suite {0}, expected {SUITE}")]
-    Suite(u8),
-    /// It belongs to another network.
-    #[error("record belongs to network {got}, this is {expected}")]
-    Network {
-        /// The record's network.
-        got: NetworkId,
-        /// Ours.
-        expected: NetworkId,
-    },
-    /// A device signed what only the account may say, or the other way round.
-    #[error("a {0:?} record is signed by the wrong kind of key")]
-    WrongSigner(RecordKind),
-    /// The device certificate names another user.
-    #[error("device certificate is for user {got}, expected {expected}")]
-    WrongUser {
-        /// Whom it names.
-        got: UserId,
-        /// Whom it should name.
-        expected: UserId,
-    },
-    /// It is over.
-    #[error("record expired at {0:?}")]
-    Expired(Timestamp),
-    /// It comes from the future.
-    #[error("record was made at {0:?}, later than this clock allows")]
-    Future(Timestamp),
-    /// It lives too short or too long.
-    #[error("record lives {got} ms, allowed are {min} to {max}")]
-    Lifetime {
-        /// How long it lives.
-        got: u64,
-        /// The least.
-        min: u64,
-        /// The most.
-        max: u64,
-    },
-    /// A part of the body breaks a limit.
-    #[error("record body breaks a limit: {0}")]
-    Limit(&'static str),
-    /// A signature is wrong or the bytes are malformed.
-    #[error(transparent)]
-    Verify(#[from] VerifyError),
-}
-
-impl From<DecodeError> for RecordError {
-    fn from(error: DecodeError) -> Self {
-        Self::Verify(error.into())
-    }
-}
-
-impl From<KeyError> for RecordError {
-    fn from(error: KeyError) -> Self {
-        Self::Verify(error.into())
-    }
 }
 
 impl Signer {
@@ -412,60 +348,4 @@ pub fn verify_record(
     };
     verified.check(network, now)?;
     Ok(verified)
-}
-
-/// A node's own word about itself: key, stamp and addresses (SPEC 3.4).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeRecord {
-    /// The network it belongs to.
-    pub network: NetworkId,
-    /// The key that its links authenticate.
-    pub key: NodeKey,
-    /// The proof of work that its id contains; empty for none.
-    pub stamp: ByteBuf,
-    /// Where it can be reached.
-    pub addresses: Vec<SocketAddr>,
-    /// The host name under which it is a pod.
-    pub pod: Option<Host>,
-    /// A newer word has a higher number.
-    pub sequence: u64,
-}
-
-impl Signable for NodeRecord {
-    const LABEL: &'static str = "bytchat/node-record/1";
-}
-
-impl NodeRecord {
-    /// The id that follows from network, key and stamp.
-    pub fn node(&self) -> NodeId {
-        self.key.node(self.network, &self.stamp)
-    }
-}
-
-/// A node as others hand it on: its signed node record.
-pub type Contact = Unverified<NodeRecord>;
-
-/// Checks a contact before it is believed (SPEC 4.7).
-pub fn verify_contact(
-    contact: &Contact,
-    network: NetworkId,
-) -> Result<Verified<NodeRecord>, RecordError> {
-    if contact.bytes_len() > CONTACT_BYTES_MAX {
-        return Err(RecordError::TooLong {
-            got: contact.bytes_len(),
-            max: CONTACT_BYTES_MAX,
-        });
-    }
-    let key = contact.peek()?.key;
-    let record = contact.verify(&key)?;
-    if record.network != network {
-        return Err(RecordError::Network {
-            got: record.network,
-            expected: network,
-        });
-    }
-    if record.addresses.len() > ADDRESSES_PER_NODE_MAX || record.stamp.len() > STAMP_BYTES_MAX {
-        return Err(RecordError::Limit("node record"));
-    }
-    Ok(record)
 }

@@ -1,0 +1,319 @@
+//! Golden forms of every call, its result, every event and the table of errors.
+
+use std::collections::BTreeMap;
+
+use bytchat_proto::rpc::{
+    Call, Done, ErrorKind, Nothing, account, alias, contact, event, message, node, profile,
+    to_result,
+};
+use serde_json::{Value, json};
+
+use crate::fixtures::{
+    AT, BLOCK, HOLDER, NETWORK, USER, account as account_key, addresses, alias as an_alias, host,
+};
+use crate::sink::{Golden, assert_all_covered, variants};
+
+variants!(what_name, WHATS, event::What {
+    event::What::Received(_) => "message.received",
+    event::What::State(_) => "message.state",
+    event::What::KeyChanged { .. } => "contact.key_changed",
+});
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn change() -> contact::Change {
+    contact::Change {
+        account: some("home"),
+        who: "alice@pod.example".to_owned(),
+    }
+}
+
+fn account_calls() -> Vec<Call> {
+    vec![
+        Call::AccountCreate(account::Create { name: some("home") }),
+        Call::AccountImport(account::Import {
+            pem: "-----BEGIN …".to_owned(),
+            name: some("home"),
+        }),
+        Call::AccountExport(account::Export {
+            account: some("home"),
+            public: true,
+        }),
+        Call::AccountList(Nothing {}),
+        Call::ProfileSet(profile::Set {
+            account: some("home"),
+            name: "Alice".to_owned(),
+            avatar: some("IyMjIw=="),
+        }),
+        Call::ProfileShow(profile::Show {
+            who: USER.to_string(),
+        }),
+        Call::AliasRegister(alias::Register {
+            account: some("home"),
+            alias: an_alias().to_string(),
+        }),
+        Call::AliasResolve(alias::Resolve {
+            alias: an_alias().to_string(),
+        }),
+        Call::AliasList(alias::List {
+            account: some("home"),
+        }),
+    ]
+}
+
+fn message_calls() -> Vec<Call> {
+    vec![
+        Call::MessageSend(message::Send {
+            account: some("home"),
+            to: an_alias().to_string(),
+            text: "hi".to_owned(),
+            client_id: some("1"),
+        }),
+        Call::MessageShow(message::ById { id: BLOCK }),
+        Call::MessageTrace(message::ById { id: BLOCK }),
+        Call::MessageWait(message::Wait {
+            id: BLOCK,
+            state: message::State::Delivered,
+            timeout_ms: Some(1_000),
+        }),
+        Call::MessageInbox(message::Inbox {
+            account: some("home"),
+            limit: Some(10),
+            before: Some(7),
+        }),
+        Call::MessageHistory(message::History {
+            account: some("home"),
+            who: USER.to_string(),
+            limit: Some(10),
+            before: Some(7),
+        }),
+        Call::MessageRead(message::Read { ids: vec![BLOCK] }),
+    ]
+}
+
+pub(crate) fn calls() -> Vec<Call> {
+    let mut calls = vec![Call::NodeStatus(Nothing {}), Call::NodePeers(Nothing {})];
+    calls.extend(account_calls());
+    calls.extend(message_calls());
+    calls.extend([
+        Call::ContactList(contact::List {
+            account: some("home"),
+        }),
+        Call::ContactAdd(change()),
+        Call::ContactAccept(change()),
+        Call::ContactBlock(change()),
+        Call::EventList(event::List {
+            since: Some(4),
+            limit: Some(10),
+            wait_ms: Some(1_000),
+        }),
+    ]);
+    calls
+}
+
+/// The result of each call; a new call does not compile until it has one.
+fn result_of(call: &Call) -> Value {
+    match call {
+        Call::NodeStatus(_) => to_result(&status()),
+        Call::NodePeers(_) => to_result(&node::Peers {
+            peers: vec![peer()],
+        }),
+        Call::AccountCreate(_) | Call::AccountImport(_) => to_result(&an_account()),
+        Call::AccountExport(_) => to_result(&account::Exported {
+            pem: "-----BEGIN …".to_owned(),
+        }),
+        Call::AccountList(_) => to_result(&account::Accounts {
+            accounts: vec![an_account()],
+        }),
+        Call::ProfileSet(_) | Call::ProfileShow(_) => to_result(&a_profile()),
+        Call::AliasRegister(_) | Call::AliasResolve(_) => to_result(&a_binding()),
+        Call::AliasList(_) => to_result(&alias::Bindings {
+            aliases: vec![a_binding()],
+        }),
+        Call::MessageSend(_) => to_result(&message::Sent {
+            id: BLOCK,
+            state: message::State::Queued,
+            to: USER,
+        }),
+        Call::MessageShow(_) | Call::MessageWait(_) => to_result(&a_message()),
+        Call::MessageTrace(_) => to_result(&a_trace()),
+        Call::MessageInbox(_) | Call::MessageHistory(_) => to_result(&message::Messages {
+            messages: vec![a_message()],
+        }),
+        Call::MessageRead(_)
+        | Call::ContactAdd(_)
+        | Call::ContactAccept(_)
+        | Call::ContactBlock(_) => to_result(&Done {}),
+        Call::ContactList(_) => to_result(&contact::Contacts {
+            contacts: vec![a_contact()],
+        }),
+        Call::EventList(_) => to_result(&events()),
+    }
+}
+
+fn status() -> node::Status {
+    node::Status {
+        node_id: HOLDER,
+        listen: addresses(),
+        observed: vec![addresses()[0]],
+        peers: 30,
+        links: 5,
+        records: 12,
+        envelopes: 3,
+        outbox: 1,
+        network: NETWORK,
+        pod: Some(host()),
+        store_bytes: 4_096,
+        version: "0.1.0".to_owned(),
+    }
+}
+
+fn peer() -> node::Peer {
+    node::Peer {
+        node_id: HOLDER,
+        address: addresses()[1],
+        pod: Some(host()),
+        linked: true,
+        rtt_ms: Some(23),
+    }
+}
+
+fn an_account() -> account::Account {
+    account::Account {
+        id: account_key().user(),
+        name: "home".to_owned(),
+        aliases: vec![an_alias()],
+    }
+}
+
+fn a_profile() -> profile::Profile {
+    profile::Profile {
+        id: account_key().user(),
+        name: "Alice".to_owned(),
+        avatar: "IyMjIw==".to_owned(),
+        sequence: 9,
+        more: BTreeMap::from([("motto".to_owned(), "hi".to_owned())]),
+        holders: 5,
+    }
+}
+
+fn a_binding() -> alias::Binding {
+    alias::Binding {
+        alias: an_alias(),
+        id: account_key().user(),
+    }
+}
+
+fn a_contact() -> contact::Contact {
+    contact::Contact {
+        id: account_key().user(),
+        alias: Some(an_alias()),
+        standing: contact::Standing::Accepted,
+    }
+}
+
+fn a_message() -> message::Message {
+    message::Message {
+        id: BLOCK,
+        seq: 7,
+        from: account_key().user(),
+        to: USER,
+        direction: message::Direction::In,
+        content_type: "text/plain".to_owned(),
+        text: "hi".to_owned(),
+        state: message::State::Delivered,
+        sent_at: AT,
+        received_at: AT.plus_ms(300),
+        request: true,
+        gap: false,
+    }
+}
+
+fn a_trace() -> message::Trace {
+    message::Trace {
+        id: BLOCK,
+        state: message::State::Stored,
+        stored: 5,
+        steps: vec![message::Step {
+            at: AT,
+            step: "stored 5/5 until 27 Nov".to_owned(),
+        }],
+    }
+}
+
+fn whats() -> Vec<event::What> {
+    vec![
+        event::What::Received(a_message()),
+        event::What::State(a_message()),
+        event::What::KeyChanged { id: USER },
+    ]
+}
+
+fn events() -> event::Events {
+    let events = (5..).zip(whats()).map(|(seq, what)| event::Event {
+        seq,
+        at: AT,
+        account: USER,
+        what,
+    });
+    event::Events {
+        events: events.collect(),
+        next: 7,
+        first: 0,
+    }
+}
+
+/// SPEC 8.4, 8.6: names, parameters and results are stable.
+#[test]
+fn calls_and_results_keep_their_json() {
+    let mut golden = Golden::default();
+    for call in calls() {
+        golden.line(&format!("== {}", call.method()));
+        golden.line(&format!("params {}", call.params()));
+        golden.line(&format!("result {}", result_of(&call)));
+    }
+    golden.check("rpc.txt");
+    let sampled: Vec<_> = calls().iter().map(Call::method).collect();
+    assert_all_covered(Call::METHODS, &sampled);
+    let sampled: Vec<_> = whats().iter().map(what_name).collect();
+    assert_all_covered(WHATS, &sampled);
+}
+
+/// SPEC 8.5: a number, a name and an exit code never change their meaning.
+#[test]
+fn errors_keep_their_numbers() {
+    let mut golden = Golden::default();
+    for kind in ErrorKind::ALL {
+        let data = to_result(&kind.because("why").data());
+        golden.line(&format!(
+            "{} {} exit {} {data}",
+            kind.code(),
+            kind.name(),
+            kind.exit_code(),
+        ));
+    }
+    golden.check("errors.txt");
+}
+
+#[test]
+fn a_call_comes_back_from_its_parameters() {
+    for call in calls() {
+        let again = Call::parse(call.method(), call.params()).expect("a call of our own");
+        assert_eq!(again, call);
+    }
+}
+
+/// SPEC 8.4: what may be left out may be left out.
+#[test]
+fn optional_parameters_may_be_absent() {
+    for method in [
+        "account.create",
+        "alias.list",
+        "message.inbox",
+        "event.list",
+    ] {
+        Call::parse(method, json!({})).expect(method);
+    }
+}
