@@ -150,12 +150,10 @@ impl Failure {
 
     /// For programs: `{"error":{"code","kind","message","hint"}}`.
     pub(crate) fn to_json(&self) -> Value {
-        let (code, name) = match self {
-            Self::Refused { code, name, .. } => (*code, name.as_str()),
-            other => match other.kind() {
-                Some(kind) => (kind.code().into(), kind.name()),
-                None => (ErrorKind::Internal.code().into(), other.own_name()),
-            },
+        let (code, name) = match (self, self.kind()) {
+            (Self::Refused { code, name, .. }, _) => (*code, name.as_str()),
+            (_, Some(kind)) => (kind.code().into(), kind.name()),
+            (_, None) => (ErrorKind::Internal.code().into(), self.own_name()),
         };
         json!({ "error": {
             "code": code,
@@ -186,12 +184,13 @@ fn no_daemon(tried: &[(PathBuf, io::Error)]) -> String {
     let mut text = "bytchatd cannot be reached; tried".to_owned();
     for (i, (path, error)) in tried.iter().enumerate() {
         let comma = if i == 0 { "" } else { "," };
-        let why = match error.kind() {
-            io::ErrorKind::NotFound => "no such socket".to_owned(),
-            io::ErrorKind::ConnectionRefused => "nobody listens".to_owned(),
-            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            _ => error.to_string(),
-        };
+        let known = [
+            (io::ErrorKind::NotFound, "no such socket"),
+            (io::ErrorKind::ConnectionRefused, "nobody listens"),
+            (io::ErrorKind::PermissionDenied, "permission denied"),
+        ];
+        let known = known.iter().find(|(kind, _)| *kind == error.kind());
+        let why = known.map_or_else(|| error.to_string(), |(_, why)| (*why).to_owned());
         write!(text, "{comma} {} ({why})", path.display()).expect("strings take any text");
     }
     text
@@ -209,7 +208,9 @@ fn how_to_reach(tried: &[(PathBuf, io::Error)]) -> String {
         );
     }
     let own = match tried {
-        [(path, _)] => format!("bytchatd --socket {}", path.display()),
+        [(path, _)] if !path.starts_with("/run/bytchat") => {
+            format!("bytchatd --socket {}", path.display())
+        }
         _ => "bytchatd".to_owned(),
     };
     format!("start it with `systemctl start bytchatd`, or as yourself with `{own}`")

@@ -1,5 +1,6 @@
 //! The commands against a daemon that only pretends: what they ask, print and exit with.
 
+#[cfg(test)]
 mod fake;
 
 use std::io::{BufRead, BufReader};
@@ -432,7 +433,10 @@ fn log_of_events() -> Fake {
     Fake::new(move |method, params| {
         assert_eq!(method, "event.list");
         polls += 1;
-        let event = |seq: u64, kind: &str, data: Value| json!({ "seq": seq, "at": 0, "account": BOB, "type": kind, "data": data });
+        let event = |seq: u64, kind: &str, data: Value| {
+            let account = BOB;
+            json!({ "seq": seq, "at": 0, "account": account, "type": kind, "data": data })
+        };
         let answer = |events: Vec<Value>, next: u64| {
             Reply::Result(json!({ "events": events, "next": next, "first": 0 }))
         };

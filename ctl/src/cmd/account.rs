@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use bytchat_proto::rpc::account::{Account, Accounts, Create, Export, Exported, Import};
-use bytchat_proto::rpc::{Call, Nothing, to_result};
+use bytchat_proto::rpc::account::{Account, Create, Export, Exported, Import};
+use bytchat_proto::rpc::{Call, Nothing};
 
 use super::{Context, profile};
 use crate::args;
@@ -28,28 +28,26 @@ pub(super) fn run(context: &mut Context, command: args::Account) -> Result<(), F
 }
 
 fn show_new(context: &mut Context, call: &Call) -> Result<(), Failure> {
-    let account: Account = context.client.call(call)?;
-    if context.printer.json() {
-        return context.printer.value(&to_result(&account));
+    match context.one(call)? {
+        Some(account) => print(context, &[account]),
+        None => Ok(()),
     }
-    print(context, &[account])
 }
 
 fn export(context: &mut Context, public: bool) -> Result<(), Failure> {
     let account = context.account.clone();
     let call = Call::AccountExport(Export { account, public });
-    let exported: Exported = context.client.call(&call)?;
-    if context.printer.json() {
-        return context.printer.value(&to_result(&exported));
+    match context.one::<Exported>(&call)? {
+        Some(exported) => context.printer.line(exported.pem.trim_end()),
+        None => Ok(()),
     }
-    context.printer.line(exported.pem.trim_end())
 }
 
 fn list(context: &mut Context) -> Result<(), Failure> {
-    let Accounts { accounts } = context.client.call(&Call::AccountList(Nothing {}))?;
-    if context.printer.json() {
-        return context.printer.value(&to_result(&accounts));
-    }
+    let call = Call::AccountList(Nothing {});
+    let Some(accounts) = context.list::<Account>(&call, "accounts")? else {
+        return Ok(());
+    };
     if accounts.is_empty() {
         context
             .printer

@@ -1,7 +1,7 @@
 //! `bytctl alias …`
 
-use bytchat_proto::rpc::alias::{Binding, Bindings, List, Register, Resolve};
-use bytchat_proto::rpc::{Call, to_result};
+use bytchat_proto::rpc::Call;
+use bytchat_proto::rpc::alias::{Binding, List, Register, Resolve};
 
 use super::Context;
 use crate::args;
@@ -16,21 +16,19 @@ pub(super) fn run(context: &mut Context, command: args::Alias) -> Result<(), Fai
         args::Alias::Resolve { alias } => show(context, &Call::AliasResolve(Resolve { alias })),
         args::Alias::List => {
             let call = Call::AliasList(List { account });
-            let Bindings { aliases } = context.client.call(&call)?;
-            if context.printer.json() {
-                return context.printer.value(&to_result(&aliases));
+            match context.list(&call, "aliases")? {
+                Some(aliases) => print(context, &aliases),
+                None => Ok(()),
             }
-            print(context, &aliases)
         }
     }
 }
 
 fn show(context: &mut Context, call: &Call) -> Result<(), Failure> {
-    let binding: Binding = context.client.call(call)?;
-    if context.printer.json() {
-        return context.printer.value(&to_result(&binding));
+    match context.one(call)? {
+        Some(binding) => print(context, &[binding]),
+        None => Ok(()),
     }
-    print(context, &[binding])
 }
 
 fn print(context: &mut Context, aliases: &[Binding]) -> Result<(), Failure> {

@@ -1,7 +1,8 @@
 //! `bytctl contact …`
 
-use bytchat_proto::rpc::contact::{Change, Contacts, List, Standing};
-use bytchat_proto::rpc::{Call, to_result};
+use bytchat_proto::rpc::Call;
+use bytchat_proto::rpc::contact::{Change, Contact, List, Standing};
+use serde::de::IgnoredAny;
 
 use super::Context;
 use crate::args;
@@ -15,19 +16,15 @@ pub(super) fn run(context: &mut Context, command: args::Contact) -> Result<(), F
         args::Contact::Accept { who } => Call::ContactAccept(Change { account, who }),
         args::Contact::Block { who } => Call::ContactBlock(Change { account, who }),
     };
-    let result = context.client.call_json(&call)?;
-    if context.printer.json() {
-        return context.printer.value(&result);
-    }
-    Ok(())
+    context.one::<IgnoredAny>(&call).map(drop)
 }
 
 fn list(context: &mut Context) -> Result<(), Failure> {
     let account = context.account.clone();
-    let Contacts { contacts } = context.client.call(&Call::ContactList(List { account }))?;
-    if context.printer.json() {
-        return context.printer.value(&to_result(&contacts));
-    }
+    let call = Call::ContactList(List { account });
+    let Some(contacts) = context.list::<Contact>(&call, "contacts")? else {
+        return Ok(());
+    };
     let mut rows = Vec::with_capacity(contacts.len());
     for contact in contacts {
         let alias = contact.alias.map(|alias| alias.to_string());

@@ -1,12 +1,11 @@
 //! `bytctl message …`, `inbox` and `history`
 
 use bytchat_proto::id::BlockId;
-use bytchat_proto::rpc::message::{ById, Direction, History, Inbox, Message, Messages, Trace};
+use bytchat_proto::rpc::message::{ById, Direction, History, Inbox, Message, Trace};
 use bytchat_proto::rpc::{Call, to_result};
 
 use super::{Context, send};
 use crate::args;
-use crate::client::understand;
 use crate::failure::Failure;
 use crate::print::{shorten, tame, tame_lines, time};
 
@@ -15,13 +14,10 @@ const TEXT_CHARS: usize = 60;
 
 pub(super) fn run(context: &mut Context, command: args::Message) -> Result<(), Failure> {
     match command {
-        args::Message::Show { id } => {
-            let message = context.client.call_json(&Call::MessageShow(ById { id }))?;
-            if context.printer.json() {
-                return context.printer.value(&message);
-            }
-            show(context, &understand(message)?)
-        }
+        args::Message::Show { id } => match context.one(&Call::MessageShow(ById { id }))? {
+            Some(message) => show(context, &message),
+            None => Ok(()),
+        },
         args::Message::Trace { id } => trace(context, id),
         args::Message::Wait { id, state, timeout } => {
             let until = send::deadline(timeout);
@@ -59,11 +55,9 @@ pub(super) fn history(
 }
 
 fn list(context: &mut Context, call: &Call) -> Result<(), Failure> {
-    let mut result = context.client.call_json(call)?;
-    if context.printer.json() {
-        return context.printer.value(&result["messages"].take());
-    }
-    let Messages { messages } = understand(result)?;
+    let Some(messages) = context.list::<Message>(call, "messages")? else {
+        return Ok(());
+    };
     let terminal = context.printer.terminal();
     let row = |message: &Message| {
         let way = match message.direction {
@@ -106,11 +100,9 @@ fn show(context: &mut Context, message: &Message) -> Result<(), Failure> {
 }
 
 fn trace(context: &mut Context, id: BlockId) -> Result<(), Failure> {
-    let result = context.client.call_json(&Call::MessageTrace(ById { id }))?;
-    if context.printer.json() {
-        return context.printer.value(&result);
-    }
-    let trace: Trace = understand(result)?;
+    let Some(trace) = context.one::<Trace>(&Call::MessageTrace(ById { id }))? else {
+        return Ok(());
+    };
     for line in trace_lines(&trace) {
         context.printer.line(&line)?;
     }

@@ -14,10 +14,12 @@ mod watch;
 use std::fs::File;
 use std::io::Read;
 
+use bytchat_proto::rpc::Call;
 use data_encoding::HEXLOWER;
+use serde::de::DeserializeOwned;
 
 use crate::args::{Args, Command};
-use crate::client::{Client, sockets};
+use crate::client::{Client, sockets, understand};
 use crate::failure::Failure;
 use crate::print::Printer;
 
@@ -26,6 +28,32 @@ pub(crate) struct Context {
     client: Client,
     printer: Printer,
     account: Option<String>,
+}
+
+impl Context {
+    /// Calls for a list: prints it for programs as it came, or gives it to be shown to people.
+    fn list<T: DeserializeOwned>(
+        &mut self,
+        call: &Call,
+        field: &str,
+    ) -> Result<Option<Vec<T>>, Failure> {
+        let items = self.client.call_json(call)?[field].take();
+        if self.printer.json() {
+            self.printer.value(&items)?;
+            return Ok(None);
+        }
+        understand(items).map(Some)
+    }
+
+    /// Calls for one thing, likewise.
+    fn one<T: DeserializeOwned>(&mut self, call: &Call) -> Result<Option<T>, Failure> {
+        let item = self.client.call_json(call)?;
+        if self.printer.json() {
+            self.printer.value(&item)?;
+            return Ok(None);
+        }
+        understand(item).map(Some)
+    }
 }
 
 /// Runs a command.

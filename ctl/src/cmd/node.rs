@@ -1,7 +1,7 @@
 //! `bytctl node …`
 
-use bytchat_proto::rpc::node::{Peers, Status};
-use bytchat_proto::rpc::{Call, Nothing, to_result};
+use bytchat_proto::rpc::node::{Peer, Status};
+use bytchat_proto::rpc::{Call, Nothing};
 
 use super::Context;
 use crate::args;
@@ -15,11 +15,9 @@ pub(super) fn run(context: &mut Context, command: args::Node) -> Result<(), Fail
 }
 
 fn status(context: &mut Context) -> Result<(), Failure> {
-    let result = context.client.call_json(&Call::NodeStatus(Nothing {}))?;
-    if context.printer.json() {
-        return context.printer.value(&result);
-    }
-    let status: Status = crate::client::understand(result)?;
+    let Some(status) = context.one::<Status>(&Call::NodeStatus(Nothing {}))? else {
+        return Ok(());
+    };
     let addresses = |list: &[std::net::SocketAddr]| {
         let texts: Vec<_> = list.iter().map(ToString::to_string).collect();
         texts.join(" ")
@@ -44,10 +42,9 @@ fn status(context: &mut Context) -> Result<(), Failure> {
 }
 
 fn peers(context: &mut Context) -> Result<(), Failure> {
-    let Peers { peers } = context.client.call(&Call::NodePeers(Nothing {}))?;
-    if context.printer.json() {
-        return context.printer.value(&to_result(&peers));
-    }
+    let Some(peers) = context.list::<Peer>(&Call::NodePeers(Nothing {}), "peers")? else {
+        return Ok(());
+    };
     let mut rows = Vec::with_capacity(peers.len());
     for peer in peers {
         rows.push([

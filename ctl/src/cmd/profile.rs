@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bytchat_proto::limits::AVATAR_BYTES_MAX;
 use bytchat_proto::rpc::profile::{Profile, Set, Show};
-use bytchat_proto::rpc::{Call, ErrorKind, to_result};
+use bytchat_proto::rpc::{Call, ErrorKind};
 use data_encoding::BASE64;
 
 use super::Context;
@@ -22,10 +22,9 @@ pub(super) fn run(context: &mut Context, command: args::Profile) -> Result<(), F
         }),
         args::Profile::Show { who } => Call::ProfileShow(Show { who }),
     };
-    let profile: Profile = context.client.call(&call)?;
-    if context.printer.json() {
-        return context.printer.value(&to_result(&profile));
-    }
+    let Some(profile) = context.one::<Profile>(&call)? else {
+        return Ok(());
+    };
     let bytes = BASE64.decode_len(profile.avatar.len()).unwrap_or(0);
     let mut pairs = vec![
         ("id", profile.id.to_string()),

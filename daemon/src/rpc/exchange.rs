@@ -68,6 +68,7 @@ impl Exchange {
         drop(self.stop.clone().wait_for(|stop| *stop).await);
     }
 
+    // SPEC 8.1: a line is a request or a batch, and so is its answer.
     /// Answers one line, or nothing if it asks for no answer.
     pub(super) async fn answer(&self, line: &[u8]) -> Option<Box<RawValue>> {
         let text = match std::str::from_utf8(line) {

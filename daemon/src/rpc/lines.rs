@@ -88,12 +88,10 @@ mod tests {
     async fn read_all(bytes: &[u8], bytes_max: usize) -> Vec<Line> {
         let mut lines = Lines::new(bytes, bytes_max);
         let mut all = Vec::new();
-        loop {
-            match lines.next().await.unwrap() {
-                Line::End => return all,
-                line => all.push(line),
-            }
+        while let line @ (Line::Whole(_) | Line::TooLong) = lines.next().await.unwrap() {
+            all.push(line);
         }
+        all
     }
 
     fn whole(text: &str) -> Line {

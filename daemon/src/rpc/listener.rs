@@ -28,7 +28,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub enum RpcServeError {
     /// Somebody answers there.
     #[error(
-        "another bytchatd serves {}: stop it (`systemctl stop bytchatd`) or choose another --socket",
+        "another bytchatd serves {}: stop it (`systemctl stop bytchatd`) or choose another \
+         --socket",
         .path.display()
     )]
     InUse {

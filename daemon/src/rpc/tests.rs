@@ -48,19 +48,20 @@ impl Service for Fake {
     fn call(&self, caller: Caller, call: Call) -> Answer {
         let words = self.words.clone();
         Box::pin(async move {
-            match call {
-                Call::NodeStatus(_) => Ok(json!({ "uid": caller.uid })),
-                Call::NodePeers(_) => Ok(json!({ "peers": "x".repeat(1024 * 1024) })),
-                Call::MessageSend(send) if send.text == "refuse" => {
+            let params = call.params();
+            match call.method() {
+                "node.status" => Ok(json!({ "uid": caller.uid })),
+                "node.peers" => Ok(json!({ "peers": "x".repeat(256 * 1024) })),
+                "message.send" if params["text"] == "refuse" => {
                     Err(ErrorKind::Blocked.because("you block bob"))
                 }
-                Call::MessageSend(send) => Ok(json!({ "echo": send.text })),
-                Call::EventList(_) => {
+                "message.send" => Ok(json!({ "echo": params["text"] })),
+                "event.list" => {
                     let _tell = TellDrop(words.clone());
                     words.send(Word::Waiting).await.unwrap();
                     std::future::pending().await
                 }
-                other => panic!("unexpected {other:?}"),
+                other => panic!("unexpected {other}"),
             }
         })
     }
