@@ -213,7 +213,10 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
         let open = self.loads.waiting() < LOADS_WAITING_MAX;
         let (due, tick) = self.next_tick();
         tokio::select! {
-            input = self.surface.links.next(), if open => input.map_or(Event::NetGone, Event::Input),
+            input = self.surface.links.next(), if open => match input {
+                Some(input) => Event::Input(input),
+                None => Event::NetGone,
+            },
             Some(asked) = self.surface.calls.queue.recv(), if open => Event::Asked(asked),
             Some(call) = self.surface.calls.gone.recv() => Event::Gone(call),
             result = self.loads.next() => Event::Read(result),
