@@ -1,5 +1,10 @@
 //! `bytctl`: what people and scripts type. A thin client of the daemon's socket.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a program for people lives in their time"
+)]
+
 mod args;
 mod client;
 mod cmd;

@@ -78,14 +78,7 @@ impl Resolver {
     }
 
     async fn ask(&self, host: &Host) -> Result<Vec<PodAddress>, ResolveError> {
-        let failed = |error: NetError| match error {
-            NetError::Timeout => ResolveError::Timeout(host.clone(), RESOLVE_TIMEOUT_MS),
-            error if error.is_no_records_found() => ResolveError::Unknown(host.clone()),
-            error => ResolveError::Failed {
-                host: host.clone(),
-                reason: error.to_string(),
-            },
-        };
+        let failed = |error| failure(host, &error);
         let dns = self.client().map_err(failed)?;
         let service = name(&format!("_bytchat._udp.{host}.")).map_err(failed)?;
         let (services, texts) = tokio::join!(
@@ -134,6 +127,18 @@ impl Resolver {
         let config = ResolverConfig::from_name_servers(servers.collect());
         TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).build()
     }
+}
+
+fn failure(host: &Host, error: &NetError) -> ResolveError {
+    let host = host.clone();
+    if matches!(error, NetError::Timeout) {
+        return ResolveError::Timeout(host, RESOLVE_TIMEOUT_MS);
+    }
+    if error.is_no_records_found() {
+        return ResolveError::Unknown(host);
+    }
+    let reason = error.to_string();
+    ResolveError::Failed { host, reason }
 }
 
 fn name(text: &str) -> Result<Name, NetError> {

@@ -1,5 +1,7 @@
 //! Starts the real binary: what it says, where it listens, how it stops, why it does not start.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -33,6 +35,12 @@ impl Place {
     }
 
     fn command(&self) -> Command {
+        let mut command = self.plain_command();
+        command.args(["--listen", "127.0.0.1:0"]);
+        command
+    }
+
+    fn plain_command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bytchatd"));
         command
             .env_clear()
@@ -41,7 +49,6 @@ impl Place {
             .arg(self.path("data"))
             .arg("--socket")
             .arg(self.path("run/chat.sock"))
-            .args(["--listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -49,13 +56,19 @@ impl Place {
     }
 
     fn start(&self) -> Daemon {
+        self.start_with(&mut self.command())
+    }
+
+    fn start_with(&self, command: &mut Command) -> Daemon {
         let path = self.path("notify");
-        let _ = fs::remove_file(&path);
+        if path.exists() {
+            fs::remove_file(&path).unwrap();
+        }
         let notices = UnixDatagram::bind(&path).unwrap();
         notices
             .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
-        let process = self.command().env("NOTIFY_SOCKET", &path).spawn().unwrap();
+        let process = command.env("NOTIFY_SOCKET", &path).spawn().unwrap();
         let daemon = Daemon { process, notices };
         assert_eq!(daemon.notice(), "READY=1\nSTATUS=running");
         daemon
@@ -92,8 +105,8 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        drop(self.process.kill());
+        drop(self.process.wait());
     }
 }
 
@@ -195,6 +208,18 @@ fn an_address_that_is_taken_is_named() {
     });
     assert_eq!(code, 1);
     assert!(words.contains(&format!("{address} is in use")), "{words}");
+}
+
+#[test]
+fn when_the_usual_port_is_taken_any_other_will_do() {
+    let place = Place::new();
+    // Whoever has the port: it is not free for the daemon.
+    let _taken = std::net::UdpSocket::bind("0.0.0.0:4848");
+    let output = place.start_with(&mut place.plain_command()).stop();
+    let log = text(&output.stderr);
+    assert!(output.status.success(), "{log}");
+    assert!(log.contains("address=0.0.0.0:"), "{log}");
+    assert!(!log.contains("address=0.0.0.0:4848"), "{log}");
 }
 
 #[test]

@@ -71,7 +71,13 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
                 Output::Load { load, query } if self.reading.contains(&load) => {
                     self.load(load, query);
                 }
-                effect => batch.effects.push(effect),
+                Output::Persist(_)
+                | Output::Transmit { .. }
+                | Output::Dial { .. }
+                | Output::Close { .. }
+                | Output::Load { .. }
+                | Output::Job { .. }
+                | Output::Resolve { .. } => batch.effects.push(effect),
             }
         }
         if !batch.is_empty() {

@@ -21,7 +21,7 @@ use std::future::{Future, ready};
 use std::pin::pin;
 use std::time::Duration;
 
-use bytchat_core::io::{CallId, Input, LinkId, LoadId};
+use bytchat_core::io::{CallId, DialId, Input, LinkId, LoadId};
 use bytchat_proto::limits::{
     COMMIT_BYTES_TARGET, DISK_FULL_RETRY_MS, INPUTS_PER_COMMIT_MAX, JOBS_AT_ONCE, LOADS_AT_ONCE,
     LOADS_WAITING_MAX, RESOLVES_AT_ONCE, STORE_SIZE_EVERY_MS,
@@ -213,7 +213,10 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
         let open = self.loads.waiting() < LOADS_WAITING_MAX;
         let (due, tick) = self.next_tick();
         tokio::select! {
-            input = self.surface.links.next(), if open => input.map_or(Event::NetGone, Event::Input),
+            input = self.surface.links.next(), if open => match input {
+                Some(input) => Event::Input(input),
+                None => Event::NetGone,
+            },
             Some(asked) = self.surface.calls.queue.recv(), if open => Event::Asked(asked),
             Some(call) = self.surface.calls.gone.recv() => Event::Gone(call),
             result = self.loads.next() => Event::Read(result),
@@ -293,18 +296,34 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
 
     /// Keeps from the node what it must not hear while the disk is full.
     fn admit(&mut self, input: Input) {
-        match input {
-            Input::Frame { link, .. } if self.is_full() || self.refused.contains(&link) => {}
-            Input::LinkDown { link, .. } if self.refused.remove(&link) => {}
+        let refuse = match &input {
+            Input::Frame { link, .. } => self.is_full() || self.refused.contains(link),
+            Input::LinkDown { link, .. } => self.refused.remove(link),
             Input::LinkUp { link, dial, .. } if self.is_full() => {
-                self.refused.insert(link);
-                self.surface.links.close(link, "disk full");
-                if let Some(dial) = dial {
-                    let reason = "our disk is full".to_owned();
-                    self.decide(Input::DialFailed { dial, reason });
-                }
+                self.refuse_link(*link, *dial);
+                true
             }
-            input => self.decide(input),
+            Input::LinkUp { .. }
+            | Input::DialFailed { .. }
+            | Input::Call { .. }
+            | Input::CallGone { .. }
+            | Input::Loaded { .. }
+            | Input::Done { .. }
+            | Input::Resolved { .. }
+            | Input::StoreSize { .. }
+            | Input::Wake => false,
+        };
+        if !refuse {
+            self.decide(input);
+        }
+    }
+
+    fn refuse_link(&mut self, link: LinkId, dial: Option<DialId>) {
+        self.refused.insert(link);
+        self.surface.links.close(link, "disk full");
+        if let Some(dial) = dial {
+            let reason = "our disk is full".to_owned();
+            self.decide(Input::DialFailed { dial, reason });
         }
     }
 

@@ -1,17 +1,22 @@
 //! Tests of the loop with a scripted node, a disk that fails on demand and a network of strings.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a script names the inputs that it plays with"
+)]
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use bytchat_core::io::{Caller, DialId, JobId, JobResult, Output, Task};
+use bytchat_core::io::{Caller, JobId, JobResult, Output, Task};
 use bytchat_core::persist::{Query, Row, Table, Write};
 use bytchat_core::time::{Deadline, Mono, Now};
 use bytchat_proto::key::NodeKey;
 use bytchat_proto::limits::JOBS_WAITING_MAX;
 use bytchat_proto::rpc::{Call, ErrorKind, Nothing, message};
 use serde_json::json;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use zeroize::Zeroizing;
 
 use super::*;
@@ -44,33 +49,38 @@ impl Decide for Puppet {
     }
 }
 
-/// What happened outside, in order.
+/// What happened outside, in order; the errors that the disk has in store; and its commits.
 #[derive(Clone, Default)]
-struct Journal(Arc<Mutex<Vec<String>>>, Arc<Mutex<VecDeque<StoreError>>>);
+struct Journal {
+    lines: Arc<Mutex<Vec<String>>>,
+    errors: Arc<Mutex<VecDeque<StoreError>>>,
+    committed: Arc<Notify>,
+}
 
 impl Journal {
     fn note(&self, line: impl Into<String>) {
-        self.0.lock().unwrap().push(line.into());
+        self.lines.lock().unwrap().push(line.into());
     }
 
     fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.lines.lock().unwrap().clone()
     }
 
     fn fail_next(&self, errors: impl IntoIterator<Item = StoreError>) {
-        self.1.lock().unwrap().extend(errors);
+        self.errors.lock().unwrap().extend(errors);
     }
 }
 
 impl Disk for Journal {
     fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        match self.1.lock().unwrap().pop_front() {
+        match self.errors.lock().unwrap().pop_front() {
             Some(error) => {
                 self.note("commit failed");
                 Err(error)
             }
             None => {
                 self.note(format!("commit {}", writes.len()));
+                self.committed.notify_one();
                 Ok(())
             }
         }
@@ -286,10 +296,7 @@ async fn a_full_disk_holds_everything_back_and_loses_nothing() {
             assert_eq!(refused, super::calls::disk_full());
             assert_eq!(calls.ask(ANN, status()).await, Ok(json!("up")));
             events.send(frame("lost")).await.unwrap();
-            while journal.lines().last().map(String::as_str) != Some("send 1 call") {
-                tokio::time::advance(Duration::from_millis(100)).await;
-                tokio::task::yield_now().await;
-            }
+            journal.committed.notified().await;
             assert_eq!(calls.ask(ANN, sending()).await, Ok(json!("queued")));
         })
         .await;
@@ -317,6 +324,7 @@ async fn a_full_disk_refuses_links_and_tells_the_dialler() {
         echo(input)
     });
     stage.journal.fail_next([full()]);
+    let journal = stage.journal.clone();
     let (result, lines) = stage
         .run(async |events, calls| {
             assert_eq!(kind(calls.ask(ANN, sending()).await), ErrorKind::DiskFull);
@@ -333,7 +341,7 @@ async fn a_full_disk_refuses_links_and_tells_the_dialler() {
             while failed.lock().unwrap().is_empty() {
                 tokio::task::yield_now().await;
             }
-            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            journal.committed.notified().await;
             assert_eq!(calls.ask(ANN, sending()).await, Ok(json!("queued")));
             let reason = "closed".to_owned();
             let link = LinkId(2);
@@ -449,12 +457,13 @@ async fn a_stop_answers_those_who_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn the_node_is_woken_when_it_asked_to_be() {
-    let woken = Arc::new(Mutex::new(None));
+    let woken = Arc::new((Mutex::new(None), Notify::new()));
     let seen = Arc::clone(&woken);
     let clock = Clock::start();
     let stage = stage(move |input| {
         if matches!(input, Input::Wake) {
-            *seen.lock().unwrap() = Some(clock.now().mono);
+            *seen.0.lock().unwrap() = Some(clock.now().mono);
+            seen.1.notify_one();
         }
         Vec::new()
     });
@@ -462,15 +471,9 @@ async fn the_node_is_woken_when_it_asked_to_be() {
         at: Mono(90_000),
         why: "test",
     });
-    let (result, _) = stage
-        .run(async |_, _| {
-            while woken.lock().unwrap().is_none() {
-                tokio::time::sleep(Duration::from_secs(10)).await;
-            }
-        })
-        .await;
+    let (result, _) = stage.run(async |_, _| woken.1.notified().await).await;
     result.unwrap();
-    let at = woken.lock().unwrap().unwrap();
+    let at = woken.0.lock().unwrap().unwrap();
     assert!((90_000..90_010).contains(&at.0), "{at:?}");
 }
 
@@ -512,20 +515,20 @@ async fn too_many_jobs_fail_at_once_and_the_rest_are_done() {
 
 #[tokio::test(start_paused = true)]
 async fn the_size_of_the_store_is_reported_every_minute() {
-    let sizes = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&sizes);
+    let (sizes, mut reports) = mpsc::channel(8);
     let clock = Clock::start();
     let stage = stage(move |input| {
         if let Input::StoreSize { bytes } = input {
-            seen.lock()
-                .unwrap()
-                .push((clock.now().mono.0 / 1_000, *bytes));
+            let report = (clock.now().mono.0 / 1_000, *bytes);
+            sizes.try_send(report).unwrap();
         }
         Vec::new()
     });
     let (result, _) = stage
-        .run(async |_, _| tokio::time::sleep(Duration::from_secs(61)).await)
+        .run(async |_, _| {
+            assert_eq!(reports.recv().await, Some((0, 4096)));
+            assert_eq!(reports.recv().await, Some((60, 4096)));
+        })
         .await;
     result.unwrap();
-    assert_eq!(*sizes.lock().unwrap(), [(0, 4096), (60, 4096)]);
 }

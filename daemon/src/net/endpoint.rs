@@ -53,6 +53,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Binds all addresses; nothing is accepted yet.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the rates of strangers' handshakes are measured in the time of the sockets"
+    )]
     pub(crate) fn new(
         listen: &[SocketAddr],
         key: &NodeKey,

@@ -1,5 +1,10 @@
 //! The RPC over a real socket, with a service that only pretends.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test ends and takes its tasks with it"
+)]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
