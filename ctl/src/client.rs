@@ -46,11 +46,7 @@ pub(crate) fn sockets(
 impl Client {
     /// A client of the first of the sockets that answers.
     pub(crate) fn new(sockets: Vec<PathBuf>) -> Self {
-        Self {
-            sockets,
-            stream: None,
-            calls: 0,
-        }
+        Self { sockets, stream: None, calls: 0 }
     }
 
     /// Connects if there is no connection.
@@ -196,14 +192,8 @@ mod tests {
 
     #[test]
     fn a_named_socket_is_the_only_one() {
-        let variables = with(&[
-            ("BYTCHAT_SOCKET", "/env"),
-            ("XDG_RUNTIME_DIR", "/run/user/1"),
-        ]);
-        assert_eq!(
-            sockets(Some("/opt".into()), &variables),
-            [Path::new("/opt")]
-        );
+        let variables = with(&[("BYTCHAT_SOCKET", "/env"), ("XDG_RUNTIME_DIR", "/run/user/1")]);
+        assert_eq!(sockets(Some("/opt".into()), &variables), [Path::new("/opt")]);
         assert_eq!(sockets(None, &variables), [Path::new("/env")]);
     }
 
@@ -212,10 +202,7 @@ mod tests {
         let variables = with(&[("BYTCHAT_SOCKET", ""), ("XDG_RUNTIME_DIR", "/run/user/1")]);
         assert_eq!(
             sockets(None, variables),
-            [
-                Path::new("/run/user/1/bytchat/bytchatd.sock"),
-                Path::new(SYSTEM_SOCKET)
-            ]
+            [Path::new("/run/user/1/bytchat/bytchatd.sock"), Path::new(SYSTEM_SOCKET)]
         );
         assert_eq!(sockets(None, with(&[])), [Path::new(SYSTEM_SOCKET)]);
     }

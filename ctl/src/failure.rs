@@ -221,9 +221,7 @@ mod tests {
     use super::*;
 
     fn denied(kind: io::ErrorKind) -> Failure {
-        Failure::NoDaemon {
-            tried: vec![(PathBuf::from("/run/x.sock"), kind.into())],
-        }
+        Failure::NoDaemon { tried: vec![(PathBuf::from("/run/x.sock"), kind.into())] }
     }
 
     #[test]

@@ -1,9 +1,6 @@
 //! `bytctl`: what people and scripts type. A thin client of the daemon's socket.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a program for people lives in their time"
-)]
+#![expect(clippy::disallowed_methods, reason = "a program for people lives in their time")]
 
 mod args;
 mod client;
@@ -50,11 +47,7 @@ fn complain(failure: &Failure, json: bool) -> ExitCode {
     if failure.is_broken_pipe() {
         return ExitCode::SUCCESS;
     }
-    let text = if json {
-        failure.to_json().to_string()
-    } else {
-        failure.to_text()
-    };
+    let text = if json { failure.to_json().to_string() } else { failure.to_text() };
     // When stderr is closed nobody is left to tell.
     match writeln!(std::io::stderr(), "{text}") {
         Ok(()) | Err(_) => ExitCode::from(failure.exit_code()),

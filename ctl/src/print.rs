@@ -18,11 +18,7 @@ impl Printer {
     /// Writes to stdout.
     pub(crate) fn stdout(json: bool) -> Self {
         let out = io::stdout();
-        Self {
-            terminal: out.is_terminal(),
-            out: Box::new(out),
-            json,
-        }
+        Self { terminal: out.is_terminal(), out: Box::new(out), json }
     }
 
     /// Whether programs read it.
@@ -95,10 +91,7 @@ fn layout<const N: usize>(heading: [&str; N], rows: &[[String; N]], terminal: bo
     if rows.is_empty() {
         return Vec::new();
     }
-    let all: Vec<[String; N]> = [heading.map(str::to_owned)]
-        .into_iter()
-        .chain(tamed)
-        .collect();
+    let all: Vec<[String; N]> = [heading.map(str::to_owned)].into_iter().chain(tamed).collect();
     let mut widths = [0; N];
     for row in &all {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -107,9 +100,7 @@ fn layout<const N: usize>(heading: [&str; N], rows: &[[String; N]], terminal: bo
     }
     let aligned = |row: &[String; N]| {
         let cells = row.iter().zip(widths);
-        let padded: Vec<_> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
+        let padded: Vec<_> = cells.map(|(cell, width)| format!("{cell:width$}")).collect();
         padded.join("  ").trim_end().to_owned()
     };
     all.iter().map(aligned).collect()
@@ -164,11 +155,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     (year + era * 400 + u64::from(month <= 2), month, day)
 }
 
@@ -207,10 +194,7 @@ mod tests {
 
     #[test]
     fn a_pipe_gets_tabs_between_cells_and_none_within() {
-        assert_eq!(
-            layout(["ID", "TEXT"], &rows(), false),
-            ["a\ttab\\there", "longer\tb"]
-        );
+        assert_eq!(layout(["ID", "TEXT"], &rows(), false), ["a\ttab\\there", "longer\tb"]);
     }
 
     #[test]

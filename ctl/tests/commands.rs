@@ -35,39 +35,19 @@ fn lists_are_one_array_on_one_line() {
         "node_id": ALICE, "address": "127.0.0.1:1", "pod": null, "linked": true, "rtt_ms": 3,
     });
     for (args, method, field, item) in [
-        (
-            &["account", "list"][..],
-            "account.list",
-            "accounts",
-            account,
-        ),
+        (&["account", "list"][..], "account.list", "accounts", account),
         (&["alias", "list"], "alias.list", "aliases", binding),
         (&["contact", "list"], "contact.list", "contacts", contact),
         (&["node", "peers"], "node.peers", "peers", peer),
-        (
-            &["inbox"],
-            "message.inbox",
-            "messages",
-            message("hi", "delivered"),
-        ),
-        (
-            &["history", BOB],
-            "message.history",
-            "messages",
-            message("hi", "delivered"),
-        ),
+        (&["inbox"], "message.inbox", "messages", message("hi", "delivered")),
+        (&["history", BOB], "message.history", "messages", message("hi", "delivered")),
     ] {
         let fake = Fake::knowing(method, json!({ field: [item.clone()] }));
         let ran = fake.run(&[args, &["--json"]].concat());
         assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
         assert_eq!(ran.json(), json!([item]), "{args:?}");
         let plain = fake.run(args);
-        assert_eq!(
-            (plain.code, plain.out.lines().count()),
-            (0, 1),
-            "{args:?}: {}",
-            plain.out
-        );
+        assert_eq!((plain.code, plain.out.lines().count()), (0, 1), "{args:?}: {}", plain.out);
         assert!(plain.out.contains('\t'), "{args:?}: {}", plain.out);
     }
 }
@@ -88,47 +68,19 @@ fn single_things_are_one_object() {
         "id": ID, "state": "stored", "stored": 5, "steps": [{ "at": 1, "step": "queued" }],
     });
     for (args, method, result) in [
-        (
-            &["account", "create", "--name", "alice"][..],
-            "account.create",
-            account,
-        ),
-        (
-            &["account", "export", "--public"],
-            "account.export",
-            json!({ "pem": "-----" }),
-        ),
-        (
-            &["alias", "register", "alice@a.test"],
-            "alias.register",
-            binding.clone(),
-        ),
-        (
-            &["alias", "resolve", "alice@a.test"],
-            "alias.resolve",
-            binding,
-        ),
+        (&["account", "create", "--name", "alice"][..], "account.create", account),
+        (&["account", "export", "--public"], "account.export", json!({ "pem": "-----" })),
+        (&["alias", "register", "alice@a.test"], "alias.register", binding.clone()),
+        (&["alias", "resolve", "alice@a.test"], "alias.resolve", binding),
         (&["profile", "show", ALICE], "profile.show", profile.clone()),
-        (
-            &["account", "profile", "set", "--name", "Alice"],
-            "profile.set",
-            profile,
-        ),
+        (&["account", "profile", "set", "--name", "Alice"], "profile.set", profile),
         (&["contact", "add", "bob@b.test"], "contact.add", json!({})),
         (&["contact", "accept", BOB], "contact.accept", json!({})),
         (&["contact", "block", BOB], "contact.block", json!({})),
         (&["node", "status"], "node.status", status),
-        (
-            &["message", "show", ID],
-            "message.show",
-            message("hi", "delivered"),
-        ),
+        (&["message", "show", ID], "message.show", message("hi", "delivered")),
         (&["message", "trace", ID], "message.trace", trace),
-        (
-            &["rpc", "node.new", "a=1", "b:=2"],
-            "node.new",
-            json!({ "c": [3] }),
-        ),
+        (&["rpc", "node.new", "a=1", "b:=2"], "node.new", json!({ "c": [3] })),
     ] {
         let fake = Fake::knowing(method, result.clone());
         let ran = fake.run(&[args, &["--json"]].concat());
@@ -144,18 +96,10 @@ fn single_things_are_one_object() {
 fn the_account_and_the_parameters_are_passed_on() {
     let fake = Fake::refusing(1107, "account.none");
     for (args, method, params) in [
-        (
-            &["inbox", "--limit", "3"][..],
-            "message.inbox",
-            json!({ "account": "me", "limit": 3 }),
-        ),
+        (&["inbox", "--limit", "3"][..], "message.inbox", json!({ "account": "me", "limit": 3 })),
         (&["alias", "list"], "alias.list", json!({ "account": "me" })),
         (&["account", "list"], "account.list", json!({})),
-        (
-            &["contact", "block", "x@y"],
-            "contact.block",
-            json!({ "account": "me", "who": "x@y" }),
-        ),
+        (&["contact", "block", "x@y"], "contact.block", json!({ "account": "me", "who": "x@y" })),
         (
             &["rpc", "message.send", "to=x", "n:=[1]"],
             "message.send",
@@ -231,16 +175,7 @@ fn a_wait_in_vain_still_names_the_message() {
         "message.send" => Reply::Result(sent("queued")),
         _ => Reply::Error(json!({ "code": 1006, "message": "late" })),
     });
-    let args = [
-        "send",
-        "bob",
-        "hi",
-        "--wait",
-        "stored",
-        "--timeout",
-        "0.1",
-        "--json",
-    ];
+    let args = ["send", "bob", "hi", "--wait", "stored", "--timeout", "0.1", "--json"];
     let ran = fake.run(&args);
     assert_eq!(ran.code, 6);
     assert_eq!(ran.json(), sent("queued"));
@@ -268,12 +203,7 @@ fn a_send_is_repeated_with_the_same_id_when_the_daemon_restarts() {
         }
     });
     let ran = fake.run(&["send", "bob", "hi"]);
-    assert_eq!(
-        (ran.code, ran.out),
-        (0, format!("queued {ID}\n")),
-        "{}",
-        ran.err
-    );
+    assert_eq!((ran.code, ran.out), (0, format!("queued {ID}\n")), "{}", ran.err);
     let first = fake.next();
     assert_eq!(fake.next(), first);
     assert_eq!(fake.next(), first);
@@ -320,23 +250,13 @@ fn a_missing_daemon_is_explained() {
     let socket = dir.path().join("missing.sock");
     let run = |json: &[&str]| {
         let mut command = bytctl();
-        command
-            .env("BYTCHAT_SOCKET", &socket)
-            .args(["node", "status"]);
+        command.env("BYTCHAT_SOCKET", &socket).args(["node", "status"]);
         ran(&command.args(json).output().unwrap())
     };
     let plain = run(&[]);
     assert_eq!(plain.code, 69);
-    assert!(
-        plain.err.contains(socket.to_str().unwrap()),
-        "{}",
-        plain.err
-    );
-    assert!(
-        plain.err.contains("systemctl start bytchatd"),
-        "{}",
-        plain.err
-    );
+    assert!(plain.err.contains(socket.to_str().unwrap()), "{}", plain.err);
+    assert!(plain.err.contains("systemctl start bytchatd"), "{}", plain.err);
     let json = run(&["--json"]).error();
     assert_eq!(json["kind"], "daemon.unreachable");
     assert_eq!(json["code"], 1601);
@@ -368,14 +288,7 @@ fn a_command_line_without_sense_exits_with_2() {
 fn an_avatar_goes_as_its_bytes_and_not_above_the_limit() {
     let fake = Fake::refusing(1107, "account.none");
     let file = fake.dir.path().join("a.png");
-    let args = [
-        "profile",
-        "set",
-        "--name",
-        "A",
-        "--avatar",
-        file.to_str().unwrap(),
-    ];
+    let args = ["profile", "set", "--name", "A", "--avatar", file.to_str().unwrap()];
     std::fs::write(&file, b"\x89PNG").unwrap();
     fake.run(&args);
     let params = fake.next().params;
@@ -417,11 +330,7 @@ fn a_reader_that_leaves_is_no_error() {
     let messages = vec![message(&"x".repeat(40_000), "delivered"); 100];
     let fake = Fake::knowing("message.inbox", json!({ "messages": messages }));
     let mut command = fake.command(&["inbox", "--json"]);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let ran = ran(&child.wait_with_output().unwrap());
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
@@ -442,10 +351,9 @@ fn log_of_events() -> Fake {
         };
         match (polls, params["since"].as_u64()) {
             (1, None) => answer(vec![], 7),
-            (2, Some(7)) => answer(
-                vec![event(8, "message.received", message("one", "delivered"))],
-                8,
-            ),
+            (2, Some(7)) => {
+                answer(vec![event(8, "message.received", message("one", "delivered"))], 8)
+            }
             (3, Some(8)) => Reply::HangUp,
             (4, Some(8)) => answer(
                 vec![
@@ -466,16 +374,10 @@ fn log_of_events() -> Fake {
 fn watching_goes_on_where_it_was_when_the_daemon_restarts() {
     let fake = log_of_events();
     let mut command = fake.command(&["watch", "--json"]);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let seen: Vec<Value> = lines
-        .take(3)
-        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
-        .collect();
+    let seen: Vec<Value> =
+        lines.take(3).map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(seen[0]["event"], "message.received");
@@ -492,11 +394,7 @@ fn watching_goes_on_where_it_was_when_the_daemon_restarts() {
 fn watching_prints_a_line_for_people() {
     let fake = log_of_events();
     let mut command = fake.command(&["watch"]);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let seen: Vec<String> = lines.take(3).map(Result::unwrap).collect();
     child.kill().unwrap();

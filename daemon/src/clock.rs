@@ -14,37 +14,22 @@ pub struct Clock {
 
 impl Clock {
     /// A clock that starts at zero now.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the clock that all others ask"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that all others ask")]
     pub fn start() -> Self {
-        Self {
-            start: Instant::now(),
-        }
+        Self { start: Instant::now() }
     }
 
     /// Both clocks at this instant.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the clock that all others ask"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that all others ask")]
     pub fn now(&self) -> Now {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Now {
-            mono: Mono(millis(self.start.elapsed())),
-            wall: Timestamp(millis(wall)),
-        }
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { mono: Mono(millis(self.start.elapsed())), wall: Timestamp(millis(wall)) }
     }
 
     /// The timer's name for an instant.
     pub fn instant(&self, at: Mono) -> Instant {
         let far = self.start + Duration::from_secs(365 * 86_400);
-        self.start
-            .checked_add(Duration::from_millis(at.0))
-            .unwrap_or(far)
+        self.start.checked_add(Duration::from_millis(at.0)).unwrap_or(far)
     }
 }
 

@@ -18,11 +18,7 @@ pub struct Lane<T> {
 impl<T: Send + 'static> Lane<T> {
     /// A lane that does so many pieces of work at once.
     pub fn new(at_once: usize) -> Self {
-        Self {
-            running: JoinSet::new(),
-            waiting: VecDeque::new(),
-            at_once,
-        }
+        Self { running: JoinSet::new(), waiting: VecDeque::new(), at_once }
     }
 
     /// How many pieces of work wait for their turn.

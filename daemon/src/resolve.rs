@@ -53,10 +53,7 @@ pub struct Resolver {
 impl Resolver {
     /// A resolver that knows some pods and asks these servers, or the system's if there are none.
     pub fn new(known: BTreeMap<Host, Vec<PodAddress>>, servers: &[SocketAddr]) -> Self {
-        Self {
-            known: Arc::new(known),
-            servers: servers.into(),
-        }
+        Self { known: Arc::new(known), servers: servers.into() }
     }
 
     /// Finds the addresses of a pod, the preferred ones first.
@@ -66,10 +63,7 @@ impl Resolver {
         }
         if let Ok(ip) = host.as_str().parse::<IpAddr>() {
             let address = SocketAddr::new(ip, PORT_DEFAULT);
-            return Ok(vec![PodAddress {
-                address,
-                node: None,
-            }]);
+            return Ok(vec![PodAddress { address, node: None }]);
         }
         let limit = Duration::from_millis(RESOLVE_TIMEOUT_MS);
         timeout(limit, self.ask(host))
@@ -81,10 +75,8 @@ impl Resolver {
         let failed = |error| failure(host, &error);
         let dns = self.client().map_err(failed)?;
         let service = name(&format!("_bytchat._udp.{host}.")).map_err(failed)?;
-        let (services, texts) = tokio::join!(
-            dns.srv_lookup(service.clone()),
-            dns.txt_lookup(service.clone())
-        );
+        let (services, texts) =
+            tokio::join!(dns.srv_lookup(service.clone()), dns.txt_lookup(service.clone()));
         let texts = if_any(texts).map_err(failed)?;
         let node = texts.as_ref().and_then(node_of);
         let places = match if_any(services).map_err(failed)? {
@@ -98,10 +90,9 @@ impl Resolver {
         let mut problem = ResolveError::Unknown(host.clone());
         for (target, port) in places {
             match dns.lookup_ip(target).await {
-                Ok(ips) => found.extend(ips.iter().map(|ip| PodAddress {
-                    address: SocketAddr::new(ip, port),
-                    node,
-                })),
+                Ok(ips) => found.extend(
+                    ips.iter().map(|ip| PodAddress { address: SocketAddr::new(ip, port), node }),
+                ),
                 Err(error) => problem = failed(error),
             }
         }
@@ -179,10 +170,7 @@ fn node_of(texts: &Lookup) -> Option<NodeId> {
     }
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "DNS has dozens of record types"
-)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "DNS has dozens of record types")]
 fn srv(record: &hickory_resolver::proto::rr::Record) -> Option<&SRV> {
     match &record.data {
         RData::SRV(service) => Some(service),
@@ -190,10 +178,7 @@ fn srv(record: &hickory_resolver::proto::rr::Record) -> Option<&SRV> {
     }
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "DNS has dozens of record types"
-)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "DNS has dozens of record types")]
 fn txt(record: &hickory_resolver::proto::rr::Record) -> Option<&TXT> {
     match &record.data {
         RData::TXT(text) => Some(text),
@@ -268,24 +253,15 @@ mod tests {
     }
 
     fn at(address: &str, node: Option<NodeId>) -> PodAddress {
-        PodAddress {
-            address: address.parse().unwrap(),
-            node,
-        }
+        PodAddress { address: address.parse().unwrap(), node }
     }
 
     #[tokio::test]
     async fn a_pod_is_found_by_its_service_record_and_its_node_by_its_text() {
         let node = NodeId([3; 20]);
         let zone = vec![
-            (
-                "_bytchat._udp.pod.test.",
-                service(20, 1, 5001, "far.pod.test."),
-            ),
-            (
-                "_bytchat._udp.pod.test.",
-                service(10, 1, 5000, "near.pod.test."),
-            ),
+            ("_bytchat._udp.pod.test.", service(20, 1, 5001, "far.pod.test.")),
+            ("_bytchat._udp.pod.test.", service(10, 1, 5000, "near.pod.test.")),
             ("_bytchat._udp.pod.test.", text(format!("node={node}"))),
             ("_bytchat._udp.pod.test.", text("v=1".into())),
             ("near.pod.test.", address("192.0.2.1")),
@@ -295,10 +271,7 @@ mod tests {
         let mut pods = found(zone, "pod.test").await.unwrap();
         assert_eq!(pods.pop(), Some(at("192.0.2.2:5001", Some(node))));
         pods.sort_by_key(|pod| pod.address);
-        let near = [
-            at("192.0.2.1:5000", Some(node)),
-            at("[2001:db8::1]:5000", Some(node)),
-        ];
+        let near = [at("192.0.2.1:5000", Some(node)), at("[2001:db8::1]:5000", Some(node))];
         assert_eq!(pods, near);
     }
 
@@ -312,14 +285,8 @@ mod tests {
     #[tokio::test]
     async fn two_node_ids_leave_it_open_who_is_there() {
         let zone = vec![
-            (
-                "_bytchat._udp.pod.test.",
-                text(format!("node={}", NodeId([1; 20]))),
-            ),
-            (
-                "_bytchat._udp.pod.test.",
-                text(format!("node={}", NodeId([2; 20]))),
-            ),
+            ("_bytchat._udp.pod.test.", text(format!("node={}", NodeId([1; 20])))),
+            ("_bytchat._udp.pod.test.", text(format!("node={}", NodeId([2; 20])))),
             ("pod.test.", address("192.0.2.1")),
         ];
         let pods = found(zone, "pod.test").await.unwrap();
@@ -346,10 +313,7 @@ mod tests {
         let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let server = silent.local_addr().unwrap();
         let resolver = Resolver::new(BTreeMap::new(), &[server]);
-        let error = resolver
-            .resolve(&"pod.test".parse().unwrap())
-            .await
-            .unwrap_err();
+        let error = resolver.resolve(&"pod.test".parse().unwrap()).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "DNS did not answer for pod.test within 5000 ms: check the network"

@@ -25,9 +25,7 @@ struct Daemon {
 
 impl Place {
     fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-        }
+        Self { dir: tempfile::tempdir().unwrap() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -65,9 +63,7 @@ impl Place {
             fs::remove_file(&path).unwrap();
         }
         let notices = UnixDatagram::bind(&path).unwrap();
-        notices
-            .set_read_timeout(Some(Duration::from_secs(60)))
-            .unwrap();
+        notices.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let process = command.env("NOTIFY_SOCKET", &path).spawn().unwrap();
         let daemon = Daemon { process, notices };
         assert_eq!(daemon.notice(), "READY=1\nSTATUS=running");
@@ -95,11 +91,7 @@ impl Daemon {
         let status = self.process.wait().unwrap();
         let mut stderr = Vec::new();
         std::io::Read::read_to_end(self.process.stderr.as_mut().unwrap(), &mut stderr).unwrap();
-        Output {
-            status,
-            stdout: Vec::new(),
-            stderr,
-        }
+        Output { status, stdout: Vec::new(), stderr }
     }
 }
 

@@ -57,18 +57,14 @@ impl FromStr for Alias {
     type Err = ParseAliasError;
 
     fn from_str(text: &str) -> Result<Self, ParseAliasError> {
-        let (local, host) = text
-            .split_once('@')
-            .ok_or_else(|| ParseAliasError::Shape(shorten(text)))?;
+        let (local, host) =
+            text.split_once('@').ok_or_else(|| ParseAliasError::Shape(shorten(text)))?;
         let local = local.to_ascii_lowercase();
         let good = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"._-".contains(&c);
         if local.is_empty() || local.len() > ALIAS_LOCAL_MAX || !local.bytes().all(good) {
             return Err(ParseAliasError::Local(shorten(&local)));
         }
-        Ok(Self {
-            local,
-            host: host.parse()?,
-        })
+        Ok(Self { local, host: host.parse()? })
     }
 }
 
@@ -78,9 +74,7 @@ impl FromStr for Host {
     fn from_str(text: &str) -> Result<Self, ParseAliasError> {
         let host = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         let good = |label: &str| {
-            let inner = label
-                .bytes()
-                .all(|c| c.is_ascii_alphanumeric() || c == b'-');
+            let inner = label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
             let ends = !label.starts_with('-') && !label.ends_with('-');
             (1..=63).contains(&label.len()) && inner && ends
         };
@@ -147,16 +141,8 @@ mod tests {
 
     #[test]
     fn malformed_aliases_are_refused() {
-        for bad in [
-            "alice",
-            "@pod",
-            "a b@pod",
-            "alice@",
-            "alice@-x",
-            "alice@a..b",
-            "a@b@c",
-            "é@x",
-        ] {
+        for bad in ["alice", "@pod", "a b@pod", "alice@", "alice@-x", "alice@a..b", "a@b@c", "é@x"]
+        {
             assert!(bad.parse::<Alias>().is_err(), "{bad}");
         }
         assert!(format!("{}@pod", "a".repeat(65)).parse::<Alias>().is_err());

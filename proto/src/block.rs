@@ -63,10 +63,7 @@ pub enum BlockError {
 /// anything else is known of the other (SPEC 7.1).
 pub fn direct_round(network: NetworkId, a: UserId, b: UserId) -> RoundId {
     let (low, high) = if a <= b { (a, b) } else { (b, a) };
-    RoundId(labelled_sha256(
-        "bytchat/direct-round/1",
-        &[&network.0, &low.0, &high.0],
-    ))
+    RoundId(labelled_sha256("bytchat/direct-round/1", &[&network.0, &low.0, &high.0]))
 }
 
 impl Block {
@@ -126,15 +123,8 @@ mod tests {
 
     #[test]
     fn the_first_block_has_no_previous_and_others_have_one() {
-        for bad in [
-            block(0, None),
-            block(2, None),
-            block(1, Some(BlockId([9; 32]))),
-        ] {
-            assert!(matches!(
-                Block::decode(&bad.encode().1),
-                Err(BlockError::Link(_))
-            ));
+        for bad in [block(0, None), block(2, None), block(1, Some(BlockId([9; 32])))] {
+            assert!(matches!(Block::decode(&bad.encode().1), Err(BlockError::Link(_))));
         }
     }
 
@@ -143,9 +133,6 @@ mod tests {
         let (a, b) = (UserId([1; 20]), UserId([2; 20]));
         let network = NetworkId::of_name("");
         assert_eq!(direct_round(network, a, b), direct_round(network, b, a));
-        assert_ne!(
-            direct_round(network, a, b),
-            direct_round(NetworkId::of_name("x"), a, b)
-        );
+        assert_ne!(direct_round(network, a, b), direct_round(NetworkId::of_name("x"), a, b));
     }
 }

@@ -41,20 +41,13 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let mut rest = bytes;
     let value = ciborium::de::from_reader_with_recursion_limit(&mut rest, DECODE_DEPTH_MAX)
         .map_err(|error| DecodeError::Malformed(error.to_string()))?;
-    if rest.is_empty() {
-        Ok(value)
-    } else {
-        Err(DecodeError::Trailing(rest.len()))
-    }
+    if rest.is_empty() { Ok(value) } else { Err(DecodeError::Trailing(rest.len())) }
 }
 
 /// Decodes one value after its length was checked.
 pub fn decode_within<T: DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, DecodeError> {
     if bytes.len() > max {
-        return Err(DecodeError::TooLong {
-            got: bytes.len(),
-            max,
-        });
+        return Err(DecodeError::TooLong { got: bytes.len(), max });
     }
     decode(bytes)
 }
@@ -63,9 +56,7 @@ pub fn decode_within<T: DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T,
 pub fn to_json<T: Serialize>(value: &T) -> serde_json::Value {
     let mut text = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut text, Base64Bytes);
-    value
-        .serialize(&mut serializer)
-        .expect("our types have a JSON form");
+    value.serialize(&mut serializer).expect("our types have a JSON form");
     serde_json::from_slice(&text).expect("a serializer writes JSON")
 }
 
@@ -101,10 +92,7 @@ mod tests {
     #[test]
     fn deep_nesting_is_refused() {
         let bytes = vec![0x81; 4096];
-        assert!(matches!(
-            decode::<ciborium::Value>(&bytes),
-            Err(DecodeError::Malformed(_))
-        ));
+        assert!(matches!(decode::<ciborium::Value>(&bytes), Err(DecodeError::Malformed(_))));
     }
 
     #[test]

@@ -77,10 +77,7 @@ impl Envelope {
     /// Reads an envelope; its sealed part has exactly the size of a class.
     pub fn decode(bytes: Vec<u8>) -> Result<Self, EnvelopeError> {
         let fixed = ENVELOPE_HEAD_BYTES + ENCAPSULATION_BYTES + TAG_BYTES;
-        let sealed = bytes
-            .len()
-            .checked_sub(fixed)
-            .ok_or(EnvelopeError::Size(bytes.len()))?;
+        let sealed = bytes.len().checked_sub(fixed).ok_or(EnvelopeError::Size(bytes.len()))?;
         if size_class(sealed) != Some(sealed) {
             return Err(EnvelopeError::Size(bytes.len()));
         }
@@ -145,13 +142,7 @@ impl Envelope {
 
 impl std::fmt::Debug for Envelope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Envelope({} for {}, {} bytes)",
-            self.id(),
-            self.user(),
-            self.bytes.len()
-        )
+        write!(f, "Envelope({} for {}, {} bytes)", self.id(), self.user(), self.bytes.len())
     }
 }
 
@@ -347,10 +338,7 @@ mod tests {
         assert_eq!(envelope.device(), DeviceKey([2; 32]));
         assert_eq!(envelope.kem_id(), 77);
         assert_eq!(envelope.ciphertext().len(), 2048 + TAG_BYTES);
-        assert_eq!(
-            Envelope::decode(envelope.as_bytes().to_vec()).unwrap(),
-            envelope
-        );
+        assert_eq!(Envelope::decode(envelope.as_bytes().to_vec()).unwrap(), envelope);
     }
 
     #[test]
@@ -360,9 +348,6 @@ mod tests {
         assert_eq!(size_class(4097), Some(8192));
         assert_eq!(size_class(65_537), None);
         assert!(matches!(envelope(2049), Err(EnvelopeError::Size(_))));
-        assert!(matches!(
-            Envelope::decode(vec![]),
-            Err(EnvelopeError::Size(0))
-        ));
+        assert!(matches!(Envelope::decode(vec![]), Err(EnvelopeError::Size(0))));
     }
 }

@@ -119,9 +119,7 @@ impl<const N: usize> Visitor<'_> for BytesVisitor<N> {
     }
 
     fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<[u8; N], E> {
-        bytes
-            .try_into()
-            .map_err(|_| E::invalid_length(bytes.len(), &self))
+        bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))
     }
 }
 
@@ -217,17 +215,8 @@ mod tests {
     #[test]
     fn a_malformed_text_names_what_was_expected() {
         let error = "not-an-id".parse::<UserId>().unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "a user id is 32 characters of a-z and 2-7, got \"not-an-id\""
-        );
-        assert!(
-            UserId([7; 20])
-                .to_string()
-                .to_uppercase()
-                .parse::<UserId>()
-                .is_err()
-        );
+        assert_eq!(error, "a user id is 32 characters of a-z and 2-7, got \"not-an-id\"");
+        assert!(UserId([7; 20]).to_string().to_uppercase().parse::<UserId>().is_err());
     }
 
     #[test]

@@ -74,15 +74,8 @@ impl AccountKey {
         if again.as_bytes() != spki {
             return Err(KeyError::NotCanonical);
         }
-        let pkcs1 = key
-            .to_pkcs1_der()
-            .map_err(|_| KeyError::Malformed)?
-            .as_bytes()
-            .to_vec();
-        Ok(Self {
-            spki: spki.to_vec(),
-            pkcs1,
-        })
+        let pkcs1 = key.to_pkcs1_der().map_err(|_| KeyError::Malformed)?.as_bytes().to_vec();
+        Ok(Self { spki: spki.to_vec(), pkcs1 })
     }
 
     /// The SubjectPublicKeyInfo in DER.
@@ -123,12 +116,7 @@ impl<'de> Deserialize<'de> for AccountKey {
 impl NodeKey {
     /// The id of the node with this key in a network (SPEC 3.4).
     pub fn node(self, network: NetworkId, stamp: &[u8]) -> NodeId {
-        NodeId(sha512_160(&[
-            b"bytchat/node/1\0",
-            &network.0,
-            &self.0,
-            stamp,
-        ]))
+        NodeId(sha512_160(&[b"bytchat/node/1\0", &network.0, &self.0, stamp]))
     }
 }
 
@@ -142,9 +130,7 @@ impl Verifier for AccountKey {
     fn check(&self, digest: &[u8; 64], signature: &[u8]) -> Result<(), KeyError> {
         UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA512, &self.pkcs1)
             .verify(digest, signature)
-            .map_err(|_| KeyError::Signature {
-                signer: format!("user {}", self.user()),
-            })
+            .map_err(|_| KeyError::Signature { signer: format!("user {}", self.user()) })
     }
 }
 

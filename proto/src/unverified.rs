@@ -86,10 +86,7 @@ impl<T: Signable> Unverified<T> {
     /// Checks the signature, then reads the value.
     pub fn verify(&self, key: &impl Verifier) -> Result<Verified<T>, VerifyError> {
         key.check(&digest_of::<T>(&self.bytes), &self.signature)?;
-        Ok(Verified {
-            value: decode(&self.bytes)?,
-            source: self.clone(),
-        })
+        Ok(Verified { value: decode(&self.bytes)?, source: self.clone() })
     }
 
     /// How many bytes are carried, without the wrapping.
@@ -130,20 +127,13 @@ impl<T> Deref for Verified<T> {
 
 impl<T> Clone for Unverified<T> {
     fn clone(&self) -> Self {
-        Self {
-            bytes: self.bytes.clone(),
-            signature: self.signature.clone(),
-            value: PhantomData,
-        }
+        Self { bytes: self.bytes.clone(), signature: self.signature.clone(), value: PhantomData }
     }
 }
 
 impl<T: Clone> Clone for Verified<T> {
     fn clone(&self) -> Self {
-        Self {
-            value: self.value.clone(),
-            source: self.source.clone(),
-        }
+        Self { value: self.value.clone(), source: self.source.clone() }
     }
 }
 

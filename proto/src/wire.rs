@@ -283,15 +283,8 @@ impl Frame {
     pub fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
         decode_within(bytes, FRAME_BYTES_MAX).map_err(|error| {
             let short = bytes.len() <= FRAME_BYTES_MAX;
-            let head = if short {
-                decode::<FrameHead>(bytes).ok()
-            } else {
-                None
-            };
-            FrameError {
-                id: head.map(|head| head.id),
-                error,
-            }
+            let head = if short { decode::<FrameHead>(bytes).ok() } else { None };
+            FrameError { id: head.map(|head| head.id), error }
         })
     }
 
@@ -313,9 +306,6 @@ impl Body {
 impl Response {
     /// A refusal with its sentence.
     pub fn refused(reason: Refusal, detail: impl Into<String>) -> Self {
-        Self::Refused {
-            reason,
-            detail: detail.into(),
-        }
+        Self::Refused { reason, detail: detail.into() }
     }
 }

@@ -8,23 +8,13 @@ type Row = (i8, &'static [&'static str]);
 const SHELL: &[Row] = &[
     (5, &["boot"]),
     (4, &["engine"]),
-    (
-        3,
-        &[
-            "net", "store", "rpc", "jobs", "clock", "entropy", "config", "systemd", "resolve",
-        ],
-    ),
+    (3, &["net", "store", "rpc", "jobs", "clock", "entropy", "config", "systemd", "resolve"]),
 ];
 
 /// The lower rows of floor 0 are the vocabulary that everything above is written in.
 const CORE: &[Row] = &[
     (2, &["node"]),
-    (
-        1,
-        &[
-            "link", "dht", "pod", "mailbox", "round", "outbox", "route", "account", "inbox", "host",
-        ],
-    ),
+    (1, &["link", "dht", "pod", "mailbox", "round", "outbox", "route", "account", "inbox", "host"]),
     (0, &["crypto"]),
     (0, &["io"]),
     (0, &["persist", "time", "deadline"]),
@@ -40,11 +30,8 @@ const PROTO: &[Row] = &[
     (-3, &["limits", "timestamp"]),
 ];
 
-const PACKAGES: &[(&str, &[Row])] = &[
-    ("daemon/src/", SHELL),
-    ("daemon/core/src/", CORE),
-    ("proto/src/", PROTO),
-];
+const PACKAGES: &[(&str, &[Row])] =
+    &[("daemon/src/", SHELL), ("daemon/core/src/", CORE), ("proto/src/", PROTO)];
 
 /// Lists the uses that go sideways or up, and modules without a floor.
 pub(crate) fn check(source: &Source) -> Vec<Violation> {
@@ -127,9 +114,7 @@ fn collect(text: &str, at: usize, found: &mut Vec<(usize, String)>) {
 }
 
 fn name_of(text: &str) -> String {
-    text.chars()
-        .take_while(|c| c.is_alphanumeric() || *c == '_')
-        .collect()
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
 fn line_of(text: &str, at: usize) -> usize {
@@ -160,14 +145,8 @@ mod tests {
             violations("daemon/core/src/dht/mod.rs", list),
             ["daemon/core/src/dht/mod.rs:2: dht (floor 1) must not use link"]
         );
-        assert_eq!(
-            violations("daemon/core/src/dht/a.rs", "use super::super::pod::Pod;").len(),
-            1
-        );
-        assert_eq!(
-            violations("proto/src/wire.rs", "use super::rpc::Call;").len(),
-            1
-        );
+        assert_eq!(violations("daemon/core/src/dht/a.rs", "use super::super::pod::Pod;").len(), 1);
+        assert_eq!(violations("proto/src/wire.rs", "use super::rpc::Call;").len(), 1);
     }
 
     #[test]

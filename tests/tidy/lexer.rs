@@ -37,9 +37,7 @@ fn token_end(chars: &[char], at: usize) -> usize {
 }
 
 fn find(chars: &[char], from: usize, end: impl Fn(&[char]) -> bool) -> usize {
-    (from..chars.len())
-        .find(|at| end(&chars[*at..]))
-        .unwrap_or(chars.len())
+    (from..chars.len()).find(|at| end(&chars[*at..])).unwrap_or(chars.len())
 }
 
 fn block_comment_end(chars: &[char], from: usize) -> usize {

@@ -9,11 +9,7 @@ const NODE_LINES_MAX: usize = 250;
 const TEST_LINES_MAX: usize = 600;
 const COLUMNS_MAX: usize = 100;
 /// Written in two parts so that this file does not hold the words itself.
-const UNFINISHED: [&str; 3] = [
-    concat!("TO", "DO"),
-    concat!("FIX", "ME"),
-    concat!("XX", "X:"),
-];
+const UNFINISHED: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:")];
 
 /// Lists what breaks the shape of a file.
 pub(crate) fn check(source: &Source) -> Vec<Violation> {
@@ -37,10 +33,7 @@ fn unfinished(source: &Source) -> Vec<Violation> {
 }
 
 fn head(source: &Source) -> Option<Violation> {
-    let good = source
-        .lines
-        .first()
-        .is_some_and(|line| line.starts_with("//! "));
+    let good = source.lines.first().is_some_and(|line| line.starts_with("//! "));
     (!good).then(|| source.violation(1, "a file begins with one `//!` line that says what it is"))
 }
 
@@ -67,11 +60,7 @@ fn sizes(source: &Source) -> Vec<Violation> {
 
 /// A test that waits for a time instead of an event is slow, or wrong on a slow machine.
 fn waits(source: &Source) -> Vec<Violation> {
-    let from = if source.is_test() {
-        0
-    } else {
-        source.lines_without_tests()
-    };
+    let from = if source.is_test() { 0 } else { source.lines_without_tests() };
     (1..)
         .zip(&source.code)
         .skip(from)
@@ -102,10 +91,7 @@ mod tests {
         assert!(rules("daemon/core/src/node/a.rs", &text)[0].contains("allowed are 250"));
         let longer = text.repeat(3);
         assert!(rules("tests/sim/a.rs", &longer)[0].contains("allowed are 600"));
-        let tests = format!(
-            "//! x\n#[cfg(test)]\nmod tests {{\n{}}}",
-            "//\n".repeat(500)
-        );
+        let tests = format!("//! x\n#[cfg(test)]\nmod tests {{\n{}}}", "//\n".repeat(500));
         assert!(rules("ctl/src/a.rs", &tests).is_empty());
     }
 

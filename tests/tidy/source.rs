@@ -31,22 +31,14 @@ impl fmt::Display for Violation {
 impl Violation {
     /// A rule broken in a line, counted from 1.
     pub(crate) fn at(path: &str, line: usize, rule: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            line,
-            rule: rule.into(),
-        }
+        Self { path: path.to_owned(), line, rule: rule.into() }
     }
 }
 
 impl Source {
     /// A file from its text.
     pub(crate) fn new(path: &str, text: &str) -> Self {
-        let code = if path.ends_with(".rs") {
-            lexer::code_of(text)
-        } else {
-            String::new()
-        };
+        let code = if path.ends_with(".rs") { lexer::code_of(text) } else { String::new() };
         Self {
             path: path.to_owned(),
             lines: text.lines().map(str::to_owned).collect(),
@@ -64,11 +56,7 @@ impl Source {
             let path = path.strip_prefix(&root).expect("it is below the root");
             path.to_string_lossy().into_owned()
         };
-        paths
-            .iter()
-            .map(relative)
-            .map(|path| Self::new(&path, &read(&path)))
-            .collect()
+        paths.iter().map(relative).map(|path| Self::new(&path, &read(&path))).collect()
     }
 
     /// Whether it is Rust.
@@ -79,9 +67,7 @@ impl Source {
     /// Whether the whole file is a test.
     pub(crate) fn is_test(&self) -> bool {
         let path = self.path.as_str();
-        ["/tests.rs", "/fixture.rs"]
-            .iter()
-            .any(|end| path.ends_with(end))
+        ["/tests.rs", "/fixture.rs"].iter().any(|end| path.ends_with(end))
             || path.starts_with("tests/")
             || path.contains("/tests/")
     }
@@ -97,14 +83,8 @@ impl Source {
 
     /// The blanked lines that are no test, with their numbers from 1.
     pub(crate) fn shipped_code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let shipped = if self.is_test() {
-            0
-        } else {
-            self.lines_without_tests()
-        };
-        (1..)
-            .zip(self.code.iter().map(String::as_str))
-            .take(shipped)
+        let shipped = if self.is_test() { 0 } else { self.lines_without_tests() };
+        (1..).zip(self.code.iter().map(String::as_str)).take(shipped)
     }
 
     /// A violation in a line of this file.

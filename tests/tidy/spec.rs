@@ -70,9 +70,7 @@ fn citations(line: &str) -> Vec<String> {
         while let Some(id) = number(rest) {
             rest = &rest[id.len()..];
             found.push(id);
-            let more = rest
-                .strip_prefix(", ")
-                .or_else(|| rest.strip_prefix(" and "));
+            let more = rest.strip_prefix(", ").or_else(|| rest.strip_prefix(" and "));
             rest = more.unwrap_or("");
         }
     }
@@ -81,9 +79,7 @@ fn citations(line: &str) -> Vec<String> {
 
 /// A number like `4.2` at the beginning of a text.
 fn number(text: &str) -> Option<String> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let id = text[..end].trim_end_matches('.');
     let (chapter, paragraph) = id.split_once('.')?;
     let whole = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());

@@ -2,16 +2,8 @@
 
 use crate::source::{Violation, root};
 
-const FOLDERS: &[&str] = &[
-    ".ci",
-    "ctl",
-    "daemon",
-    "docs",
-    "packaging",
-    "proto",
-    "systemd",
-    "tests",
-];
+const FOLDERS: &[&str] =
+    &[".ci", "ctl", "daemon", "docs", "packaging", "proto", "systemd", "tests"];
 const FILES: &[&str] = &[
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -83,10 +75,7 @@ mod tests {
         let found: Vec<_> = check(&names).iter().map(Violation::to_string).collect();
         assert_eq!(
             found,
-            [
-                "misc/:1: the root has no place for it",
-                "LICENSE:1: the root needs it"
-            ]
+            ["misc/:1: the root has no place for it", "LICENSE:1: the root needs it"]
         );
     }
 }

@@ -38,13 +38,7 @@ const RULES: &[Rule] = &[
         below: &["proto/src/", "daemon/core/src/"],
         // Libraries of ratchets and keys offer no other source; there and nowhere else.
         except: &["daemon/core/src/crypto/"],
-        words: &[
-            "OsRng",
-            "SystemRandom",
-            "getrandom",
-            "ThreadRng",
-            "thread_rng",
-        ],
+        words: &["OsRng", "SystemRandom", "getrandom", "ThreadRng", "thread_rng"],
         why: "draws chance from the system, above the purity line",
     },
     Rule {
@@ -76,12 +70,7 @@ const RULES: &[Rule] = &[
     Rule {
         below: &["daemon/", "ctl/", "tests/harness/"],
         except: &[],
-        words: &[
-            "BlindedSigningKey",
-            "sign_with_rng",
-            "Pkcs1v15Encrypt",
-            "Oaep",
-        ],
+        words: &["BlindedSigningKey", "sign_with_rng", "Pkcs1v15Encrypt", "Oaep"],
         why: "is a private operation of `rsa` (RUSTSEC-2023-0071): sign with aws-lc-rs",
     },
     Rule {
@@ -101,13 +90,8 @@ const RULES: &[Rule] = &[
 /// Lists what stands below a line and belongs above it.
 pub(crate) fn check(source: &Source) -> Vec<Violation> {
     let within = |folders: &[&str]| folders.iter().any(|folder| source.path.starts_with(folder));
-    let rules = RULES
-        .iter()
-        .filter(|rule| source.is_rust() && within(rule.below));
-    rules
-        .filter(|rule| !within(rule.except))
-        .flat_map(|rule| broken(source, rule))
-        .collect()
+    let rules = RULES.iter().filter(|rule| source.is_rust() && within(rule.below));
+    rules.filter(|rule| !within(rule.except)).flat_map(|rule| broken(source, rule)).collect()
 }
 
 fn broken(source: &Source, rule: &Rule) -> Vec<Violation> {
@@ -138,10 +122,7 @@ mod tests {
     #[test]
     fn a_private_key_in_the_protocol_is_caught() {
         assert_eq!(caught("proto/src/key.rs", "use rsa::RsaPrivateKey;"), 1);
-        assert_eq!(
-            caught("daemon/core/src/crypto/a.rs", "use rsa::RsaPrivateKey;"),
-            0
-        );
+        assert_eq!(caught("daemon/core/src/crypto/a.rs", "use rsa::RsaPrivateKey;"), 0);
     }
 
     #[test]
@@ -152,10 +133,7 @@ mod tests {
 
     #[test]
     fn sled_outside_the_store_is_caught_but_not_in_its_tests() {
-        assert_eq!(
-            caught("daemon/src/engine/mod.rs", "let db = sled::open(p);"),
-            1
-        );
+        assert_eq!(caught("daemon/src/engine/mod.rs", "let db = sled::open(p);"), 1);
         let test = "//! x\n#[cfg(test)]\nmod tests {\n use sled::Db;\n}";
         assert_eq!(caught("daemon/src/engine/mod.rs", test), 0);
     }

@@ -58,20 +58,12 @@ pub(crate) fn check(source: &Source) -> Vec<Violation> {
     if EXPLAINED.contains(&source.path.as_str()) {
         return Vec::new();
     }
-    let code = if source.path.ends_with(".toml") {
-        &source.lines
-    } else {
-        &source.code
-    };
-    let queues = code
-        .iter()
-        .any(|line| QUEUES.iter().any(|word| has_word(line, word)));
+    let code = if source.path.ends_with(".toml") { &source.lines } else { &source.code };
+    let queues = code.iter().any(|line| QUEUES.iter().any(|word| has_word(line, word)));
     (1..)
         .zip(&source.lines)
         .flat_map(|(number, line)| {
-            rules(line, queues)
-                .into_iter()
-                .map(move |rule| source.violation(number, rule))
+            rules(line, queues).into_iter().map(move |rule| source.violation(number, rule))
         })
         .collect()
 }
@@ -126,13 +118,7 @@ mod tests {
         assert_eq!(caught("ctl/src/a.rs", "struct SeedNode;"), 1);
         assert_eq!(caught("ctl/src/a.rs", "let tracker_id = 1;"), 1);
         assert_eq!(caught("README.md", "Ask the tracker for the UID."), 2);
-        assert_eq!(
-            caught(
-                "README.md",
-                "The seed of a node, its uid, and tracked files."
-            ),
-            0
-        );
+        assert_eq!(caught("README.md", "The seed of a node, its uid, and tracked files."), 0);
     }
 
     #[test]

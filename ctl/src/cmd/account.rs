@@ -49,9 +49,7 @@ fn list(context: &mut Context) -> Result<(), Failure> {
         return Ok(());
     };
     if accounts.is_empty() {
-        context
-            .printer
-            .remark("no account yet; `bytctl account create` makes one");
+        context.printer.remark("no account yet; `bytctl account create` makes one");
     }
     print(context, &accounts)
 }
@@ -59,11 +57,7 @@ fn list(context: &mut Context) -> Result<(), Failure> {
 fn print(context: &mut Context, accounts: &[Account]) -> Result<(), Failure> {
     let row = |account: &Account| {
         let aliases: Vec<_> = account.aliases.iter().map(ToString::to_string).collect();
-        [
-            account.name.clone(),
-            account.id.to_string(),
-            aliases.join(" "),
-        ]
+        [account.name.clone(), account.id.to_string(), aliases.join(" ")]
     };
     let rows: Vec<_> = accounts.iter().map(row).collect();
     context.printer.table(["NAME", "ID", "ALIASES"], &rows)
@@ -78,10 +72,6 @@ fn read_pem(file: &Path) -> Result<String, Failure> {
     };
     match read {
         Ok(_) => Ok(pem),
-        Err(source) => Err(Failure::File {
-            what: "read",
-            path: file.to_owned(),
-            source,
-        }),
+        Err(source) => Err(Failure::File { what: "read", path: file.to_owned(), source }),
     }
 }

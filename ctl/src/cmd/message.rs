@@ -64,11 +64,7 @@ fn list(context: &mut Context, call: &Call) -> Result<(), Failure> {
             Direction::In => message.from.to_string(),
             Direction::Out => "you".to_owned(),
         };
-        let text = if terminal {
-            shorten(&message.text, TEXT_CHARS)
-        } else {
-            message.text.clone()
-        };
+        let text = if terminal { shorten(&message.text, TEXT_CHARS) } else { message.text.clone() };
         let state = match message.direction {
             Direction::In if message.request => "request",
             Direction::In | Direction::Out => message.state.as_str(),
@@ -94,9 +90,7 @@ fn show(context: &mut Context, message: &Message) -> Result<(), Failure> {
         ("request", yes(message.request)),
         ("gap before", yes(message.gap)),
     ])?;
-    context
-        .printer
-        .line(&format!("\n{}", tame_lines(&message.text)))
+    context.printer.line(&format!("\n{}", tame_lines(&message.text)))
 }
 
 fn trace(context: &mut Context, id: BlockId) -> Result<(), Failure> {
@@ -111,16 +105,10 @@ fn trace(context: &mut Context, id: BlockId) -> Result<(), Failure> {
 
 /// A trace for people: its state, then a step a line with the time since the first.
 pub(super) fn trace_lines(trace: &Trace) -> Vec<String> {
-    let holders = if trace.stored == 1 {
-        "holder has"
-    } else {
-        "holders have"
-    };
+    let holders = if trace.stored == 1 { "holder has" } else { "holders have" };
     let state = trace.state.as_str();
-    let mut lines = vec![
-        trace.id.to_string(),
-        format!("{state}; {} {holders} signed for it", trace.stored),
-    ];
+    let mut lines =
+        vec![trace.id.to_string(), format!("{state}; {} {holders} signed for it", trace.stored)];
     let first = trace.steps.first().map(|step| step.at).unwrap_or_default();
     for step in &trace.steps {
         let ms = step.at.since_ms(first);
@@ -143,10 +131,7 @@ mod tests {
 
     #[test]
     fn a_trace_shows_every_step_with_its_time() {
-        let step = |at, step: &str| Step {
-            at: Timestamp(at),
-            step: step.to_owned(),
-        };
+        let step = |at, step: &str| Step { at: Timestamp(at), step: step.to_owned() };
         let trace = Trace {
             id: BlockId([0; 32]),
             state: State::Stored,
@@ -155,10 +140,7 @@ mod tests {
         };
         let lines = trace_lines(&trace);
         assert_eq!(lines[1], "stored; 5 holders have signed for it");
-        assert_eq!(
-            lines[3],
-            "  1970-01-01T00:00:03.050Z   +2.050 s  holder a\\u{1b} signed"
-        );
+        assert_eq!(lines[3], "  1970-01-01T00:00:03.050Z   +2.050 s  holder a\\u{1b} signed");
         assert_eq!(lines.len(), 4);
     }
 }

@@ -87,10 +87,6 @@ fn random_hex(bytes: usize) -> Result<String, Failure> {
     let mut random = vec![0; bytes];
     File::open(RANDOM)
         .and_then(|mut file| file.read_exact(&mut random))
-        .map_err(|source| Failure::File {
-            what: "read",
-            path: RANDOM.into(),
-            source,
-        })?;
+        .map_err(|source| Failure::File { what: "read", path: RANDOM.into(), source })?;
     Ok(HEXLOWER.encode(&random))
 }

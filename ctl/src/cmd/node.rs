@@ -26,10 +26,7 @@ fn status(context: &mut Context) -> Result<(), Failure> {
         ("node", status.node_id.to_string()),
         ("version", status.version),
         ("network", status.network.to_string()),
-        (
-            "pod",
-            status.pod.map_or("-".to_owned(), |host| host.to_string()),
-        ),
+        ("pod", status.pod.map_or("-".to_owned(), |host| host.to_string())),
         ("listens at", addresses(&status.listen)),
         ("seen at", addresses(&status.observed)),
         ("peers", status.peers.to_string()),
@@ -55,7 +52,5 @@ fn peers(context: &mut Context) -> Result<(), Failure> {
             peer.pod.map_or("-".to_owned(), |host| host.to_string()),
         ]);
     }
-    context
-        .printer
-        .table(["NODE", "ADDRESS", "LINK", "RTT", "POD"], &rows)
+    context.printer.table(["NODE", "ADDRESS", "LINK", "RTT", "POD"], &rows)
 }

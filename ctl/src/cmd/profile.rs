@@ -29,14 +29,7 @@ pub(super) fn run(context: &mut Context, command: args::Profile) -> Result<(), F
     let mut pairs = vec![
         ("id", profile.id.to_string()),
         ("name", profile.name),
-        (
-            "avatar",
-            if bytes == 0 {
-                "none".to_owned()
-            } else {
-                format!("{bytes} bytes")
-            },
-        ),
+        ("avatar", if bytes == 0 { "none".to_owned() } else { format!("{bytes} bytes") }),
         ("sequence", profile.sequence.to_string()),
         ("holders", profile.holders.to_string()),
     ];
@@ -50,18 +43,12 @@ fn read_avatar(file: &Path) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     File::open(file)
         .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
-        .map_err(|source| Failure::File {
-            what: "read",
-            path: file.to_owned(),
-            source,
-        })?;
+        .map_err(|source| Failure::File { what: "read", path: file.to_owned(), source })?;
     if bytes.len() > AVATAR_BYTES_MAX {
-        return Err(Failure::refused(&ErrorKind::BadParameters.because(
-            format!(
-                "a picture has at most {AVATAR_BYTES_MAX} bytes, {} has more",
-                file.display()
-            ),
-        )));
+        return Err(Failure::refused(&ErrorKind::BadParameters.because(format!(
+            "a picture has at most {AVATAR_BYTES_MAX} bytes, {} has more",
+            file.display()
+        ))));
     }
     Ok(BASE64.encode(&bytes))
 }

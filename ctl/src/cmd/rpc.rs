@@ -24,9 +24,7 @@ pub(super) fn run(context: &mut Context, command: args::Rpc) -> Result<(), Failu
 
 fn list(context: &mut Context) -> Result<(), Failure> {
     let nothing = Value::Object(Map::new());
-    let result = context
-        .client
-        .call_raw("rpc.methods", &nothing, Duration::ZERO)?;
+    let result = context.client.call_raw("rpc.methods", &nothing, Duration::ZERO)?;
     if context.printer.json() {
         return context.printer.value(&result);
     }
@@ -42,16 +40,12 @@ fn params(pairs: &[String]) -> Result<Value, Failure> {
     let mut params = Map::new();
     for pair in pairs {
         let usage = |why: &str| Failure::Usage(format!("{why}, got {pair:?}"));
-        let (key, text) = pair
-            .split_once('=')
-            .ok_or_else(|| usage("a parameter is key=text or key:=json"))?;
+        let (key, text) =
+            pair.split_once('=').ok_or_else(|| usage("a parameter is key=text or key:=json"))?;
         let (key, value) = match key.strip_suffix(':') {
             Some(key) => {
                 let value = serde_json::from_str(text);
-                (
-                    key,
-                    value.map_err(|error| usage(&format!("{key} is no JSON ({error})")))?,
-                )
+                (key, value.map_err(|error| usage(&format!("{key} is no JSON ({error})")))?)
             }
             None => (key, Value::from(text)),
         };

@@ -40,9 +40,7 @@ fn print(context: &mut Context, sent: &Sent) -> Result<(), Failure> {
     if context.printer.json() {
         return context.printer.value(&to_result(sent));
     }
-    context
-        .printer
-        .line(&format!("{} {}", sent.state.as_str(), sent.id))
+    context.printer.line(&format!("{} {}", sent.state.as_str(), sent.id))
 }
 
 /// Waits until a message has come so far, also over a restart of the daemon.
@@ -56,11 +54,7 @@ pub(super) fn wait(
         let left = until.saturating_duration_since(Instant::now());
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(RPC_WAIT_MS_MAX);
         let wait_ms = left_ms.min(RPC_WAIT_MS_MAX);
-        let call = Call::MessageWait(Wait {
-            id,
-            state,
-            timeout_ms: Some(wait_ms),
-        });
+        let call = Call::MessageWait(Wait { id, state, timeout_ms: Some(wait_ms) });
         let message = match client.call_again(&call, until) {
             Err(failure) if failure.kind() == Some(ErrorKind::Timeout) && left_ms > wait_ms => {
                 continue;
@@ -99,18 +93,15 @@ fn text(named: Option<String>, stdin: &mut (impl Read + IsTerminal)) -> Result<S
     stdin
         .take(limit.saturating_add(2))
         .read_to_end(&mut bytes)
-        .map_err(|source| Failure::File {
-            what: "read",
-            path: "stdin".into(),
-            source,
-        })?;
+        .map_err(|source| Failure::File { what: "read", path: "stdin".into(), source })?;
     if bytes.ends_with(b"\n") {
         bytes.pop();
     }
     if bytes.len() > TEXT_BYTES_MAX {
-        return Err(Failure::refused(&ErrorKind::TooLarge.because(format!(
-            "a message has at most {TEXT_BYTES_MAX} bytes, stdin has more"
-        ))));
+        return Err(Failure::refused(
+            &ErrorKind::TooLarge
+                .because(format!("a message has at most {TEXT_BYTES_MAX} bytes, stdin has more")),
+        ));
     }
     String::from_utf8(bytes)
         .map_err(|error| Failure::Usage(format!("stdin is no UTF-8 text: {}", error.utf8_error())))

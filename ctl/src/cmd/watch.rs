@@ -30,9 +30,7 @@ pub(super) fn run(context: &mut Context, since: Option<u64>) -> Result<(), Failu
             Ok(answer) => answer,
             Err(failure) if failure.is_passing() => {
                 if !away {
-                    context
-                        .printer
-                        .remark("bytchatd is away; waiting for it to come back");
+                    context.printer.remark("bytchatd is away; waiting for it to come back");
                 }
                 away = true;
                 std::thread::sleep(RECONNECT_PAUSE);
@@ -41,13 +39,8 @@ pub(super) fn run(context: &mut Context, since: Option<u64>) -> Result<(), Failu
             Err(failure) => return Err(failure),
         };
         away = false;
-        if answer["first"]
-            .as_u64()
-            .is_some_and(|first| position < first)
-        {
-            context
-                .printer
-                .remark("some events are gone: the log no longer reaches so far back");
+        if answer["first"].as_u64().is_some_and(|first| position < first) {
+            context.printer.remark("some events are gone: the log no longer reaches so far back");
         }
         for event in answer["events"].as_array().map_or(&[][..], Vec::as_slice) {
             if account.is_none() || account.as_deref() == event["account"].as_str() {
@@ -60,11 +53,7 @@ pub(super) fn run(context: &mut Context, since: Option<u64>) -> Result<(), Failu
 }
 
 fn poll(context: &mut Context, since: Option<u64>, wait_ms: u64) -> Result<Value, Failure> {
-    let call = Call::EventList(List {
-        since,
-        limit: None,
-        wait_ms: Some(wait_ms),
-    });
+    let call = Call::EventList(List { since, limit: None, wait_ms: Some(wait_ms) });
     let wait = Duration::from_millis(wait_ms);
     context.client.call_raw(call.method(), &call.params(), wait)
 }
@@ -81,10 +70,7 @@ fn own_id(context: &mut Context) -> Result<Option<String>, Failure> {
     };
     let Accounts { accounts } = context.client.call(&Call::AccountList(Nothing {}))?;
     for account in accounts {
-        let alias = account
-            .aliases
-            .iter()
-            .any(|alias| alias.to_string() == named);
+        let alias = account.aliases.iter().any(|alias| alias.to_string() == named);
         let id = account.id.to_string();
         if alias || account.name == named || id == named {
             return Ok(Some(id));
@@ -100,9 +86,7 @@ fn print(context: &mut Context, event: &Value) -> Result<(), Failure> {
     }
     let Ok(event) = understand::<Event>(event.clone()) else {
         let name = event["type"].as_str().unwrap_or("an event");
-        return context
-            .printer
-            .line(&format!("{} (unknown to this bytctl)", tame(name)));
+        return context.printer.line(&format!("{} (unknown to this bytctl)", tame(name)));
     };
     let at = time(event.at);
     let line = match event.what {

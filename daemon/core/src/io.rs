@@ -261,19 +261,12 @@ impl Outputs {
 
     /// Sets a row.
     pub fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
-        self.writes.push(Write::Put {
-            table,
-            key: key.into(),
-            value: value.into(),
-        });
+        self.writes.push(Write::Put { table, key: key.into(), value: value.into() });
     }
 
     /// Removes a row.
     pub fn remove(&mut self, table: Table, key: impl Into<Vec<u8>>) {
-        self.writes.push(Write::Remove {
-            table,
-            key: key.into(),
-        });
+        self.writes.push(Write::Remove { table, key: key.into() });
     }
 
     /// Adds an effect.

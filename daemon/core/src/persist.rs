@@ -137,26 +137,17 @@ impl Query {
     pub fn row(table: Table, key: &[u8]) -> Self {
         let mut to = key.to_vec();
         to.push(0);
-        Self {
-            to: Some(to),
-            ..Self::prefix(table, key, 1)
-        }
+        Self { to: Some(to), ..Self::prefix(table, key, 1) }
     }
 
     /// The same rows, last first.
     pub fn backwards(self) -> Self {
-        Self {
-            reverse: true,
-            ..self
-        }
+        Self { reverse: true, ..self }
     }
 
     /// The rows of another table that these rows name.
     pub fn following(self, table: Table) -> Self {
-        Self {
-            follow: Some(table),
-            ..self
-        }
+        Self { follow: Some(table), ..self }
     }
 }
 

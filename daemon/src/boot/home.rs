@@ -51,17 +51,10 @@ pub enum HomeError {
 
 /// Makes the data directory, or checks that it is ours alone.
 pub(super) fn prepare(dir: &Path) -> Result<(), HomeError> {
-    let io = |source| HomeError::Io {
-        dir: dir.to_path_buf(),
-        source,
-    };
+    let io = |source| HomeError::Io { dir: dir.to_path_buf(), source };
     if !dir.exists() {
         let parent = dir.parent().unwrap_or(dir);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(parent)
-            .map_err(io)?;
+        DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(io)?;
         DirBuilder::new().mode(0o700).create(dir).map_err(io)?;
     }
     let metadata = fs::metadata(dir).map_err(io)?;

@@ -147,19 +147,14 @@ fn notifier() -> Result<Notifier, BootError> {
     let variable = |name| std::env::var(name).ok();
     let socket = variable("NOTIFY_SOCKET");
     let watchdog = variable("WATCHDOG_USEC");
-    Notifier::open(socket.as_deref(), watchdog.as_deref()).map_err(|source| BootError::System {
-        what: "a line to systemd",
-        source,
-    })
+    Notifier::open(socket.as_deref(), watchdog.as_deref())
+        .map_err(|source| BootError::System { what: "a line to systemd", source })
 }
 
 /// A future that ends when somebody tells the process to stop.
 fn signalled() -> Result<impl Future<Output = ()> + use<>, BootError> {
     let listen = |kind| {
-        signal(kind).map_err(|source| BootError::System {
-            what: "to listen to signals",
-            source,
-        })
+        signal(kind).map_err(|source| BootError::System { what: "to listen to signals", source })
     };
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -175,9 +170,7 @@ async fn open_store(dir: &Path) -> Result<Store, BootError> {
     let path = dir.join("store");
     let opened = spawn_blocking(move || Store::open(&path, Options::default())).await;
     match opened.expect("the store opens or says why not") {
-        Err(StoreError::Busy { .. }) => Err(BootError::Busy {
-            dir: dir.to_path_buf(),
-        }),
+        Err(StoreError::Busy { .. }) => Err(BootError::Busy { dir: dir.to_path_buf() }),
         result => Ok(result?),
     }
 }
@@ -233,11 +226,7 @@ async fn listen(
     key: &NodeKey,
 ) -> Result<(Net, mpsc::Receiver<NetEvent>), NetError> {
     let start = |listen: Vec<SocketAddr>| {
-        Net::start(NetConfig {
-            listen,
-            key: key.clone(),
-            limits: NetLimits::default(),
-        })
+        Net::start(NetConfig { listen, key: key.clone(), limits: NetLimits::default() })
     };
     let Listen::Usual = listen else {
         return start(listen.addresses()).await;
@@ -265,10 +254,10 @@ fn hot_rows(store: &Store) -> Result<Vec<(Table, Row)>, StoreError> {
 fn known_pods(pods: &[StaticPod]) -> BTreeMap<Host, Vec<PodAddress>> {
     let mut known: BTreeMap<Host, Vec<PodAddress>> = BTreeMap::new();
     for pod in pods {
-        known.entry(pod.host.clone()).or_default().push(PodAddress {
-            address: pod.address,
-            node: pod.node,
-        });
+        known
+            .entry(pod.host.clone())
+            .or_default()
+            .push(PodAddress { address: pod.address, node: pod.node });
     }
     known
 }

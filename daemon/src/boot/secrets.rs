@@ -118,11 +118,7 @@ fn first_seed(store: &Store, vault: &Key) -> Result<Key, SecretsError> {
     let seed = entropy::seed()?;
     let mut chance = ChaCha20Rng::from_seed(*entropy::seed()?);
     let value = Vault::new(**vault).seal(PLACE, seed.as_slice(), &mut chance);
-    store.commit(vec![Write::Put {
-        table: Table::Node,
-        key: ROW.to_vec(),
-        value,
-    }])?;
+    store.commit(vec![Write::Put { table: Table::Node, key: ROW.to_vec(), value }])?;
     Ok(seed)
 }
 
@@ -148,10 +144,8 @@ fn vault_key(
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound && first => {
             let key = entropy::seed()?;
-            write(dir, &path, &key).map_err(|source| SecretsError::Io {
-                path: path.clone(),
-                source,
-            })?;
+            write(dir, &path, &key)
+                .map_err(|source| SecretsError::Io { path: path.clone(), source })?;
             Ok((path, key))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(SecretsError::Gone { path }),
@@ -160,15 +154,11 @@ fn vault_key(
 }
 
 fn read(path: &Path) -> Result<Key, SecretsError> {
-    let bytes = fs::read(path).map_err(|source| SecretsError::Io {
-        path: path.to_path_buf(),
-        source,
-    })?;
+    let bytes =
+        fs::read(path).map_err(|source| SecretsError::Io { path: path.to_path_buf(), source })?;
     let bytes = Zeroizing::new(bytes);
-    parse(&bytes).ok_or_else(|| SecretsError::Malformed {
-        path: path.to_path_buf(),
-        got: bytes.len(),
-    })
+    parse(&bytes)
+        .ok_or_else(|| SecretsError::Malformed { path: path.to_path_buf(), got: bytes.len() })
 }
 
 fn parse(bytes: &[u8]) -> Option<Key> {
@@ -189,12 +179,8 @@ fn parse(bytes: &[u8]) -> Option<Key> {
 // A power cut leaves either no key, and then nothing is sealed with it, or the whole key.
 fn write(dir: &Path, path: &Path, key: &Key) -> io::Result<()> {
     let fresh = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&fresh)?;
+    let mut file =
+        OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
     file.write_all(key.as_slice())?;
     file.sync_all()?;
     fs::rename(&fresh, path)?;
@@ -277,10 +263,7 @@ mod tests {
         let open = fs::Permissions::from_mode(0o640);
         fs::set_permissions(dir.path().join(FILE), open).unwrap();
         let error = loaded(&dir, &store).err().unwrap();
-        assert!(
-            matches!(error, SecretsError::Open { mode: 0o640, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, SecretsError::Open { mode: 0o640, .. }), "{error}");
     }
 
     #[test]
@@ -310,9 +293,6 @@ mod tests {
         fs::write(&path, "short").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let error = loaded(&dir, &store).err().unwrap();
-        assert!(
-            matches!(error, SecretsError::Malformed { got: 5, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, SecretsError::Malformed { got: 5, .. }), "{error}");
     }
 }

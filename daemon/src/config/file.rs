@@ -48,16 +48,7 @@ impl File {
             line: reader.line(error.span().map_or(0, |span| span.start)),
             reason: error.message().trim_end().replace('\n', ", "),
         })?;
-        let keys = [
-            "listen",
-            "bootstrap",
-            "network",
-            "data_dir",
-            "socket",
-            "dns",
-            "pod",
-            "pods",
-        ];
+        let keys = ["listen", "bootstrap", "network", "data_dir", "socket", "dns", "pod", "pods"];
         let root = reader.section(root, "", &keys)?;
         Ok(Self {
             listen: root.map("listen", |value| reader.addresses(value))?,
@@ -67,9 +58,7 @@ impl File {
             socket: root.map("socket", |value| reader.path(value))?,
             dns: root.map("dns", |value| reader.addresses(value))?,
             pod: root.map("pod", |value| reader.pod(value))?,
-            pods: root
-                .map("pods", |value| reader.pods(value))?
-                .unwrap_or_default(),
+            pods: root.map("pods", |value| reader.pods(value))?.unwrap_or_default(),
         })
     }
 }
@@ -120,11 +109,7 @@ impl Reader<'_> {
         name: &'static str,
         keys: &[&str],
     ) -> Result<Section<'a>, ConfigError> {
-        let section = Section {
-            name,
-            at: table.span().start,
-            table: table.into_inner(),
-        };
+        let section = Section { name, at: table.span().start, table: table.into_inner() };
         let mut found = section.table.keys();
         match found.find(|key| !keys.contains(&key.get_ref().as_ref())) {
             None => Ok(section),
@@ -147,16 +132,12 @@ impl Reader<'_> {
             return Err(self.wrong(item, PODS));
         };
         let entries = entries.iter().map(|value| {
-            let item = Item {
-                key: item.key.clone(),
-                value,
-            };
+            let item = Item { key: item.key.clone(), value };
             let pod = self.table(&item, "pods", &["host", "address", "node_id"], PODS)?;
             Ok(StaticPod {
                 host: self.needed(&pod, "host", HOST, |value| self.parsed(value, HOST))?,
-                address: self.needed(&pod, "address", ADDRESS, |value| {
-                    self.parsed(value, ADDRESS)
-                })?,
+                address: self
+                    .needed(&pod, "address", ADDRESS, |value| self.parsed(value, ADDRESS))?,
                 node: pod.map("node_id", |value| self.parsed(value, NODE))?,
             })
         });
@@ -197,10 +178,7 @@ impl Reader<'_> {
             return Err(self.wrong(item, ADDRESSES));
         };
         let entries = entries.iter().map(|value| {
-            let item = Item {
-                key: item.key.clone(),
-                value,
-            };
+            let item = Item { key: item.key.clone(), value };
             self.parsed(&item, ADDRESSES)
         });
         entries.collect()
@@ -225,8 +203,7 @@ impl Reader<'_> {
 
     fn text(&self, item: &Item<'_, '_>, expected: &'static str) -> Result<String, ConfigError> {
         let text = item.value.get_ref().as_str();
-        text.map(str::to_owned)
-            .ok_or_else(|| self.wrong(item, expected))
+        text.map(str::to_owned).ok_or_else(|| self.wrong(item, expected))
     }
 
     fn wrong(&self, item: &Item<'_, '_>, expected: &'static str) -> ConfigError {

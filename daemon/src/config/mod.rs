@@ -232,16 +232,12 @@ impl Surroundings {
 // systemd separates several folders with colons; the first is the daemon's own.
 fn folder(variable: &str) -> Option<PathBuf> {
     let value = std::env::var_os(variable)?;
-    std::env::split_paths(&value)
-        .next()
-        .filter(|path| path.is_absolute())
+    std::env::split_paths(&value).next().filter(|path| path.is_absolute())
 }
 
 fn read(path: &Path) -> Result<File, ConfigError> {
-    let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
-        file: path.to_path_buf(),
-        source,
-    })?;
+    let text = fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { file: path.to_path_buf(), source })?;
     File::parse(path, &text)
 }
 

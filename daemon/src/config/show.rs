@@ -21,10 +21,7 @@ impl Config {
         }
         let pods = self.pods.iter().map(|pod| {
             let node = pod.node.map(|node| ("node_id", node.to_string()));
-            let place = [
-                ("host", pod.host.to_string()),
-                ("address", pod.address.to_string()),
-            ];
+            let place = [("host", pod.host.to_string()), ("address", pod.address.to_string())];
             entry(place.into_iter().chain(node))
         });
         if !self.pods.is_empty() {
@@ -46,9 +43,5 @@ fn texts<T: ToString>(items: &[T]) -> Value {
 
 fn entry(fields: impl IntoIterator<Item = (&'static str, String)>) -> Value {
     let fields = fields.into_iter();
-    Value::Table(
-        fields
-            .map(|(key, value)| (key.to_owned(), value.into()))
-            .collect(),
-    )
+    Value::Table(fields.map(|(key, value)| (key.to_owned(), value.into())).collect())
 }

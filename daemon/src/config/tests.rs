@@ -46,10 +46,7 @@ fn a_wrong_value_is_named_with_what_would_do() {
             "/etc/bytchatd.toml:3: `bootstrap` is a list of addresses with ports such as \
              [\"192.0.2.1:4848\"], got \"pod.test\"",
         ),
-        (
-            "network = 7",
-            "/etc/bytchatd.toml:1: `network` is a name, got 7",
-        ),
+        ("network = 7", "/etc/bytchatd.toml:1: `network` is a name, got 7"),
         (
             "data_dir = \"data\"",
             "/etc/bytchatd.toml:1: `data_dir` is an absolute path such as \"/var/lib/bytchat\", \
@@ -97,14 +94,8 @@ fn broken_toml_is_named_with_its_line() {
 fn a_file_that_is_not_there_is_an_error_only_if_it_was_named() {
     let named = Args::parse_from(["bytchatd", "--config", "/nowhere/x.toml"]);
     let error = Config::load(&named, &home()).unwrap_err().to_string();
-    assert!(
-        error.starts_with("/nowhere/x.toml: No such file"),
-        "{error}"
-    );
-    let usual = Surroundings {
-        configuration: Some("/nowhere".into()),
-        ..home()
-    };
+    assert!(error.starts_with("/nowhere/x.toml: No such file"), "{error}");
+    let usual = Surroundings { configuration: Some("/nowhere".into()), ..home() };
     assert!(Config::load(&Args::default(), &usual).is_ok());
 }
 
@@ -112,10 +103,7 @@ fn a_file_that_is_not_there_is_an_error_only_if_it_was_named() {
 fn nothing_at_all_is_a_good_configuration() {
     let config = Config::load(&Args::default(), &home()).unwrap();
     assert_eq!(config.data_dir, Path::new("/home/ann/.local/share/bytchat"));
-    assert_eq!(
-        config.socket,
-        Path::new("/run/user/1000/bytchat/bytchatd.sock")
-    );
+    assert_eq!(config.socket, Path::new("/run/user/1000/bytchat/bytchatd.sock"));
     assert_eq!(config.listen, Listen::Usual);
     assert_eq!(config.listen.addresses(), usual(4848));
     assert_eq!(parse("").unwrap(), File::default());
@@ -135,10 +123,7 @@ fn systemd_has_the_word_before_the_user() {
 
 #[test]
 fn without_a_session_the_socket_lies_with_the_data() {
-    let around = Surroundings {
-        session: None,
-        ..home()
-    };
+    let around = Surroundings { session: None, ..home() };
     let args = Args::parse_from(["bytchatd", "--data-dir", "/srv/chat"]);
     let config = Config::load(&args, &around).unwrap();
     assert_eq!(config.socket, Path::new("/srv/chat/bytchatd.sock"));
@@ -163,10 +148,7 @@ fn flags_override_the_file() {
     let config = Config::merge(file.unwrap(), &args, &home()).unwrap();
     assert_eq!(config.listen.addresses().len(), 2);
     assert_eq!(config.network, "b");
-    assert_eq!(
-        config.pod.map(|host| host.to_string()).as_deref(),
-        Some("pod.test")
-    );
+    assert_eq!(config.pod.map(|host| host.to_string()).as_deref(), Some("pod.test"));
     assert_eq!(config.dns, ["127.0.0.1:53".parse().unwrap()]);
 }
 
@@ -184,10 +166,7 @@ fn what_is_shown_can_be_read_again() {
     let config = Config::merge(parse(&text).unwrap(), &Args::default(), &nobody).unwrap();
     assert_eq!(config.pods.len(), 2);
     let again = parse(&config.to_string()).unwrap();
-    assert_eq!(
-        Config::merge(again, &Args::default(), &nobody).unwrap(),
-        config
-    );
+    assert_eq!(Config::merge(again, &Args::default(), &nobody).unwrap(), config);
 }
 
 #[test]

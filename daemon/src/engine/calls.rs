@@ -43,11 +43,7 @@ pub(super) struct Asked {
 pub fn channel() -> (Calls, Incoming) {
     let (asked, queue) = mpsc::channel(CALLS_QUEUED_MAX);
     let (left, gone) = mpsc::channel(CALLS_MAX);
-    let calls = Calls {
-        queue: asked,
-        gone: left,
-        next: AtomicU64::new(1),
-    };
+    let calls = Calls { queue: asked, gone: left, next: AtomicU64::new(1) };
     (calls, Incoming { queue, gone })
 }
 
@@ -64,23 +60,14 @@ impl Calls {
         let permit = self.gone.clone().try_reserve_owned();
         async move {
             let permit = permit.map_err(|error| match error {
-                TrySendError::Full(_) => ErrorKind::Busy.because(format!(
-                    "{CALLS_MAX} calls wait already, this one was not taken"
-                )),
+                TrySendError::Full(_) => ErrorKind::Busy
+                    .because(format!("{CALLS_MAX} calls wait already, this one was not taken")),
                 TrySendError::Closed(_) => shutting_down(),
             })?;
-            let mut word = LastWord {
-                call,
-                permit: Some(permit),
-            };
+            let mut word = LastWord { call, permit: Some(permit) };
             // After `word`, so that it is dropped before: who hears the word sees it closed.
             let (reply, answer) = oneshot::channel();
-            let asked = Asked {
-                call,
-                caller,
-                request,
-                reply,
-            };
+            let asked = Asked { call, caller, request, reply };
             queue.send(asked).await.map_err(|_| shutting_down())?;
             let result = answer.await.unwrap_or_else(|_| Err(shutting_down()));
             word.permit = None;

@@ -139,11 +139,7 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
             refused: BTreeSet::new(),
             batch: Batch::default(),
             held: VecDeque::new(),
-            ticks: Ticks {
-                size: now,
-                alive,
-                retry: now,
-            },
+            ticks: Ticks { size: now, alive, retry: now },
         }
     }
 
@@ -233,10 +229,7 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
         let alive = self.ticks.alive.map(|(_, at)| (at, Tick::Alive));
         let retry = full.then_some((self.ticks.retry, Tick::Retry));
         let size = (self.ticks.size, Tick::Size);
-        [wake, alive, retry]
-            .into_iter()
-            .flatten()
-            .fold(size, Ord::min)
+        [wake, alive, retry].into_iter().flatten().fold(size, Ord::min)
     }
 
     async fn take(&mut self, event: Event) -> Result<(), EngineError> {
@@ -285,13 +278,8 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
             return;
         }
         let reply = asked.reply;
-        self.waiting
-            .insert(asked.call, Waiting { reply, reads_only });
-        self.decide(Input::Call {
-            call: asked.call,
-            caller: asked.caller,
-            request: asked.request,
-        });
+        self.waiting.insert(asked.call, Waiting { reply, reads_only });
+        self.decide(Input::Call { call: asked.call, caller: asked.caller, request: asked.request });
     }
 
     /// Keeps from the node what it must not hear while the disk is full.

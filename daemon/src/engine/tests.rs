@@ -1,9 +1,6 @@
 //! Tests of the loop with a scripted node, a disk that fails on demand and a network of strings.
 
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a script names the inputs that it plays with"
-)]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a script names the inputs that it plays with")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -142,10 +139,7 @@ fn stage(script: impl FnMut(&Input) -> Vec<Output> + 'static) -> Stage {
     };
     let surface = Surface {
         disk: journal.clone(),
-        links: Strings {
-            events: receiver,
-            journal: journal.clone(),
-        },
+        links: Strings { events: receiver, journal: journal.clone() },
         calls: incoming,
         resolver: Resolver::new(BTreeMap::new(), &[]),
         clock: Clock::start(),
@@ -182,9 +176,7 @@ impl Stage {
 }
 
 fn full() -> StoreError {
-    StoreError::Full {
-        dir: PathBuf::from("/data"),
-    }
+    StoreError::Full { dir: PathBuf::from("/data") }
 }
 
 fn put(value: &str) -> Output {
@@ -196,24 +188,15 @@ fn put(value: &str) -> Output {
 }
 
 fn send(text: &str) -> Output {
-    Output::Transmit {
-        link: LINK,
-        bytes: text.as_bytes().to_vec(),
-    }
+    Output::Transmit { link: LINK, bytes: text.as_bytes().to_vec() }
 }
 
 fn frame(text: &str) -> Input {
-    Input::Frame {
-        link: LINK,
-        bytes: text.as_bytes().to_vec(),
-    }
+    Input::Frame { link: LINK, bytes: text.as_bytes().to_vec() }
 }
 
 fn load() -> Output {
-    Output::Load {
-        load: LoadId(7),
-        query: Query::prefix(Table::Message, b"", 1),
-    }
+    Output::Load { load: LoadId(7), query: Query::prefix(Table::Message, b"", 1) }
 }
 
 fn status() -> Call {
@@ -235,20 +218,12 @@ fn echo(input: &Input) -> Vec<Output> {
             let text = std::str::from_utf8(bytes).unwrap();
             vec![send(text), put(text)]
         }
-        Input::Call {
-            call,
-            request: Call::NodeStatus(_),
-            ..
-        } => vec![Output::Reply {
-            call: *call,
-            result: Ok(json!("up")),
-        }],
+        Input::Call { call, request: Call::NodeStatus(_), .. } => {
+            vec![Output::Reply { call: *call, result: Ok(json!("up")) }]
+        }
         Input::Call { call, .. } => vec![
             put("call"),
-            Output::Reply {
-                call: *call,
-                result: Ok(json!("queued")),
-            },
+            Output::Reply { call: *call, result: Ok(json!("queued")) },
             send("call"),
         ],
         _ => Vec::new(),
@@ -313,10 +288,9 @@ async fn a_full_disk_refuses_links_and_tells_the_dialler() {
     let seen = Arc::clone(&failed);
     let stage = stage(move |input| {
         match input {
-            Input::DialFailed { dial, reason } => seen
-                .lock()
-                .unwrap()
-                .push(format!("dial {} failed: {reason}", dial.0)),
+            Input::DialFailed { dial, reason } => {
+                seen.lock().unwrap().push(format!("dial {} failed: {reason}", dial.0))
+            }
             Input::LinkUp { .. } => seen.lock().unwrap().push("up".into()),
             Input::LinkDown { .. } => seen.lock().unwrap().push("down".into()),
             _ => {}
@@ -357,11 +331,7 @@ async fn a_full_disk_refuses_links_and_tells_the_dialler() {
 async fn reads_reach_the_disk_while_it_is_full() {
     let mut waiting = None;
     let stage = stage(move |input| match input {
-        Input::Call {
-            call,
-            request: Call::MessageInbox(_),
-            ..
-        } => {
+        Input::Call { call, request: Call::MessageInbox(_), .. } => {
             waiting = Some(*call);
             vec![load()]
         }
@@ -381,10 +351,7 @@ async fn reads_reach_the_disk_while_it_is_full() {
             assert_eq!(calls.ask(ANN, inbox).await, Ok(json!(1)));
         })
         .await;
-    assert!(
-        matches!(result, Err(EngineError::StoppedFull { writes: 1 })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(EngineError::StoppedFull { writes: 1 })), "{result:?}");
     assert_eq!(lines[..2], ["commit failed", "scan Message"]);
 }
 
@@ -467,10 +434,7 @@ async fn the_node_is_woken_when_it_asked_to_be() {
         }
         Vec::new()
     });
-    *stage.deadline.lock().unwrap() = Some(Deadline {
-        at: Mono(90_000),
-        why: "test",
-    });
+    *stage.deadline.lock().unwrap() = Some(Deadline { at: Mono(90_000), why: "test" });
     let (result, _) = stage.run(async |_, _| woken.1.notified().await).await;
     result.unwrap();
     let at = woken.0.lock().unwrap().unwrap();
@@ -486,15 +450,10 @@ async fn too_many_jobs_fail_at_once_and_the_rest_are_done() {
         Input::Frame { .. } => (0..jobs)
             .map(|job| Output::Job {
                 job: JobId(job as u64),
-                task: Task::ReadAccount {
-                    pem: Zeroizing::new("no key".into()),
-                },
+                task: Task::ReadAccount { pem: Zeroizing::new("no key".into()) },
             })
             .collect(),
-        Input::Done {
-            result: JobResult::Failed(why),
-            ..
-        } => {
+        Input::Done { result: JobResult::Failed(why), .. } => {
             seen.lock().unwrap().push(why.clone());
             Vec::new()
         }

@@ -41,30 +41,15 @@ impl Links for Wires {
 
 fn input(event: NetEvent) -> Input {
     match event {
-        NetEvent::Up {
-            link,
-            key,
-            address,
-            binding,
-            dial,
-        } => Input::LinkUp {
+        NetEvent::Up { link, key, address, binding, dial } => Input::LinkUp {
             link: LinkId(link.0),
             key: NodeKey(key),
             address,
             binding,
             dial: dial.map(|dial| DialId(dial.0)),
         },
-        NetEvent::Frame { link, bytes } => Input::Frame {
-            link: LinkId(link.0),
-            bytes,
-        },
-        NetEvent::Down { link, reason } => Input::LinkDown {
-            link: LinkId(link.0),
-            reason,
-        },
-        NetEvent::DialFailed { dial, reason } => Input::DialFailed {
-            dial: DialId(dial.0),
-            reason,
-        },
+        NetEvent::Frame { link, bytes } => Input::Frame { link: LinkId(link.0), bytes },
+        NetEvent::Down { link, reason } => Input::LinkDown { link: LinkId(link.0), reason },
+        NetEvent::DialFailed { dial, reason } => Input::DialFailed { dial: DialId(dial.0), reason },
     }
 }

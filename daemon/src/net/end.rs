@@ -90,11 +90,7 @@ pub(crate) fn describe_loss(error: &ConnectionError) -> String {
             format!("closed by peer: {}", peer_text(&close.reason))
         }
         ConnectionError::ConnectionClosed(close) => {
-            format!(
-                "closed by peer: {} ({})",
-                close.error_code,
-                peer_text(&close.reason)
-            )
+            format!("closed by peer: {} ({})", close.error_code, peer_text(&close.reason))
         }
         ConnectionError::TimedOut => {
             format!("peer was silent for {} seconds", IDLE_TIMEOUT.as_secs())
@@ -111,21 +107,11 @@ pub(crate) fn describe_loss(error: &ConnectionError) -> String {
 
 /// What a peer says may be anything, and goes to logs and terminals.
 fn peer_text(bytes: &[u8]) -> String {
-    printable(&String::from_utf8_lossy(
-        &bytes[..bytes.len().min(REASON_BYTES_MAX)],
-    ))
+    printable(&String::from_utf8_lossy(&bytes[..bytes.len().min(REASON_BYTES_MAX)]))
 }
 
 fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect()
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -134,10 +120,7 @@ mod tests {
 
     #[test]
     fn what_a_peer_says_cannot_steer_a_terminal() {
-        assert_eq!(
-            peer_text(b"bye\x1b[2J\n\xff"),
-            "bye\u{fffd}[2J\u{fffd}\u{fffd}"
-        );
+        assert_eq!(peer_text(b"bye\x1b[2J\n\xff"), "bye\u{fffd}[2J\u{fffd}\u{fffd}");
         assert_eq!(peer_text(&[b'x'; 4096]).len(), REASON_BYTES_MAX);
     }
 }

@@ -105,10 +105,7 @@ impl Shared {
     fn admit(self: &Arc<Self>, incoming: Incoming) {
         let address = incoming.remote_address();
         let proved = incoming.remote_address_validated();
-        match self
-            .gate
-            .knock(address.ip(), proved, self.started.elapsed())
-        {
+        match self.gate.knock(address.ip(), proved, self.started.elapsed()) {
             Verdict::Accept(seat) => self.accept(incoming, seat),
             Verdict::Retry => {
                 trace!(%address, "handshake must prove its address");
@@ -159,19 +156,9 @@ impl Shared {
             }
             Ok((connection, key, binding, send, recv))
         };
-        let opened = timeout(HANDSHAKE_TIMEOUT, opening)
-            .await
-            .map_err(|_| OpenError::TimedOut)?;
+        let opened = timeout(HANDSHAKE_TIMEOUT, opening).await.map_err(|_| OpenError::TimedOut)?;
         let (connection, key, binding, send, recv) = opened?;
-        Ok(Opened {
-            connection,
-            key,
-            binding,
-            send,
-            recv,
-            dial: None,
-            seat,
-        })
+        Ok(Opened { connection, key, binding, send, recv, dial: None, seat })
     }
 
     /// Begins a dial; how it ends is told by an event.
@@ -189,10 +176,7 @@ impl Shared {
 
     async fn dial_failed(&self, dial: DialId, address: SocketAddr, error: &OpenError) {
         debug!(dial = dial.0, %address, %error, "dial ended");
-        let event = NetEvent::DialFailed {
-            dial,
-            reason: error.to_string(),
-        };
+        let event = NetEvent::DialFailed { dial, reason: error.to_string() };
         if self.events.send(event).await.is_err() {
             trace!("nobody listens to events any more");
         }
@@ -204,41 +188,22 @@ impl Shared {
         address: SocketAddr,
         key: Option<[u8; 32]>,
     ) -> Result<Opened, OpenError> {
-        let _turn = self
-            .dials
-            .try_acquire()
-            .map_err(|_| OpenError::TooManyDials)?;
+        let _turn = self.dials.try_acquire().map_err(|_| OpenError::TooManyDials)?;
         let seat = self.gate.reserve(address.ip()).ok_or(OpenError::NoRoom)?;
-        let endpoint = self
-            .endpoint_for(address)
-            .ok_or(OpenError::NoFamily { address })?;
+        let endpoint = self.endpoint_for(address).ok_or(OpenError::NoFamily { address })?;
         let mut config = ClientConfig::new(self.identity.client(key).map_err(OpenError::Tls)?);
-        config
-            .transport_config(transport_config())
-            .token_store(Arc::new(NoneTokenStore));
+        config.transport_config(transport_config()).token_store(Arc::new(NoneTokenStore));
         let connecting = endpoint.connect_with(config, address, SERVER_NAME)?;
         let opening = async {
             let connection = connecting.await?;
             let (key, binding) = authenticate(&connection)?;
             let (mut send, recv) = connection.open_bi().await?;
-            send.write_all(&encode_length(&[]))
-                .await
-                .map_err(io::Error::from)?;
+            send.write_all(&encode_length(&[])).await.map_err(io::Error::from)?;
             Ok::<_, OpenError>((connection, key, binding, send, recv))
         };
-        let opened = timeout(HANDSHAKE_TIMEOUT, opening)
-            .await
-            .map_err(|_| OpenError::TimedOut)?;
+        let opened = timeout(HANDSHAKE_TIMEOUT, opening).await.map_err(|_| OpenError::TimedOut)?;
         let (connection, key, binding, send, recv) = opened?;
-        Ok(Opened {
-            connection,
-            key,
-            binding,
-            send,
-            recv,
-            dial: Some(dial),
-            seat,
-        })
+        Ok(Opened { connection, key, binding, send, recv, dial: Some(dial), seat })
     }
 
     /// Finds the socket that can most likely reach an address.
@@ -251,13 +216,8 @@ impl Shared {
                 (true, _, _) | (false, _, true) => 2,
             }
         };
-        let of_family = self
-            .endpoints
-            .iter()
-            .filter(|(a, _)| a.is_ipv4() == target.is_ipv4());
-        of_family
-            .min_by_key(|(local, _)| rank(local))
-            .map(|(_, endpoint)| endpoint)
+        let of_family = self.endpoints.iter().filter(|(a, _)| a.is_ipv4() == target.is_ipv4());
+        of_family.min_by_key(|(local, _)| rank(local)).map(|(_, endpoint)| endpoint)
     }
 
     /// Closes all connections and accepts no more.
@@ -309,11 +269,7 @@ fn transport_config() -> Arc<TransportConfig> {
         .stream_receive_window(STREAM_WINDOW_BYTES.into())
         .receive_window(LINK_WINDOW_BYTES.into())
         .send_window(SEND_WINDOW_BYTES)
-        .max_idle_timeout(Some(
-            IDLE_TIMEOUT
-                .try_into()
-                .expect("a minute is a valid timeout"),
-        ))
+        .max_idle_timeout(Some(IDLE_TIMEOUT.try_into().expect("a minute is a valid timeout")))
         .keep_alive_interval(Some(keep_alive()))
         .datagram_receive_buffer_size(None)
         .allow_spin(false);
@@ -338,27 +294,16 @@ fn open_endpoint(
         let local = socket.local_addr()?;
         let config = endpoint_config(key);
         let runtime = Arc::new(Drivers::new(Arc::clone(drivers)));
-        Ok((
-            local,
-            Endpoint::new(config, Some(server.clone()), socket, runtime)?,
-        ))
+        Ok((local, Endpoint::new(config, Some(server.clone()), socket, runtime)?))
     };
     open().map_err(|source: io::Error| {
         let in_use = source.kind() == io::ErrorKind::AddrInUse;
-        if in_use {
-            NetError::InUse { address }
-        } else {
-            NetError::Listen { address, source }
-        }
+        if in_use { NetError::InUse { address } } else { NetError::Listen { address, source } }
     })
 }
 
 fn open_socket(address: SocketAddr) -> io::Result<UdpSocket> {
-    let family = if address.is_ipv4() {
-        AddressFamily::INET
-    } else {
-        AddressFamily::INET6
-    };
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     if address.is_ipv6() {
         // Else [::] takes the port of 0.0.0.0 as well.

@@ -23,10 +23,7 @@ where
     };
     let expected = usize::try_from(length).unwrap_or(usize::MAX);
     if expected > bytes_max {
-        return Err(FrameError::TooLong {
-            got: expected,
-            bytes_max,
-        });
+        return Err(FrameError::TooLong { got: expected, bytes_max });
     }
     let mut bytes = Vec::with_capacity(expected.min(BYTES_AT_FIRST));
     let got = from.take(u64::from(length)).read_to_end(&mut bytes).await?;
@@ -47,10 +44,7 @@ where
         match from.read(&mut prefix[got..]).await? {
             0 if got == 0 => return Ok(None),
             0 => {
-                return Err(FrameError::Truncated {
-                    got,
-                    expected: prefix.len(),
-                });
+                return Err(FrameError::Truncated { got, expected: prefix.len() });
             }
             more => got += more,
         }
@@ -66,9 +60,7 @@ pub(crate) fn encode_frame(bytes: &[u8], to: &mut Vec<u8>) {
 
 /// Encodes the length that goes before a frame.
 pub(crate) fn encode_length(bytes: &[u8]) -> [u8; 4] {
-    u32::try_from(bytes.len())
-        .expect("a frame is shorter than its limit")
-        .to_be_bytes()
+    u32::try_from(bytes.len()).expect("a frame is shorter than its limit").to_be_bytes()
 }
 
 /// Why a frame cannot be read.
@@ -114,19 +106,14 @@ mod tests {
 
     fn encoded(frames: &[&[u8]]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        frames
-            .iter()
-            .for_each(|frame| encode_frame(frame, &mut bytes));
+        frames.iter().for_each(|frame| encode_frame(frame, &mut bytes));
         bytes
     }
 
     #[tokio::test]
     async fn frames_come_out_as_they_went_in() {
         let bytes = encoded(&[b"", b"a", b"hello"]);
-        let mut drip = Drip {
-            bytes: &bytes,
-            offered_max: 0,
-        };
+        let mut drip = Drip { bytes: &bytes, offered_max: 0 };
         for expected in [b"".as_slice(), b"a", b"hello"] {
             assert_eq!(read_frame(&mut drip, 5).await.unwrap().unwrap(), expected);
         }
@@ -138,13 +125,7 @@ mod tests {
         let bytes = encoded(&[b"123456"]);
         let mut rest = bytes.as_slice();
         let error = read_frame(&mut rest, 5).await.unwrap_err();
-        assert!(matches!(
-            error,
-            FrameError::TooLong {
-                got: 6,
-                bytes_max: 5
-            }
-        ));
+        assert!(matches!(error, FrameError::TooLong { got: 6, bytes_max: 5 }));
         assert_eq!(rest, b"123456");
     }
 
@@ -153,10 +134,7 @@ mod tests {
         let bytes = encoded(&[b"hello"]);
         for end in 1..bytes.len() {
             let error = read_frame(&mut &bytes[..end], 5).await.unwrap_err();
-            assert!(
-                matches!(error, FrameError::Truncated { .. }),
-                "cut at {end}"
-            );
+            assert!(matches!(error, FrameError::Truncated { .. }), "cut at {end}");
         }
     }
 
@@ -164,10 +142,7 @@ mod tests {
     async fn an_announced_length_takes_no_memory() {
         let mut bytes = (1u32 << 30).to_be_bytes().to_vec();
         bytes.push(7);
-        let mut drip = Drip {
-            bytes: &bytes,
-            offered_max: 0,
-        };
+        let mut drip = Drip { bytes: &bytes, offered_max: 0 };
         let error = read_frame(&mut drip, usize::MAX).await.unwrap_err();
         assert!(matches!(error, FrameError::Truncated { got: 1, .. }));
         assert!(drip.offered_max <= BYTES_AT_FIRST, "{}", drip.offered_max);

@@ -65,10 +65,7 @@ impl Gate {
             unproved: Rates::new(),
             proved: Rates::new(),
         };
-        Arc::new(Self {
-            limits,
-            state: Mutex::new(state),
-        })
+        Arc::new(Self { limits, state: Mutex::new(state) })
     }
 
     pub(crate) fn counts(&self) -> NetCounts {
@@ -87,11 +84,7 @@ impl Gate {
             return Verdict::Retry;
         }
         if !place.exempt {
-            let rates = if proved {
-                &mut state.proved
-            } else {
-                &mut state.unproved
-            };
+            let rates = if proved { &mut state.proved } else { &mut state.unproved };
             match (rates.take(&place, now), proved) {
                 (true, _) => {}
                 (false, true) => return Verdict::Ignore,
@@ -103,12 +96,7 @@ impl Gate {
         }
         state.counts.seats += 1;
         state.counts.half_open += 1;
-        let mut seat = Seat {
-            gate: Arc::clone(self),
-            place,
-            half_open: true,
-            counted: false,
-        };
+        let mut seat = Seat { gate: Arc::clone(self), place, half_open: true, counted: false };
         if proved {
             seat.count(&mut state);
         }
@@ -123,12 +111,7 @@ impl Gate {
         }
         state.counts.seats += 1;
         let place = Place::new(address, true);
-        Some(Seat {
-            gate: Arc::clone(self),
-            place,
-            half_open: false,
-            counted: false,
-        })
+        Some(Seat { gate: Arc::clone(self), place, half_open: false, counted: false })
     }
 }
 
@@ -211,21 +194,14 @@ impl Place {
     fn new(address: IpAddr, loopback_exempt: bool) -> Self {
         let address = address.to_canonical();
         let (host, prefix) = match address {
-            IpAddr::V4(v4) => (
-                address,
-                Ipv4Addr::from_bits(v4.to_bits() & (!0 << 8)).into(),
-            ),
+            IpAddr::V4(v4) => (address, Ipv4Addr::from_bits(v4.to_bits() & (!0 << 8)).into()),
             // A machine with IPv6 has a whole /64 to choose from.
             IpAddr::V6(v6) => (
                 Ipv6Addr::from_bits(v6.to_bits() & (!0 << 64)).into(),
                 Ipv6Addr::from_bits(v6.to_bits() & (!0 << 80)).into(),
             ),
         };
-        Self {
-            host,
-            prefix,
-            exempt: loopback_exempt && address.is_loopback(),
-        }
+        Self { host, prefix, exempt: loopback_exempt && address.is_loopback() }
     }
 }
 
@@ -268,12 +244,7 @@ impl RateTable {
     fn new(per_second: u32, burst: u32) -> Self {
         let interval = Duration::from_secs(1) / per_second;
         let full_at = vec![Duration::ZERO; RATE_SLOTS];
-        Self {
-            full_at,
-            hasher: RandomState::new(),
-            interval,
-            burst: interval * burst,
-        }
+        Self { full_at, hasher: RandomState::new(), interval, burst: interval * burst }
     }
 
     fn has(&mut self, key: &IpAddr, now: Duration) -> bool {
@@ -325,40 +296,26 @@ mod tests {
     }
 
     fn seat(verdict: Verdict) -> Option<Seat> {
-        if let Verdict::Accept(seat) = verdict {
-            Some(seat)
-        } else {
-            None
-        }
+        if let Verdict::Accept(seat) = verdict { Some(seat) } else { None }
     }
 
     #[test]
     fn a_host_may_burst_and_then_only_at_its_rate() {
         let gate = Gate::new(open());
-        assert_eq!(
-            count_accepted(&gate, v4(0, 1), true, 1000),
-            HOST_HANDSHAKES_BURST
-        );
+        assert_eq!(count_accepted(&gate, v4(0, 1), true, 1000), HOST_HANDSHAKES_BURST);
         assert!(matches!(gate.knock(v4(0, 1), true, NOW), Verdict::Ignore));
         let later = NOW + Duration::from_secs(1);
         let accepted = (0..100).filter(|_| seat(gate.knock(v4(0, 1), true, later)).is_some());
-        assert_eq!(
-            accepted.count(),
-            usize::try_from(HOST_HANDSHAKES_PER_SECOND).unwrap()
-        );
+        assert_eq!(accepted.count(), usize::try_from(HOST_HANDSHAKES_PER_SECOND).unwrap());
     }
 
     #[test]
     fn a_prefix_is_limited_though_each_of_its_hosts_is_fresh() {
         let gate = Gate::new(open());
-        let accepted: u32 = (0..=255)
-            .map(|d| count_accepted(&gate, v4(0, d), true, 1))
-            .sum();
+        let accepted: u32 = (0..=255).map(|d| count_accepted(&gate, v4(0, d), true, 1)).sum();
         assert_eq!(accepted, PREFIX_HANDSHAKES_BURST);
         // Two of ten other prefixes in its slot would be a coincidence of one in ten thousands.
-        let others: u32 = (1..=10)
-            .map(|c| count_accepted(&gate, v4(c, 1), true, 1))
-            .sum();
+        let others: u32 = (1..=10).map(|c| count_accepted(&gate, v4(c, 1), true, 1)).sum();
         assert!(others >= 8, "{others}");
     }
 
@@ -367,28 +324,18 @@ mod tests {
         let gate = Gate::new(open());
         let v6 =
             |net: u16, sub: u16, host: u16| IpAddr::from([0x2001, 0xdb8, net, sub, 0, 0, 0, host]);
-        let one: u32 = (0..200)
-            .map(|host| count_accepted(&gate, v6(1, 0, host), true, 1))
-            .sum();
+        let one: u32 = (0..200).map(|host| count_accepted(&gate, v6(1, 0, host), true, 1)).sum();
         assert_eq!(one, HOST_HANDSHAKES_BURST);
-        let whole: u32 = (0..2000)
-            .map(|sub| count_accepted(&gate, v6(2, sub, 1), true, 1))
-            .sum();
+        let whole: u32 = (0..2000).map(|sub| count_accepted(&gate, v6(2, sub, 1), true, 1)).sum();
         assert_eq!(whole, PREFIX_HANDSHAKES_BURST);
     }
 
     #[test]
     fn who_spoofs_an_address_does_not_shut_it_out() {
         let gate = Gate::new(open());
-        assert_eq!(
-            count_accepted(&gate, v4(0, 1), false, 1000),
-            HOST_HANDSHAKES_BURST
-        );
+        assert_eq!(count_accepted(&gate, v4(0, 1), false, 1000), HOST_HANDSHAKES_BURST);
         assert!(matches!(gate.knock(v4(0, 1), false, NOW), Verdict::Retry));
-        assert!(matches!(
-            gate.knock(v4(0, 1), true, NOW),
-            Verdict::Accept(_)
-        ));
+        assert!(matches!(gate.knock(v4(0, 1), true, NOW), Verdict::Accept(_)));
     }
 
     #[test]
@@ -404,29 +351,14 @@ mod tests {
 
     #[test]
     fn above_the_half_open_limit_strangers_must_prove_their_address() {
-        let gate = Gate::new(NetLimits {
-            half_open: 2,
-            ..open()
-        });
+        let gate = Gate::new(NetLimits { half_open: 2, ..open() });
         let mut first = seat(gate.knock(v4(0, 1), false, NOW)).unwrap();
         let _second = seat(gate.knock(v4(0, 2), false, NOW)).unwrap();
         assert!(matches!(gate.knock(v4(0, 3), false, NOW), Verdict::Retry));
-        assert!(matches!(
-            gate.knock(v4(0, 3), true, NOW),
-            Verdict::Accept(_)
-        ));
+        assert!(matches!(gate.knock(v4(0, 3), true, NOW), Verdict::Accept(_)));
         assert!(first.establish());
-        assert_eq!(
-            gate.counts(),
-            NetCounts {
-                seats: 2,
-                half_open: 1
-            }
-        );
-        assert!(matches!(
-            gate.knock(v4(0, 3), false, NOW),
-            Verdict::Accept(_)
-        ));
+        assert_eq!(gate.counts(), NetCounts { seats: 2, half_open: 1 });
+        assert!(matches!(gate.knock(v4(0, 3), false, NOW), Verdict::Accept(_)));
     }
 
     #[test]
@@ -444,71 +376,40 @@ mod tests {
 
     #[test]
     fn links_of_a_host_and_of_a_prefix_are_limited() {
-        let gate = Gate::new(NetLimits {
-            links_per_host: 2,
-            links_per_prefix: 3,
-            ..open()
-        });
+        let gate = Gate::new(NetLimits { links_per_host: 2, links_per_prefix: 3, ..open() });
         let mut seats = Vec::new();
         for host in [1, 1, 2] {
             seats.push(seat(gate.knock(v4(0, host), true, NOW)).unwrap());
         }
         assert!(matches!(gate.knock(v4(0, 1), true, NOW), Verdict::Refuse));
         assert!(matches!(gate.knock(v4(0, 3), true, NOW), Verdict::Refuse));
-        assert!(matches!(
-            gate.knock(v4(1, 1), true, NOW),
-            Verdict::Accept(_)
-        ));
+        assert!(matches!(gate.knock(v4(1, 1), true, NOW), Verdict::Accept(_)));
         seats.clear();
         assert!(lock(&gate.state).hosts.is_empty() && lock(&gate.state).prefixes.is_empty());
-        assert!(matches!(
-            gate.knock(v4(0, 1), true, NOW),
-            Verdict::Accept(_)
-        ));
+        assert!(matches!(gate.knock(v4(0, 1), true, NOW), Verdict::Accept(_)));
     }
 
     #[test]
     fn an_unproved_host_is_counted_when_its_handshake_is_done() {
-        let gate = Gate::new(NetLimits {
-            links_per_host: 1,
-            ..open()
-        });
+        let gate = Gate::new(NetLimits { links_per_host: 1, ..open() });
         let mut first = seat(gate.knock(v4(0, 1), false, NOW)).unwrap();
         let mut second = seat(gate.knock(v4(0, 1), false, NOW)).unwrap();
         assert!(first.establish());
         assert!(!second.establish());
         drop(second);
-        assert_eq!(
-            gate.counts(),
-            NetCounts {
-                seats: 1,
-                half_open: 0
-            }
-        );
+        assert_eq!(gate.counts(), NetCounts { seats: 1, half_open: 0 });
         assert!(matches!(gate.knock(v4(0, 1), true, NOW), Verdict::Refuse));
     }
 
     #[test]
     fn loopback_is_exempt_if_so_configured() {
-        let limits = NetLimits {
-            links_per_host: 1,
-            ..open()
-        };
+        let limits = NetLimits { links_per_host: 1, ..open() };
         let gate = Gate::new(limits.clone());
         for local in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
-            assert_eq!(
-                count_accepted(&gate, local.parse().unwrap(), true, 1000),
-                1000
-            );
+            assert_eq!(count_accepted(&gate, local.parse().unwrap(), true, 1000), 1000);
         }
-        let strict = Gate::new(NetLimits {
-            loopback_exempt: false,
-            ..limits
-        });
+        let strict = Gate::new(NetLimits { loopback_exempt: false, ..limits });
         let local = "127.0.0.1".parse().unwrap();
-        assert_eq!(
-            count_accepted(&strict, local, true, 1000),
-            HOST_HANDSHAKES_BURST
-        );
+        assert_eq!(count_accepted(&strict, local, true, 1000), HOST_HANDSHAKES_BURST);
     }
 }

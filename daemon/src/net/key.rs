@@ -9,9 +9,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 /// The DER of an Ed25519 SubjectPublicKeyInfo up to the 32 bytes of the key (RFC 8410).
-const SPKI_PREFIX: [u8; 12] = [
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0,
-];
+const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0];
 
 /// Length of an Ed25519 SubjectPublicKeyInfo.
 pub(crate) const SPKI_BYTES: usize = SPKI_PREFIX.len() + 32;
@@ -21,15 +19,7 @@ const SMALL_ORDER: [[u8; 32]; 7] = {
     let mut one = [0; 32];
     one[0] = 1;
     // The last two are other spellings of the first two, which some libraries read.
-    [
-        [0; 32],
-        one,
-        ORDER_8_A,
-        ORDER_8_B,
-        near_prime(0xec),
-        near_prime(0xed),
-        near_prime(0xee),
-    ]
+    [[0; 32], one, ORDER_8_A, ORDER_8_B, near_prime(0xec), near_prime(0xed), near_prime(0xee)]
 };
 
 const ORDER_8_A: [u8; 32] = [
@@ -79,19 +69,9 @@ impl NodeKey {
     /// When the bytes are not an Ed25519 key in PKCS#8, or its halves do not match.
     pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, KeyError> {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8).map_err(|_| KeyError::NotPkcs8)?;
-        let public = pair
-            .public_key()
-            .as_ref()
-            .try_into()
-            .map_err(|_| KeyError::NotPkcs8)?;
+        let public = pair.public_key().as_ref().try_into().map_err(|_| KeyError::NotPkcs8)?;
         let pkcs8 = Zeroizing::new(pkcs8.to_vec());
-        Ok(Self {
-            secret: Arc::new(Secret {
-                pair,
-                pkcs8,
-                public,
-            }),
-        })
+        Ok(Self { secret: Arc::new(Secret { pair, pkcs8, public }) })
     }
 
     /// Returns the secret as it was read, unencrypted PKCS#8, to be stored.
@@ -107,19 +87,14 @@ impl NodeKey {
     /// Signs a message by Ed25519 (RFC 8032).
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         let signature = self.secret.pair.sign(message);
-        signature
-            .as_ref()
-            .try_into()
-            .expect("an Ed25519 signature has 64 bytes")
+        signature.as_ref().try_into().expect("an Ed25519 signature has 64 bytes")
     }
 
     /// Derives bytes that are stable over restarts and tell nothing of the secret.
     pub(crate) fn derive(&self, label: &[u8]) -> [u8; 32] {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &self.secret.pkcs8);
         let tag = hmac::sign(&key, label);
-        tag.as_ref()
-            .try_into()
-            .expect("an HMAC-SHA256 has 32 bytes")
+        tag.as_ref().try_into().expect("an HMAC-SHA256 has 32 bytes")
     }
 }
 
@@ -148,15 +123,9 @@ pub(crate) fn encode_spki(key: &[u8; 32]) -> [u8; SPKI_BYTES] {
 
 /// Decodes the one accepted form of a SubjectPublicKeyInfo.
 pub(crate) fn decode_spki(spki: &[u8]) -> Result<[u8; 32], KeyError> {
-    let key = spki
-        .strip_prefix(&SPKI_PREFIX)
-        .and_then(|key| <[u8; 32]>::try_from(key).ok());
+    let key = spki.strip_prefix(&SPKI_PREFIX).and_then(|key| <[u8; 32]>::try_from(key).ok());
     let key = key.ok_or(KeyError::NotSpki { bytes: spki.len() })?;
-    if is_small_order(&key) {
-        Err(KeyError::Weak)
-    } else {
-        Ok(key)
-    }
+    if is_small_order(&key) { Err(KeyError::Weak) } else { Ok(key) }
 }
 
 fn is_small_order(key: &[u8; 32]) -> bool {
@@ -222,14 +191,8 @@ mod tests {
     #[test]
     fn debug_shows_no_secret() {
         let key = NodeKey::generate().unwrap();
-        let seed: String = key.to_pkcs8()[16..]
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
-        assert_eq!(
-            format!("{key:?}"),
-            format!("NodeKey({})", KeyText(&key.public()))
-        );
+        let seed: String = key.to_pkcs8()[16..].iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(format!("{key:?}"), format!("NodeKey({})", KeyText(&key.public())));
         assert!(!format!("{key:?}").contains(&seed));
     }
 
@@ -237,10 +200,7 @@ mod tests {
     fn what_is_not_pkcs8_is_refused() {
         let pkcs8 = NodeKey::generate().unwrap().to_pkcs8();
         for end in 0..pkcs8.len() {
-            assert_eq!(
-                NodeKey::from_pkcs8(&pkcs8[..end]).unwrap_err(),
-                KeyError::NotPkcs8
-            );
+            assert_eq!(NodeKey::from_pkcs8(&pkcs8[..end]).unwrap_err(), KeyError::NotPkcs8);
         }
     }
 
@@ -251,10 +211,7 @@ mod tests {
         assert_eq!(spki.len(), 44);
         assert_eq!(decode_spki(&spki), Ok(key));
         for end in 0..spki.len() {
-            assert_eq!(
-                decode_spki(&spki[..end]),
-                Err(KeyError::NotSpki { bytes: end })
-            );
+            assert_eq!(decode_spki(&spki[..end]), Err(KeyError::NotSpki { bytes: end }));
         }
         assert!(decode_spki(&[spki.as_slice(), &[0]].concat()).is_err());
         for at in 0..SPKI_PREFIX.len() {

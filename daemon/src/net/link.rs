@@ -31,20 +31,14 @@ impl Links {
         if bytes.len() > FRAME_BYTES_MAX {
             return Err(SendError::TooLong { got: bytes.len() });
         }
-        let link = lock(&self.by_id)
-            .get(&id)
-            .cloned()
-            .ok_or(SendError::Down { link: id })?;
+        let link = lock(&self.by_id).get(&id).cloned().ok_or(SendError::Down { link: id })?;
         if link.closed.get().is_some() {
             return Err(SendError::Down { link: id });
         }
         if link.queue.push(bytes) {
             return Ok(());
         }
-        link.close(
-            CloseCode::TooSlow,
-            "peer does not keep up with what it is sent",
-        );
+        link.close(CloseCode::TooSlow, "peer does not keep up with what it is sent");
         Err(SendError::TooSlow { link: id })
     }
 
@@ -92,42 +86,16 @@ pub(crate) struct Opened {
 
 /// Lives as long as the link: says that it is up, moves frames, says why it is down.
 pub(crate) async fn run_link(links: &Links, events: &mpsc::Sender<NetEvent>, opened: Opened) {
-    let Opened {
-        connection,
-        key,
-        binding,
-        mut send,
-        mut recv,
-        dial,
-        seat,
-    } = opened;
+    let Opened { connection, key, binding, mut send, mut recv, dial, seat } = opened;
     let id = LinkId(links.next.fetch_add(1, Ordering::Relaxed));
     let (queue, waiting) = SendQueue::new();
-    let link = Arc::new(Link {
-        connection: connection.clone(),
-        queue,
-        closed: OnceLock::new(),
-    });
+    let link = Arc::new(Link { connection: connection.clone(), queue, closed: OnceLock::new() });
     lock(&links.by_id).insert(id, Arc::clone(&link));
     let address = connection.remote_address();
     debug!(link = id.0, %address, dialled = dial.is_some(), "link is up");
 
-    let end = if events
-        .send(NetEvent::Up {
-            link: id,
-            key,
-            address,
-            binding,
-            dial,
-        })
-        .await
-        .is_ok()
-    {
-        let work = Work {
-            connection: &connection,
-            events,
-            id,
-        };
+    let end = if events.send(NetEvent::Up { link: id, key, address, binding, dial }).await.is_ok() {
+        let work = Work { connection: &connection, events, id };
         work.drive(&mut send, &mut recv, waiting).await
     } else {
         LinkEnd::NobodyListens
@@ -138,11 +106,7 @@ pub(crate) async fn run_link(links: &Links, events: &mpsc::Sender<NetEvent>, ope
     lock(&links.by_id).remove(&id);
     drop(seat);
     debug!(link = id.0, %reason, "link is down");
-    if events
-        .send(NetEvent::Down { link: id, reason })
-        .await
-        .is_err()
-    {
+    if events.send(NetEvent::Down { link: id, reason }).await.is_err() {
         trace!("nobody listens to events any more");
     }
 }
@@ -208,24 +172,14 @@ impl Work<'_> {
 
     async fn hand_up(self, bytes: Vec<u8>) -> Result<(), LinkEnd> {
         trace!(link = self.id.0, bytes = bytes.len(), "frame received");
-        let event = NetEvent::Frame {
-            link: self.id,
-            bytes,
-        };
-        self.events
-            .send(event)
-            .await
-            .map_err(|_| LinkEnd::NobodyListens)
+        let event = NetEvent::Frame { link: self.id, bytes };
+        self.events.send(event).await.map_err(|_| LinkEnd::NobodyListens)
     }
 
     /// A read that fails is the peer's fault unless the whole connection is gone.
     fn judge(self, error: FrameError) -> Result<(), LinkEnd> {
         let gone = self.connection.close_reason().is_some();
-        if gone {
-            Ok(())
-        } else {
-            Err(LinkEnd::Frame(error))
-        }
+        if gone { Ok(()) } else { Err(LinkEnd::Frame(error)) }
     }
 
     async fn write_small(
@@ -270,11 +224,7 @@ impl Work<'_> {
 
     /// Leaves it to the readers to notice a lost connection, once they have read what came.
     async fn write_failed(self, error: WriteError) -> LinkEnd {
-        if self.connection.close_reason().is_some() {
-            pending().await
-        } else {
-            error.into()
-        }
+        if self.connection.close_reason().is_some() { pending().await } else { error.into() }
     }
 
     async fn refuse_streams(self) -> LinkEnd {

@@ -107,10 +107,7 @@ impl Net {
     ///
     /// # Errors
     /// When an address cannot be bound, the error names it.
-    #[expect(
-        clippy::unused_async,
-        reason = "it needs a runtime, which only async code has"
-    )]
+    #[expect(clippy::unused_async, reason = "it needs a runtime, which only async code has")]
     pub async fn start(config: NetConfig) -> Result<(Self, mpsc::Receiver<NetEvent>), NetError> {
         if config.listen.is_empty() {
             return Err(NetError::NoAddress);

@@ -35,28 +35,13 @@ impl SendQueue {
         let (large, large_waiting) = mpsc::channel(SEND_QUEUE_FRAMES_MAX);
         let frames = Arc::new(Semaphore::new(SEND_QUEUE_FRAMES_MAX));
         let bytes = Arc::new(Semaphore::new(SEND_QUEUE_BYTES_MAX));
-        let waiting = Waiting {
-            small: small_waiting,
-            large: large_waiting,
-        };
-        (
-            Self {
-                small,
-                large,
-                frames,
-                bytes,
-            },
-            waiting,
-        )
+        let waiting = Waiting { small: small_waiting, large: large_waiting };
+        (Self { small, large, frames, bytes }, waiting)
     }
 
     /// Appends a frame; false when there is no room for it.
     pub(crate) fn push(&self, bytes: Vec<u8>) -> bool {
-        let lane = if bytes.len() > FRAME_INLINE_BYTES_MAX {
-            &self.large
-        } else {
-            &self.small
-        };
+        let lane = if bytes.len() > FRAME_INLINE_BYTES_MAX { &self.large } else { &self.small };
         let room = u32::try_from(bytes.len()).ok().and_then(|count| {
             let frame = Arc::clone(&self.frames).try_acquire_owned().ok()?;
             let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(count).ok()?;

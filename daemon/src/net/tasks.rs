@@ -20,10 +20,7 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     pub(crate) fn new(runtime: Handle) -> Self {
-        Self {
-            runtime,
-            set: Mutex::new(JoinSet::new()),
-        }
+        Self { runtime, set: Mutex::new(JoinSet::new()) }
     }
 
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

@@ -42,11 +42,7 @@ impl Identity {
         let signer = any_eddsa_type(&PrivatePkcs8KeyDer::from(key.to_pkcs8().as_slice()))?;
         let spki = CertificateDer::from(encode_spki(&key.public()).to_vec());
         let certified = Arc::new(CertifiedKey::new(vec![spki], signer));
-        Ok(Self {
-            provider: Arc::new(provider),
-            certified,
-            own: key.public(),
-        })
+        Ok(Self { provider: Arc::new(provider), certified, own: key.public() })
     }
 
     pub(crate) fn server(&self) -> Result<Arc<QuicServerConfig>, TlsError> {
@@ -84,11 +80,7 @@ impl Identity {
 
     fn verifier(&self, expected: Option<[u8; 32]>) -> RawKeyVerifier {
         let algorithms = self.provider.signature_verification_algorithms;
-        RawKeyVerifier {
-            algorithms,
-            own: self.own,
-            expected,
-        }
+        RawKeyVerifier { algorithms, own: self.own, expected }
     }
 }
 

@@ -47,11 +47,7 @@ struct Named {
 
 impl Exchange {
     pub(super) fn new(service: Arc<dyn Service>, stop: watch::Receiver<bool>) -> Self {
-        Self {
-            methods: methods(service),
-            extensions: Extensions::new(),
-            stop,
-        }
+        Self { methods: methods(service), extensions: Extensions::new(), stop }
     }
 
     // SPEC 8.3: who calls is what the kernel says of the peer of the socket.
@@ -140,9 +136,7 @@ impl Exchange {
     }
 
     async fn run(&self, request: Request<'_>) -> MethodResponse {
-        let Request {
-            id, method, params, ..
-        } = request;
+        let Request { id, method, params, .. } = request;
         let params = Params::new(params.as_ref().map(|params| params.get()));
         let extensions = self.extensions.clone();
         match self.methods.method(&method) {
@@ -213,10 +207,7 @@ fn unreadable(message: String) -> MethodResponse {
 
 /// The standard numbers that JSON-RPC and jsonrpsee give to requests that cannot be read.
 fn malformed(code: i32, message: String, hint: &str) -> ErrorObjectOwned {
-    let data = ErrorData {
-        kind: ErrorKind::BadRequest,
-        hint: hint.to_owned(),
-    };
+    let data = ErrorData { kind: ErrorKind::BadRequest, hint: hint.to_owned() };
     ErrorObjectOwned::owned(code, message, Some(data))
 }
 

@@ -26,12 +26,7 @@ pub(super) struct Lines<R> {
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(super) fn new(input: R, bytes_max: usize) -> Self {
-        Self {
-            input: BufReader::new(input),
-            partial: Vec::new(),
-            skipping: false,
-            bytes_max,
-        }
+        Self { input: BufReader::new(input), partial: Vec::new(), skipping: false, bytes_max }
     }
 
     /// The stream below.
@@ -104,14 +99,7 @@ mod tests {
         let input = format!("a\n{long}\nb\n12345\n123456\nc");
         assert_eq!(
             read_all(input.as_bytes(), 5).await,
-            [
-                whole("a"),
-                Line::TooLong,
-                whole("b"),
-                whole("12345"),
-                Line::TooLong,
-                whole("c")
-            ]
+            [whole("a"), Line::TooLong, whole("b"), whole("12345"), Line::TooLong, whole("c")]
         );
     }
 

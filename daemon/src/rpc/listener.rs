@@ -135,11 +135,7 @@ impl Listener {
             turn_away(stream);
             return;
         }
-        clients.spawn(connection::serve(
-            stream,
-            exchange.of(caller),
-            self.patience,
-        ));
+        clients.spawn(connection::serve(stream, exchange.of(caller), self.patience));
     }
 }
 
@@ -157,13 +153,12 @@ impl Drop for Listener {
 
 /// Says why in the one write that a fresh socket takes without waiting.
 fn turn_away(stream: UnixStream) {
-    let answer = refusal(&ErrorKind::Busy.because(format!(
-        "{RPC_CLIENTS_MAX} front ends are connected, which is the limit"
-    )));
+    let answer = refusal(
+        &ErrorKind::Busy
+            .because(format!("{RPC_CLIENTS_MAX} front ends are connected, which is the limit")),
+    );
     let line = format!("{answer}\n");
-    let told = stream
-        .into_std()
-        .and_then(|mut stream| stream.write_all(line.as_bytes()));
+    let told = stream.into_std().and_then(|mut stream| stream.write_all(line.as_bytes()));
     if let Err(error) = told {
         debug!(%error, "the front end was turned away without a word");
     }
@@ -193,9 +188,7 @@ fn lock(path: &Path) -> Result<File, RpcServeError> {
         .map_err(failed("open", &name))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(RpcServeError::InUse {
-            path: path.to_owned(),
-        }),
+        Err(TryLockError::WouldBlock) => Err(RpcServeError::InUse { path: path.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed("lock", &name)(source)),
     }
 }

@@ -42,9 +42,7 @@ async fn answer(
     extensions: &Extensions,
 ) -> Result<Value, ErrorObjectOwned> {
     let call = parse(method, params).map_err(|error| object(&error))?;
-    let caller = *extensions
-        .get::<Caller>()
-        .expect("every connection has a caller");
+    let caller = *extensions.get::<Caller>().expect("every connection has a caller");
     let result = service.call(caller, call).await;
     result.map_err(|error| object(&error))
 }

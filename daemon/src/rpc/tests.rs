@@ -1,9 +1,6 @@
 //! The RPC over a real socket, with a service that only pretends.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a test ends and takes its tasks with it"
-)]
+#![expect(clippy::disallowed_methods, reason = "a test ends and takes its tasks with it")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -75,17 +72,11 @@ struct World {
 }
 
 fn config(dir: &tempfile::TempDir) -> RpcConfig {
-    RpcConfig {
-        socket: dir.path().join("run/bytchat/bytchatd.sock"),
-        mode: MODE_USER,
-    }
+    RpcConfig { socket: dir.path().join("run/bytchat/bytchatd.sock"), mode: MODE_USER }
 }
 
 fn world() -> World {
-    let quick = Patience {
-        write: Duration::from_secs(3600),
-        gone_check: Duration::from_millis(1),
-    };
+    let quick = Patience { write: Duration::from_secs(3600), gone_check: Duration::from_millis(1) };
     world_with(quick)
 }
 
@@ -93,16 +84,9 @@ fn world_with(patience: Patience) -> World {
     let dir = tempfile::tempdir().unwrap();
     let (tx, words) = mpsc::channel(1024);
     let (stop, stopped) = watch::channel(false);
-    let listener = Listener::bind(&config(&dir))
-        .unwrap()
-        .with_patience(patience);
+    let listener = Listener::bind(&config(&dir)).unwrap().with_patience(patience);
     let serving = tokio::spawn(listener.serve(Arc::new(Fake { words: tx }), stopped));
-    World {
-        dir,
-        words,
-        stop,
-        serving,
-    }
+    World { dir, words, stop, serving }
 }
 
 impl World {
@@ -113,10 +97,7 @@ impl World {
     async fn connect(&self) -> Client {
         let stream = UnixStream::connect(self.socket()).await.unwrap();
         let (input, output) = stream.into_split();
-        Client {
-            input: BufReader::new(input),
-            output,
-        }
+        Client { input: BufReader::new(input), output }
     }
 }
 
@@ -145,9 +126,7 @@ impl Client {
 
     /// Asserts that the connection still works and has nothing else to say.
     async fn assert_well(&mut self) {
-        let answer = self
-            .ask(r#"{"jsonrpc":"2.0","id":"well?","method":"node.status"}"#)
-            .await;
+        let answer = self.ask(r#"{"jsonrpc":"2.0","id":"well?","method":"node.status"}"#).await;
         assert_eq!(answer["id"], "well?", "{answer}");
         assert!(answer["result"]["uid"].is_u64(), "{answer}");
     }
@@ -158,11 +137,7 @@ fn request(id: u64, method: &str, params: &Value) -> String {
 }
 
 fn send(id: u64, text: &str) -> String {
-    request(
-        id,
-        "message.send",
-        &json!({ "to": "bob@b.test", "text": text }),
-    )
+    request(id, "message.send", &json!({ "to": "bob@b.test", "text": text }))
 }
 
 #[tokio::test]
@@ -172,10 +147,7 @@ async fn a_call_is_answered_and_knows_its_caller() {
     let answer = client.ask(&request(7, "node.status", &json!({}))).await;
     let own = std::fs::metadata("/proc/self").unwrap();
     let uid = std::os::unix::fs::MetadataExt::uid(&own);
-    assert_eq!(
-        answer,
-        json!({ "jsonrpc": "2.0", "id": 7, "result": { "uid": uid } })
-    );
+    assert_eq!(answer, json!({ "jsonrpc": "2.0", "id": 7, "result": { "uid": uid } }));
 }
 
 #[tokio::test]
@@ -201,9 +173,7 @@ async fn wrong_parameters_and_methods_are_named() {
     let answer = client.ask(&request(1, "message.send", &params)).await;
     assert_eq!(answer["error"]["code"], -32602);
     assert!(answer["error"]["message"].to_string().contains("`txt`"));
-    let answer = client
-        .ask(&request(2, "message.send", &json!(["b", "hi"])))
-        .await;
+    let answer = client.ask(&request(2, "message.send", &json!(["b", "hi"]))).await;
     assert_eq!(answer["error"]["code"], -32602);
     let answer = client.ask(&request(3, "message.sned", &json!({}))).await;
     assert_eq!(answer["error"]["code"], -32601);
@@ -231,30 +201,14 @@ async fn what_is_no_request_is_refused_and_the_connection_goes_on() {
         format!(r#"{{"jsonrpc":"2.0","id":9,"method":"node.status","params":{{"a":{deep}}}}}"#);
     for (line, code, id) in [
         ("hello", -32700, Value::Null),
-        (
-            r#"{"jsonrpc":"2.0","id":1,"method":"node.sta"#,
-            -32700,
-            Value::Null,
-        ),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"node.sta"#, -32700, Value::Null),
         ("1", -32600, Value::Null),
         ("{}", -32600, Value::Null),
         (r#"{"id":4,"method":"node.status"}"#, -32600, json!(4)),
-        (
-            r#"{"jsonrpc":"1.0","id":5,"method":"node.status"}"#,
-            -32600,
-            json!(5),
-        ),
+        (r#"{"jsonrpc":"1.0","id":5,"method":"node.status"}"#, -32600, json!(5)),
         (r#"{"jsonrpc":"2.0","id":6}"#, -32600, json!(6)),
-        (
-            r#"{"jsonrpc":"2.0","id":{},"method":"node.status"}"#,
-            -32600,
-            Value::Null,
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":1.5,"method":"node.status"}"#,
-            -32600,
-            Value::Null,
-        ),
+        (r#"{"jsonrpc":"2.0","id":{},"method":"node.status"}"#, -32600, Value::Null),
+        (r#"{"jsonrpc":"2.0","id":1.5,"method":"node.status"}"#, -32600, Value::Null),
         ("[]", -32600, Value::Null),
         (deep_params.as_str(), -32602, json!(9)),
     ] {
@@ -287,9 +241,7 @@ async fn a_notification_and_an_empty_line_are_not_answered() {
     let world = world();
     let mut client = world.connect().await;
     let silent = r#"{"jsonrpc":"2.0","method":"message.send","params":{"to":"b","text":"refuse"}}"#;
-    client
-        .write(format!("{silent}\n\n  \r\n[{silent}]\n").as_bytes())
-        .await;
+    client.write(format!("{silent}\n\n  \r\n[{silent}]\n").as_bytes()).await;
     client.assert_well().await;
 }
 
@@ -297,9 +249,7 @@ async fn a_notification_and_an_empty_line_are_not_answered() {
 async fn a_notification_is_run() {
     let mut world = world();
     let mut client = world.connect().await;
-    client
-        .write(b"{\"jsonrpc\":\"2.0\",\"method\":\"event.list\"}\n")
-        .await;
+    client.write(b"{\"jsonrpc\":\"2.0\",\"method\":\"event.list\"}\n").await;
     assert_eq!(world.words.recv().await, Some(Word::Waiting));
 }
 
@@ -338,10 +288,7 @@ async fn a_thousand_requests_may_be_written_before_an_answer_is_read() {
         seen.insert(answer["id"].as_u64().unwrap());
     }
     assert_eq!(seen.len(), 1000);
-    client = Client {
-        input,
-        output: writing.await.unwrap(),
-    };
+    client = Client { input, output: writing.await.unwrap() };
     client.assert_well().await;
 }
 
@@ -371,9 +318,7 @@ async fn half_a_line_at_the_end_is_told() {
 async fn a_call_ends_when_its_caller_is_gone() {
     let mut world = world();
     let mut client = world.connect().await;
-    client
-        .write(request(1, "event.list", &json!({})).as_bytes())
-        .await;
+    client.write(request(1, "event.list", &json!({})).as_bytes()).await;
     client.write(b"\n").await;
     assert_eq!(world.words.recv().await, Some(Word::Waiting));
     drop(client);
@@ -384,9 +329,7 @@ async fn a_call_ends_when_its_caller_is_gone() {
 async fn a_call_ends_when_a_caller_that_had_closed_its_half_is_gone() {
     let mut world = world();
     let mut client = world.connect().await;
-    client
-        .write(request(1, "event.list", &json!({})).as_bytes())
-        .await;
+    client.write(request(1, "event.list", &json!({})).as_bytes()).await;
     client.output.shutdown().await.unwrap();
     assert_eq!(world.words.recv().await, Some(Word::Waiting));
     drop(client);
@@ -444,8 +387,7 @@ async fn a_client_too_many_is_told_so() {
     client.input.read_to_string(&mut rest).await.unwrap();
     loop {
         let mut next = world.connect().await;
-        next.write(request(1, "node.status", &json!({})).as_bytes())
-            .await;
+        next.write(request(1, "node.status", &json!({})).as_bytes()).await;
         next.write(b"\n").await;
         if next.read().await["result"].is_object() {
             break;
@@ -458,9 +400,7 @@ async fn a_client_too_many_is_told_so() {
 async fn stopping_answers_the_calls_that_wait_and_removes_the_socket() {
     let mut world = world();
     let mut client = world.connect().await;
-    client
-        .write(request(5, "event.list", &json!({})).as_bytes())
-        .await;
+    client.write(request(5, "event.list", &json!({})).as_bytes()).await;
     client.write(b"\n").await;
     assert_eq!(world.words.recv().await, Some(Word::Waiting));
     world.stop.send(true).unwrap();
@@ -486,10 +426,7 @@ async fn a_second_daemon_is_told_whose_socket_it_is() {
 #[tokio::test]
 async fn a_socket_that_another_program_serves_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let config = RpcConfig {
-        socket: dir.path().join("s"),
-        mode: MODE_USER,
-    };
+    let config = RpcConfig { socket: dir.path().join("s"), mode: MODE_USER };
     let _other = std::os::unix::net::UnixListener::bind(&config.socket).unwrap();
     let error = Listener::bind(&config).unwrap_err();
     assert!(matches!(error, RpcServeError::InUse { .. }), "{error}");
@@ -498,17 +435,11 @@ async fn a_socket_that_another_program_serves_is_left_alone() {
 #[tokio::test]
 async fn a_stale_socket_is_replaced_and_a_file_is_not() {
     let dir = tempfile::tempdir().unwrap();
-    let config = RpcConfig {
-        socket: dir.path().join("s"),
-        mode: MODE_SYSTEM,
-    };
+    let config = RpcConfig { socket: dir.path().join("s"), mode: MODE_SYSTEM };
     drop(std::os::unix::net::UnixListener::bind(&config.socket).unwrap());
     assert!(config.socket.exists());
     let listener = Listener::bind(&config).unwrap();
-    let mode = std::fs::metadata(&config.socket)
-        .unwrap()
-        .permissions()
-        .mode();
+    let mode = std::fs::metadata(&config.socket).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o660);
     drop(listener);
     assert!(!config.socket.exists());

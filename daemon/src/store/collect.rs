@@ -37,11 +37,7 @@ impl Writer {
             return true;
         }
         let oldest = self.log.sealed.first_key_value().map(|(number, _)| *number);
-        if self
-            .log
-            .damaged
-            .is_some_and(|damaged| oldest.is_some_and(|old| old <= damaged))
-        {
+        if self.log.damaged.is_some_and(|damaged| oldest.is_some_and(|old| old <= damaged)) {
             return true;
         }
         let total: u64 = self.log.sealed.values().sum();
@@ -104,28 +100,12 @@ impl Writer {
         let found = found.ok_or_else(|| Refusal::Failed("a segment is gone".into()))?;
         // Without a live row there is nothing to read for.
         let dead = self.log.live.get(&segment).copied().unwrap_or(0) == 0;
-        let bytes = if dead {
-            Vec::new()
-        } else {
-            read(&self.shared, &found)?
-        };
-        Ok(Some(Cursor {
-            segment,
-            head: found.head,
-            bytes,
-            at: 0,
-            skip: 0,
-        }))
+        let bytes = if dead { Vec::new() } else { read(&self.shared, &found)? };
+        Ok(Some(Cursor { segment, head: found.head, bytes, at: 0, skip: 0 }))
     }
 
     fn gather_live(&self, cursor: &mut Cursor) -> Result<Vec<u8>, IndexError> {
-        let Cursor {
-            segment,
-            head,
-            bytes,
-            at,
-            skip,
-        } = cursor;
+        let Cursor { segment, head, bytes, at, skip } = cursor;
         let index = self.shared.read();
         let start = *at;
         let mut copies = Vec::new();
@@ -143,13 +123,7 @@ impl Writer {
                     return Ok(copies);
                 }
                 *skip += 1;
-                let Op::Put {
-                    table,
-                    key,
-                    value,
-                    value_at,
-                } = op
-                else {
+                let Op::Put { table, key, value, value_at } = op else {
                     continue;
                 };
                 let entry = index.entry(&row_key(table, key))?;
@@ -172,16 +146,13 @@ impl Writer {
             return Ok(());
         }
         let mut stranded = Vec::new();
-        let found = self
-            .shared
-            .read()
-            .range(&[1], &[u8::MAX], false, &mut |key, value| {
-                match Entry::decode(value) {
-                    Ok(entry) if entry.segment == segment => stranded.push((key.to_vec(), entry)),
-                    Ok(_) | Err(_) => {}
-                }
-                true
-            });
+        let found = self.shared.read().range(&[1], &[u8::MAX], false, &mut |key, value| {
+            match Entry::decode(value) {
+                Ok(entry) if entry.segment == segment => stranded.push((key.to_vec(), entry)),
+                Ok(_) | Err(_) => {}
+            }
+            true
+        });
         found.map_err(failed)?;
         let mut payload = Vec::new();
         for (key, entry) in stranded {

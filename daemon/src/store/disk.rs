@@ -47,10 +47,7 @@ impl Disk for RealDisk {
             .truncate(true)
             .mode(0o600)
             .open(path)?;
-        Ok(Handle {
-            path: path.to_path_buf(),
-            file,
-        })
+        Ok(Handle { path: path.to_path_buf(), file })
     }
 
     fn append(&self, handle: &Handle, at: u64, bytes: &[u8]) -> io::Result<()> {
@@ -95,9 +92,7 @@ impl Disk for RealDisk {
 pub(super) fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     let handle = disk.create(&temporary)?;
-    let written = disk
-        .append(&handle, 0, bytes)
-        .and_then(|()| disk.sync(&handle));
+    let written = disk.append(&handle, 0, bytes).and_then(|()| disk.sync(&handle));
     if let Err(error) = written {
         // It is made anew the next time; what counts is that there was no room.
         disk.remove(&temporary).unwrap_or_default();

@@ -102,21 +102,13 @@ impl StoreError {
     /// Names the path of a failed operation; a full disk has its own answer.
     pub(super) fn io(path: &Path, source: io::Error) -> Self {
         if is_full(&source) {
-            return Self::Full {
-                dir: path.to_path_buf(),
-            };
+            return Self::Full { dir: path.to_path_buf() };
         }
-        Self::Io {
-            path: path.to_path_buf(),
-            source,
-        }
+        Self::Io { path: path.to_path_buf(), source }
     }
 }
 
 /// Tells whether an operation failed for want of room.
 pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

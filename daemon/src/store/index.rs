@@ -78,13 +78,7 @@ impl Entry {
             }
             _ => return None,
         };
-        Some(Self {
-            segment,
-            offset,
-            length,
-            crc,
-            inline,
-        })
+        Some(Self { segment, offset, length, crc, inline })
     }
 
     /// Counts the bytes of the log that live as long as this row.
@@ -115,12 +109,8 @@ impl Index {
             .flush_every_ms(Some(FLUSH_EVERY_MS));
         for _ in 0..LOCK_TRIES {
             let config = config.clone();
-            let opening = thread::Builder::new()
-                .name("index".into())
-                .spawn(move || config.open());
-            let joined = opening
-                .map_err(|error| IndexError(error.to_string()))?
-                .join();
+            let opening = thread::Builder::new().name("index".into()).spawn(move || config.open());
+            let joined = opening.map_err(|error| IndexError(error.to_string()))?.join();
             match joined.map_err(|_| IndexError("sled panicked".into()))? {
                 Ok(db) => return Ok(Self::Sled(db)),
                 Err(error) if error.to_string().contains("could not acquire lock") => {
@@ -143,9 +133,7 @@ impl Index {
 
     /// Reads the entry of a row.
     pub(super) fn entry(&self, key: &[u8]) -> Result<Option<Entry>, IndexError> {
-        self.get(key)?
-            .map(|bytes| Entry::decode(&bytes))
-            .transpose()
+        self.get(key)?.map(|bytes| Entry::decode(&bytes)).transpose()
     }
 
     /// Visits rows in order until the visitor returns false.
@@ -163,11 +151,7 @@ impl Index {
         match self {
             Self::Sled(db) => guarded(|| {
                 let mut rows = db.range::<&[u8], _>(bounds);
-                while let Some(row) = if reverse {
-                    rows.next_back()
-                } else {
-                    rows.next()
-                } {
+                while let Some(row) = if reverse { rows.next_back() } else { rows.next() } {
                     let (key, value) = row?;
                     if !visit(&key, &value) {
                         break;
@@ -177,11 +161,8 @@ impl Index {
             }),
             Self::Memory(rows) => {
                 let mut rows = rows.range::<[u8], _>(bounds);
-                while let Some((key, value)) = if reverse {
-                    rows.next_back()
-                } else {
-                    rows.next()
-                } {
+                while let Some((key, value)) = if reverse { rows.next_back() } else { rows.next() }
+                {
                     if !visit(key, value) {
                         break;
                     }
@@ -230,9 +211,7 @@ impl Index {
     pub(super) fn live(&self) -> Result<BTreeMap<u64, u64>, IndexError> {
         let mut live = BTreeMap::new();
         self.range(LIVE, &[0, b'l' + 1], false, &mut |key, value| {
-            let number = key
-                .get(LIVE.len()..)
-                .and_then(|mut rest| take_u64(&mut rest));
+            let number = key.get(LIVE.len()..).and_then(|mut rest| take_u64(&mut rest));
             if let (Some(number), Some(bytes)) = (number, take_u64(&mut { value })) {
                 live.insert(number, bytes);
             }

@@ -31,14 +31,7 @@ impl<'a> Changes<'a> {
         inline_bytes_max: usize,
     ) -> Self {
         let (rows, touched) = (BTreeMap::new(), BTreeMap::new());
-        Self {
-            index,
-            before: live,
-            inline_bytes_max,
-            rows,
-            live: touched,
-            applied: 0,
-        }
+        Self { index, before: live, inline_bytes_max, rows, live: touched, applied: 0 }
     }
 
     /// Adds a record that stands in a segment.
@@ -46,12 +39,7 @@ impl<'a> Changes<'a> {
         let payload_at = record.at as u64 + HEAD_BYTES as u64;
         for op in ops(record.payload) {
             match op {
-                Op::Put {
-                    table,
-                    key,
-                    value,
-                    value_at,
-                } => {
+                Op::Put { table, key, value, value_at } => {
                     let entry = Entry {
                         segment,
                         offset: payload_at + value_at as u64,
@@ -75,16 +63,10 @@ impl<'a> Changes<'a> {
             batch.insert(key, entry.map(|entry| entry.encode()));
         }
         for (segment, bytes) in &self.live {
-            batch.insert(
-                index::live_key(*segment),
-                Some(bytes.to_le_bytes().to_vec()),
-            );
+            batch.insert(index::live_key(*segment), Some(bytes.to_le_bytes().to_vec()));
         }
         batch.insert(APPLIED.to_vec(), Some(self.applied.to_le_bytes().to_vec()));
-        Ready {
-            batch,
-            live: self.live,
-        }
+        Ready { batch, live: self.live }
     }
 
     fn set(&mut self, key: Vec<u8>, entry: Option<Entry>) -> Result<(), IndexError> {

@@ -107,13 +107,7 @@ impl Store {
             .spawn(move || writer.run())
             .map_err(|source| StoreError::io(dir, source))?;
         let writer = Mutex::new(Some(thread));
-        Ok(Self {
-            inner: Arc::new(Inner {
-                shared,
-                queue,
-                writer,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { shared, queue, writer }) })
     }
 
     /// Commits writes together or not at all; when it returns they are on the medium.
@@ -124,15 +118,9 @@ impl Store {
     pub fn commit(&self, writes: Vec<Write>) -> Result<Sequence, StoreError> {
         check_sizes(&writes)?;
         let payload = record::encode(&writes);
-        let removes_only = writes
-            .iter()
-            .all(|write| matches!(write, Write::Remove { .. }));
+        let removes_only = writes.iter().all(|write| matches!(write, Write::Remove { .. }));
         let (reply, answer) = mpsc::sync_channel(1);
-        let command = Command::Commit(Pending {
-            payload,
-            removes_only,
-            reply,
-        });
+        let command = Command::Commit(Pending { payload, removes_only, reply });
         self.inner.queue.send(command).map_err(|_| self.closed())?;
         answer.recv().map_err(|_| self.closed())?
     }
@@ -171,10 +159,7 @@ impl Store {
     fn rows(&self, query: &Query) -> Result<Vec<Row>, StoreError> {
         let table = query.table as u8;
         let from = row_key(table, &query.from);
-        let to = query
-            .to
-            .as_ref()
-            .map_or(vec![table.saturating_add(1)], |to| row_key(table, to));
+        let to = query.to.as_ref().map_or(vec![table.saturating_add(1)], |to| row_key(table, to));
         let mut files = BTreeMap::new();
         let found = self.look(|index| {
             let mut rows = Vec::new();
@@ -194,9 +179,7 @@ impl Store {
             })?;
             broken.map_or(Ok(rows), Err)
         })?;
-        let rows = found
-            .into_iter()
-            .map(|(key, held)| Ok((key, self.fetch(held, &files)?)));
+        let rows = found.into_iter().map(|(key, held)| Ok((key, self.fetch(held, &files)?)));
         rows.collect()
     }
 
@@ -212,12 +195,7 @@ impl Store {
 
     /// Lists what was found wrong since the store was opened.
     pub fn problems(&self) -> Vec<Problem> {
-        self.inner
-            .shared
-            .problems
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.inner.shared.problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts the bytes that the store takes on the disk.
@@ -231,9 +209,7 @@ impl Store {
     }
 
     fn closed(&self) -> StoreError {
-        StoreError::Closed {
-            dir: self.inner.shared.dir.clone(),
-        }
+        StoreError::Closed { dir: self.inner.shared.dir.clone() }
     }
 
     // A reader whom sled fails waits until the index is held in memory, and asks again.
@@ -255,10 +231,7 @@ impl Store {
         };
         tracing::error!(%error, "the index failed a reader");
         let (reply, answer) = mpsc::sync_channel(1);
-        self.inner
-            .queue
-            .send(Command::Heal(reply))
-            .map_err(|_| self.closed())?;
+        self.inner.queue.send(Command::Heal(reply)).map_err(|_| self.closed())?;
         answer.recv().map_err(|_| self.closed())??;
         try_once()?.map_err(|error| shared.index_error(error))
     }
@@ -303,11 +276,7 @@ impl Store {
 
 impl Inner {
     fn stop(&self) {
-        let thread = self
-            .writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return };
         if self.queue.send(Command::Close).is_err() || thread.join().is_err() {
             tracing::error!("the writer of the store was gone before it was told to stop");
@@ -330,24 +299,13 @@ fn check_sizes(writes: &[Write]) -> Result<(), StoreError> {
         };
         if key > KEY_BYTES_MAX {
             let (got, expected) = (key as u64, KEY_BYTES_MAX as u64);
-            return Err(StoreError::TooLarge {
-                what: "key",
-                got,
-                expected,
-            });
+            return Err(StoreError::TooLarge { what: "key", got, expected });
         }
-        total = total
-            .saturating_add(key)
-            .saturating_add(value)
-            .saturating_add(HEAD_BYTES);
+        total = total.saturating_add(key).saturating_add(value).saturating_add(HEAD_BYTES);
     }
     if total > PAYLOAD_BYTES_MAX {
         let (got, expected) = (total as u64, PAYLOAD_BYTES_MAX as u64);
-        return Err(StoreError::TooLarge {
-            what: "commit",
-            got,
-            expected,
-        });
+        return Err(StoreError::TooLarge { what: "commit", got, expected });
     }
     Ok(())
 }

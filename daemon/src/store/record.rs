@@ -33,9 +33,7 @@ pub(super) struct Record<'a> {
 impl Record<'_> {
     /// Tells where the next record begins.
     pub(super) fn end(&self) -> usize {
-        self.at
-            .saturating_add(HEAD_BYTES)
-            .saturating_add(self.payload.len())
+        self.at.saturating_add(HEAD_BYTES).saturating_add(self.payload.len())
     }
 }
 
@@ -43,12 +41,7 @@ impl Record<'_> {
 #[derive(Clone, Copy)]
 pub(super) enum Op<'a> {
     /// Sets a row.
-    Put {
-        table: u8,
-        key: &'a [u8],
-        value: &'a [u8],
-        value_at: usize,
-    },
+    Put { table: u8, key: &'a [u8], value: &'a [u8], value_at: usize },
     /// Removes a row.
     Remove { table: u8, key: &'a [u8] },
 }
@@ -115,12 +108,7 @@ pub(super) fn parse(bytes: &[u8], at: usize, marker: u64) -> Option<Record<'_>> 
     let durable = take_u64(&mut rest)?;
     let payload = rest.get(..length).filter(|_| length <= PAYLOAD_BYTES_MAX)?;
     let sound = crc32fast::hash(covered.get(..20 + length)?) == crc;
-    (sound && ops_are_sound(payload)).then_some(Record {
-        at,
-        sequence,
-        durable,
-        payload,
-    })
+    (sound && ops_are_sound(payload)).then_some(Record { at, sequence, durable, payload })
 }
 
 /// Reads the operations of a payload, up to the first that is malformed.
@@ -154,12 +142,7 @@ fn take_op<'a>(whole: usize, rest: &mut &'a [u8]) -> Option<Op<'a>> {
             let value_bytes = take_u32(rest)? as usize;
             let value_at = whole - rest.len();
             let value = take(rest, value_bytes)?;
-            Some(Op::Put {
-                table,
-                key,
-                value,
-                value_at,
-            })
+            Some(Op::Put { table, key, value, value_at })
         }
         REMOVE => Some(Op::Remove { table, key }),
         _ => None,
@@ -167,9 +150,7 @@ fn take_op<'a>(whole: usize, rest: &mut &'a [u8]) -> Option<Op<'a>> {
 }
 
 fn length(bytes: &[u8]) -> [u8; 4] {
-    u32::try_from(bytes.len())
-        .expect("commit checks the sizes")
-        .to_le_bytes()
+    u32::try_from(bytes.len()).expect("commit checks the sizes").to_le_bytes()
 }
 
 /// Takes bytes from the front of a slice.

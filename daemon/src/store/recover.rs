@@ -59,27 +59,19 @@ pub(super) fn recover(shared: &Shared) -> Result<Log, StoreError> {
     let applied = shared.read().applied().unwrap_or(0);
     let tail = mend_tail(shared, &mut segments, applied)?;
     if tail.whole && applied > tail.last {
-        shared.report(Problem::Lost {
-            expected: applied,
-            got: tail.last,
-        });
+        shared.report(Problem::Lost { expected: applied, got: tail.last });
         move_index_aside(shared);
         open_index(shared);
     }
     forget_index_before(shared, &segments);
     let replayed = replay_or_rebuild(shared, &segments)?;
     let last = segments.last().map(|segment| segment.number);
-    let mut sealed: BTreeMap<u64, u64> = segments
-        .iter()
-        .map(|segment| (segment.number, segment.bytes))
-        .collect();
+    let mut sealed: BTreeMap<u64, u64> =
+        segments.iter().map(|segment| (segment.number, segment.bytes)).collect();
     if tail.active.is_some() {
         sealed.retain(|number, _| Some(*number) != last);
     }
-    let known = shared
-        .read()
-        .applied()
-        .map_err(|error| shared.index_error(error))?;
+    let known = shared.read().applied().map_err(|error| shared.index_error(error))?;
     Ok(Log {
         active: tail.active,
         sealed,
@@ -115,10 +107,7 @@ fn look_at(path: &Path, number: u64) -> Result<Found, StoreError> {
     let file = File::open(path).map_err(fail)?;
     let bytes = file.metadata().map_err(fail)?.len();
     let mut start = Vec::new();
-    (&file)
-        .take(HEAD_BYTES as u64)
-        .read_to_end(&mut start)
-        .map_err(fail)?;
+    (&file).take(HEAD_BYTES as u64).read_to_end(&mut start).map_err(fail)?;
     let mut state = segment::read_head(&start, number);
     if matches!(state, HeadState::Damaged(_)) {
         state = segment::read_head(&fs::read(path).map_err(fail)?, number);
@@ -128,19 +117,10 @@ fn look_at(path: &Path, number: u64) -> Result<Found, StoreError> {
         HeadState::Damaged(head) => (head, false),
         HeadState::Newer(got) => {
             let expected = segment::VERSION;
-            return Err(StoreError::Newer {
-                path: path.to_path_buf(),
-                got,
-                expected,
-            });
+            return Err(StoreError::Newer { path: path.to_path_buf(), got, expected });
         }
     };
-    Ok(Found {
-        number,
-        bytes,
-        head,
-        sound,
-    })
+    Ok(Found { number, bytes, head, sound })
 }
 
 // A segment that was never renamed was never used.
@@ -164,40 +144,21 @@ struct Tail {
 // Only the last segment can be torn: each other one was durable before the next was made.
 fn mend_tail(shared: &Shared, segments: &mut [Found], applied: u64) -> Result<Tail, StoreError> {
     let Some(found) = segments.last_mut() else {
-        return Ok(Tail {
-            active: None,
-            last: 0,
-            whole: true,
-        });
+        return Ok(Tail { active: None, last: 0, whole: true });
     };
     let mut bytes = read(shared, found)?;
     let walk = || Walk::new(&bytes, found.head);
     let before = found.head.map_or(0, |head| head.first.saturating_sub(1));
     let Some(head) = found.head.filter(|_| found.sound) else {
         let last = last_sequence(walk()).unwrap_or(before);
-        return Ok(Tail {
-            active: None,
-            last,
-            whole: false,
-        });
+        return Ok(Tail { active: None, last, whole: false });
     };
     let path = segment::path(&shared.log_folder(), found.number);
     let fail = |source| StoreError::io(&path, source);
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(fail)?;
-    let handle = Handle {
-        path: path.clone(),
-        file,
-    };
+    let file = OpenOptions::new().read(true).write(true).open(&path).map_err(fail)?;
+    let handle = Handle { path: path.clone(), file };
     if let Some(cut) = segment::torn_tail(walk(), applied) {
-        tracing::info!(
-            segment = found.number,
-            from = cut,
-            "the unfinished end of the log is cut"
-        );
+        tracing::info!(segment = found.number, from = cut, "the unfinished end of the log is cut");
         shared.disk.truncate(&handle, cut as u64).map_err(fail)?;
         bytes.truncate(cut);
         found.bytes = cut as u64;
@@ -208,17 +169,8 @@ fn mend_tail(shared: &Shared, segments: &mut [Found], applied: u64) -> Result<Ta
     let last = last_sequence(walk()).unwrap_or(before);
     let whole = walk().all(|piece| matches!(piece, Piece::Record(_)));
     let (number, marker, bytes) = (found.number, head.marker, found.bytes);
-    let active = whole.then_some(Active {
-        number,
-        marker,
-        handle,
-        bytes,
-    });
-    Ok(Tail {
-        active,
-        last,
-        whole,
-    })
+    let active = whole.then_some(Active { number, marker, handle, bytes });
+    Ok(Tail { active, last, whole })
 }
 
 fn last_sequence(walk: Walk<'_>) -> Option<u64> {
@@ -280,17 +232,10 @@ fn remove_folder(path: &Path) {
 
 // Removals that the index has not seen may have been collected with their segments.
 fn forget_index_before(shared: &Shared, segments: &[Found]) {
-    let first = segments
-        .first()
-        .and_then(|segment| segment.head)
-        .map_or(0, |head| head.first);
+    let first = segments.first().and_then(|segment| segment.head).map_or(0, |head| head.first);
     let applied = shared.read().applied().unwrap_or(0);
     if applied > 0 && first > applied.saturating_add(1) {
-        tracing::info!(
-            applied,
-            first,
-            "the index is older than the log and is built anew"
-        );
+        tracing::info!(applied, first, "the index is older than the log and is built anew");
         move_index_aside(shared);
         open_index(shared);
     }

@@ -76,19 +76,13 @@ impl From<StoreError> for Fault {
 
 fn replay(shared: &Shared, segments: &[Found], through: u64) -> Result<Replayed, Fault> {
     let applied = shared.read().applied()?;
-    let mut replayed = Replayed {
-        live: shared.read().live()?,
-        damaged: None,
-    };
+    let mut replayed = Replayed { live: shared.read().live()?, damaged: None };
     let mut last = None;
     let mut previous = None;
     for (position, found) in segments.iter().enumerate() {
         let from = previous.map_or(found.number, |number: u64| number.saturating_add(1));
         if from < found.number {
-            shared.report(Problem::Missing {
-                from,
-                to: found.number - 1,
-            });
+            shared.report(Problem::Missing { from, to: found.number - 1 });
         }
         previous = Some(found.number);
         let next = segments.get(position + 1).and_then(|next| next.head);
@@ -126,11 +120,7 @@ fn replay_segment(
         let expected = last.map_or(record.sequence, |last: u64| last.saturating_add(1));
         if record.sequence != expected {
             let (segment, got) = (found.number, record.sequence);
-            shared.report(Problem::Gap {
-                segment,
-                expected,
-                got,
-            });
+            shared.report(Problem::Gap { segment, expected, got });
         }
         *last = Some(record.sequence);
         if record.sequence <= applied || record.sequence > through {
@@ -151,11 +141,7 @@ fn replay_segment(
 }
 
 fn damage(shared: &Shared, segment: u64, (from, to): (usize, usize), replayed: &mut Replayed) {
-    shared.report(Problem::Damaged {
-        segment,
-        from: from as u64,
-        to: to as u64,
-    });
+    shared.report(Problem::Damaged { segment, from: from as u64, to: to as u64 });
     shared.quarantine(segment);
     replayed.damaged = Some(segment);
 }

@@ -66,11 +66,7 @@ fn decode_head(bytes: &[u8]) -> Option<(u32, Head)> {
     let number = take_u64(&mut rest)?;
     let first = take_u64(&mut rest)?;
     let marker = take_u64(&mut rest)?;
-    let head = Head {
-        number,
-        first,
-        marker,
-    };
+    let head = Head { number, first, marker };
     (take_u32(&mut rest)? == crc32fast::hash(covered)).then_some((version, head))
 }
 
@@ -78,11 +74,7 @@ fn decode_head(bytes: &[u8]) -> Option<(u32, Head)> {
 fn guess_head(bytes: &[u8], number: u64) -> Option<Head> {
     let marker = take_u64(&mut bytes.get(HEAD_BYTES..)?)?;
     let record = record::parse(bytes, HEAD_BYTES, marker)?;
-    Some(Head {
-        number,
-        first: record.sequence,
-        marker,
-    })
+    Some(Head { number, first: record.sequence, marker })
 }
 
 /// A stretch of a segment.
@@ -107,12 +99,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(bytes: &'a [u8], head: Option<Head>) -> Self {
         let last = head.map_or(0, |head| head.first.saturating_sub(1));
         let at = if head.is_some() { HEAD_BYTES } else { 0 };
-        Self {
-            bytes,
-            head,
-            at,
-            last,
-        }
+        Self { bytes, head, at, last }
     }
 
     /// Begins a walk at an offset where a record or the end is known to stand.
@@ -130,10 +117,7 @@ impl<'a> Walk<'a> {
         let wanted = marker.to_le_bytes();
         let from = self.at.checked_add(1)?;
         let rest = self.bytes.get(from..)?;
-        let mut hits = rest
-            .windows(8)
-            .enumerate()
-            .filter(|(_, window)| *window == wanted);
+        let mut hits = rest.windows(8).enumerate().filter(|(_, window)| *window == wanted);
         hits.find_map(|(offset, _)| self.parse(from.checked_add(offset)?, marker))
     }
 }
@@ -153,11 +137,7 @@ impl<'a> Iterator for Walk<'a> {
         }
         let next = marker.and_then(|marker| self.find_next(marker));
         let to = next.map_or(self.bytes.len(), |record| record.at);
-        let piece = Piece::Damaged {
-            from: self.at,
-            to,
-            last: self.last,
-        };
+        let piece = Piece::Damaged { from: self.at, to, last: self.last };
         self.at = to;
         Some(piece)
     }
@@ -187,7 +167,5 @@ pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
 /// Reads the number of a segment from the name of its file.
 pub(super) fn number(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?.strip_suffix(".seg")?;
-    (name.len() == 16)
-        .then(|| u64::from_str_radix(name, 16).ok())
-        .flatten()
+    (name.len() == 16).then(|| u64::from_str_radix(name, 16).ok()).flatten()
 }

@@ -75,10 +75,7 @@ impl Shared {
         // A parent that stood before may be closed to us, and need not be touched.
         let parent = dir.parent().filter(|parent| is_new && parent.is_dir());
         if let Some(parent) = parent {
-            shared
-                .disk
-                .sync_folder(parent)
-                .map_err(|source| StoreError::io(parent, source))?;
+            shared.disk.sync_folder(parent).map_err(|source| StoreError::io(parent, source))?;
         }
         Ok(shared)
     }
@@ -117,9 +114,7 @@ impl Shared {
     pub(super) fn replace_index(&self, index: Index) {
         let old = std::mem::replace(&mut *self.write(), index);
         // A broken sled may wait for itself for ever when it is dropped.
-        let dropped = thread::Builder::new()
-            .name("index".into())
-            .spawn(move || drop(old));
+        let dropped = thread::Builder::new().name("index".into()).spawn(move || drop(old));
         if let Err(error) = dropped {
             tracing::debug!(%error, "the old index was dropped in place");
         }
@@ -156,11 +151,7 @@ impl Shared {
 
     /// Notes that sled's files are about to change, or that they are at rest.
     pub(super) fn mark_index(&self, clean: bool) {
-        let text = if clean {
-            Some(CLEAN.to_owned())
-        } else {
-            boot_id()
-        };
+        let text = if clean { Some(CLEAN.to_owned()) } else { boot_id() };
         let path = self.trust_path();
         let marked = match text {
             Some(text) => disk::replace(&*self.disk, &path, text.as_bytes()),
@@ -190,9 +181,7 @@ impl Shared {
         if kept.exists() {
             return;
         }
-        let linked = self
-            .disk
-            .link(&segment::path(&self.log_folder(), number), &kept);
+        let linked = self.disk.link(&segment::path(&self.log_folder(), number), &kept);
         let linked = linked.and_then(|()| self.disk.sync_folder(&self.quarantine_folder()));
         if let Err(error) = linked {
             tracing::error!(segment = number, %error, "a damaged segment could not be kept");
@@ -242,12 +231,7 @@ impl Shared {
 
     fn write_reserve(&self, bytes: u64) -> io::Result<()> {
         let handle = self.disk.create(&self.reserve_path())?;
-        let block = vec![
-            0;
-            usize::try_from(bytes)
-                .unwrap_or(usize::MAX)
-                .min(1024 * 1024)
-        ];
+        let block = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX).min(1024 * 1024)];
         let mut at = 0;
         while at < bytes {
             let left = usize::try_from(bytes - at).unwrap_or(usize::MAX);
@@ -274,10 +258,7 @@ impl Shared {
 
     /// Makes the error that an index which does not answer ends in.
     pub(super) fn index_error(&self, error: IndexError) -> StoreError {
-        StoreError::Index {
-            dir: self.dir.clone(),
-            reason: error.0,
-        }
+        StoreError::Index { dir: self.dir.clone(), reason: error.0 }
     }
 }
 

@@ -71,25 +71,14 @@ impl fmt::Display for Problem {
                 write!(f, "bytes {from} to {to} of segment {segment} are damaged")
             }
             Self::Missing { from, to } => write!(f, "segments {from} to {to} are missing"),
-            Self::Gap {
-                segment,
-                expected,
-                got,
-            } => {
-                write!(
-                    f,
-                    "segment {segment} goes on with commit {got}, expected {expected}"
-                )
+            Self::Gap { segment, expected, got } => {
+                write!(f, "segment {segment} goes on with commit {got}, expected {expected}")
             }
             Self::Lost { expected, got } => {
                 write!(f, "the log ends with commit {got}, expected {expected}")
             }
             Self::RowLost { table, key } => {
-                write!(
-                    f,
-                    "a row of table {table} with a key of {} bytes is lost",
-                    key.len()
-                )
+                write!(f, "a row of table {table} with a key of {} bytes is lost", key.len())
             }
             Self::RowDiffers { table, key } => write!(
                 f,
@@ -125,26 +114,15 @@ pub(super) fn verify(shared: &Shared) -> Result<Report, StoreError> {
     let fail = |error| shared.index_error(error);
     let applied = index.applied().map_err(fail)?;
     let segments = recover::list(shared)?;
-    let problems = shared
-        .problems
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    let mut check = Check {
-        index: &index,
-        report: Report::default(),
-        absent: BTreeSet::new(),
-    };
+    let problems = shared.problems.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut check = Check { index: &index, report: Report::default(), absent: BTreeSet::new() };
     check.report.problems = problems;
     let mut previous: Option<u64> = None;
     for found in &segments {
         if let Some(from) = previous.map(|number| number.saturating_add(1))
             && from < found.number
         {
-            check.note(Problem::Missing {
-                from,
-                to: found.number - 1,
-            });
+            check.note(Problem::Missing { from, to: found.number - 1 });
         }
         previous = Some(found.number);
         let bytes = recover::read(shared, found)?;
@@ -152,11 +130,7 @@ pub(super) fn verify(shared: &Shared) -> Result<Report, StoreError> {
         check.report.bytes += bytes.len() as u64;
         if !found.sound {
             let to = HEAD_BYTES as u64;
-            check.note(Problem::Damaged {
-                segment: found.number,
-                from: 0,
-                to,
-            });
+            check.note(Problem::Damaged { segment: found.number, from: 0, to });
         }
         for piece in Walk::new(&bytes, found.head) {
             match piece {
@@ -166,11 +140,7 @@ pub(super) fn verify(shared: &Shared) -> Result<Report, StoreError> {
                 Piece::Damaged { last, .. } if last >= applied => {}
                 Piece::Damaged { from, to, .. } => {
                     let (from, to) = (from as u64, to as u64);
-                    check.note(Problem::Damaged {
-                        segment: found.number,
-                        from,
-                        to,
-                    });
+                    check.note(Problem::Damaged { segment: found.number, from, to });
                 }
             }
         }
@@ -206,10 +176,7 @@ impl Check<'_> {
 
     fn differs(&mut self, row: &[u8]) {
         if let Some((table, key)) = row.split_first() {
-            self.note(Problem::RowDiffers {
-                table: *table,
-                key: key.to_vec(),
-            });
+            self.note(Problem::RowDiffers { table: *table, key: key.to_vec() });
         }
     }
 
@@ -217,12 +184,7 @@ impl Check<'_> {
         self.report.records += 1;
         for op in ops(record.payload) {
             match op {
-                Op::Put {
-                    table,
-                    key,
-                    value,
-                    value_at,
-                } => {
+                Op::Put { table, key, value, value_at } => {
                     let row = row_key(table, key);
                     let offset = (record.at + HEAD_BYTES + value_at) as u64;
                     match self.index.entry(&row)? {
@@ -245,11 +207,7 @@ impl Check<'_> {
                     let row = row_key(table, key);
                     self.absent.remove(&row);
                     let end = (segment, record.at as u64);
-                    if self
-                        .index
-                        .entry(&row)?
-                        .is_some_and(|entry| is_before(&entry, end))
-                    {
+                    if self.index.entry(&row)?.is_some_and(|entry| is_before(&entry, end)) {
                         self.differs(&row);
                     }
                 }
@@ -262,43 +220,31 @@ impl Check<'_> {
         for row in std::mem::take(&mut self.absent) {
             self.differs(&row);
         }
-        let lengths: std::collections::BTreeMap<u64, u64> = segments
-            .iter()
-            .map(|found| (found.number, found.bytes))
-            .collect();
+        let lengths: std::collections::BTreeMap<u64, u64> =
+            segments.iter().map(|found| (found.number, found.bytes)).collect();
         let mut rows = 0;
         let mut live = 0;
         let mut wrong = Vec::new();
-        self.index
-            .range(&[1], &[u8::MAX], false, &mut |key, value| {
-                rows += 1;
-                let held = Entry::decode(value).ok().filter(|entry| {
-                    let end = entry.offset.saturating_add(u64::from(entry.length));
-                    lengths
-                        .get(&entry.segment)
-                        .is_some_and(|bytes| end <= *bytes)
-                });
-                match held {
-                    Some(entry) => live += entry.live_bytes(key),
-                    None => wrong.push(key.to_vec()),
-                }
-                true
-            })?;
+        self.index.range(&[1], &[u8::MAX], false, &mut |key, value| {
+            rows += 1;
+            let held = Entry::decode(value).ok().filter(|entry| {
+                let end = entry.offset.saturating_add(u64::from(entry.length));
+                lengths.get(&entry.segment).is_some_and(|bytes| end <= *bytes)
+            });
+            match held {
+                Some(entry) => live += entry.live_bytes(key),
+                None => wrong.push(key.to_vec()),
+            }
+            true
+        })?;
         self.report.rows = rows;
         for row in wrong {
             self.differs(&row);
         }
         // Each row points to a put of the log, unless that stands in damaged bytes.
-        let lost = self
-            .report
-            .problems
-            .iter()
-            .any(|p| matches!(p, Problem::Damaged { .. }));
+        let lost = self.report.problems.iter().any(|p| matches!(p, Problem::Damaged { .. }));
         if live != self.report.live_bytes && !lost {
-            let problem = Problem::RowDiffers {
-                table: 0,
-                key: Vec::new(),
-            };
+            let problem = Problem::RowDiffers { table: 0, key: Vec::new() };
             self.note(problem);
         }
         Ok(())

@@ -116,11 +116,7 @@ impl Writer {
     }
 
     fn gather(&mut self, first: Pending) -> Vec<Pending> {
-        let limit = self
-            .shared
-            .options
-            .segment_bytes_max
-            .min(GROUP_BYTES as u64);
+        let limit = self.shared.options.segment_bytes_max.min(GROUP_BYTES as u64);
         let mut bytes = first.payload.len() as u64;
         let mut group = vec![first];
         while bytes < limit && group.len() < GROUP_COMMITS {
@@ -140,15 +136,11 @@ impl Writer {
     }
 
     fn commit(&mut self, group: Vec<Pending>) {
-        let bytes: u64 = group
-            .iter()
-            .map(|pending| framed_bytes(&pending.payload))
-            .sum();
+        let bytes: u64 = group.iter().map(|pending| framed_bytes(&pending.payload)).sum();
         let wanted = bytes.saturating_add(self.shared.options.reserve_bytes);
         let tight = self.shared.free() < wanted;
-        let (group, refused): (Vec<_>, Vec<_>) = group
-            .into_iter()
-            .partition(|pending| !tight || pending.removes_only);
+        let (group, refused): (Vec<_>, Vec<_>) =
+            group.into_iter().partition(|pending| !tight || pending.removes_only);
         self.refuse(&refused, &Refusal::Full);
         let Err(refusal) = self.commit_all(&group) else {
             return;
@@ -200,12 +192,7 @@ impl Writer {
         for (sequence, payload) in (first..).zip(payloads) {
             let at = usize::try_from(active.bytes).unwrap_or(usize::MAX) + buffer.len();
             record::frame(&mut buffer, active.marker, [sequence, durable], payload);
-            records.push(Record {
-                at,
-                sequence,
-                durable,
-                payload,
-            });
+            records.push(Record { at, sequence, durable, payload });
         }
         let disk = &*self.shared.disk;
         if let Err(refusal) = append(disk, &active.handle, active.bytes, &buffer) {
@@ -279,10 +266,7 @@ impl Writer {
             let dir = self.shared.dir.clone();
             let error = match refusal {
                 Refusal::Full => StoreError::Full { dir },
-                Refusal::Failed(reason) => StoreError::Failed {
-                    dir,
-                    reason: reason.clone(),
-                },
+                Refusal::Failed(reason) => StoreError::Failed { dir, reason: reason.clone() },
             };
             answer(&pending.reply, Err(error));
         }
@@ -327,14 +311,8 @@ fn append(disk: &dyn Disk, handle: &Handle, at: u64, bytes: &[u8]) -> Result<(),
         return Err(failed(error));
     };
     // The caller hears that nothing was written, so no power cut may bring it back.
-    disk.truncate(handle, at)
-        .and_then(|()| disk.sync(handle))
-        .map_err(failed)?;
-    if is_full(&error) {
-        Err(Refusal::Full)
-    } else {
-        Err(failed(error))
-    }
+    disk.truncate(handle, at).and_then(|()| disk.sync(handle)).map_err(failed)?;
+    if is_full(&error) { Err(Refusal::Full) } else { Err(failed(error)) }
 }
 
 fn create(shared: &Shared, number: u64, first: u64) -> Result<Active, Refusal> {
@@ -346,39 +324,21 @@ fn create(shared: &Shared, number: u64, first: u64) -> Result<Active, Refusal> {
     aws_lc_rs::rand::fill(&mut random)
         .map_err(|_| Refusal::Failed("there is no randomness".into()))?;
     let marker = u64::from_le_bytes(random);
-    let head = Head {
-        number,
-        first,
-        marker,
-    }
-    .encode();
+    let head = Head { number, first, marker }.encode();
     let made = disk.create(&temporary).and_then(|handle| {
         disk.append(&handle, 0, &head)?;
         disk.sync(&handle)?;
         disk.rename(&temporary, &path)?;
-        Ok(Handle {
-            path: path.clone(),
-            ..handle
-        })
+        Ok(Handle { path: path.clone(), ..handle })
     });
     let handle = made.map_err(|error| {
         if let Err(error) = disk.remove(&temporary) {
             tracing::debug!(%error, "an unfinished segment was not removed");
         }
-        if is_full(&error) {
-            Refusal::Full
-        } else {
-            Refusal::Failed(error.to_string())
-        }
+        if is_full(&error) { Refusal::Full } else { Refusal::Failed(error.to_string()) }
     })?;
-    disk.sync_folder(&folder)
-        .map_err(|error| Refusal::Failed(error.to_string()))?;
-    Ok(Active {
-        number,
-        marker,
-        handle,
-        bytes: head.len() as u64,
-    })
+    disk.sync_folder(&folder).map_err(|error| Refusal::Failed(error.to_string()))?;
+    Ok(Active { number, marker, handle, bytes: head.len() as u64 })
 }
 
 fn answer<T>(reply: &SyncSender<T>, value: T) {

@@ -169,10 +169,7 @@ impl Signer {
     fn certified(&self) -> Result<Option<DeviceCertificate>, RecordError> {
         match self {
             Self::Account { .. } => Ok(None),
-            Self::Device {
-                account,
-                certificate,
-            } => {
+            Self::Device { account, certificate } => {
                 let certificate = certificate.verify(account)?.into_value();
                 certificate.check(account.user())?;
                 Ok(Some(certificate))
@@ -185,10 +182,7 @@ impl DeviceCertificate {
     /// Checks the parts that a signature cannot.
     pub fn check(&self, user: UserId) -> Result<(), RecordError> {
         if self.user != user {
-            return Err(RecordError::WrongUser {
-                got: self.user,
-                expected: user,
-            });
+            return Err(RecordError::WrongUser { got: self.user, expected: user });
         }
         if self.identity.len() != 32 || self.label.len() > NAME_BYTES_MAX {
             return Err(RecordError::Limit("device certificate"));
@@ -226,15 +220,8 @@ impl RecordBody {
 
     /// Where it stands.
     pub fn slot(&self) -> Result<RecordSlot, RecordError> {
-        let device = self
-            .signer
-            .certified()?
-            .map(|certificate| certificate.device);
-        Ok(RecordSlot {
-            point: self.kind.point(self.user()),
-            kind: self.kind,
-            device,
-        })
+        let device = self.signer.certified()?.map(|certificate| certificate.device);
+        Ok(RecordSlot { point: self.kind.point(self.user()), kind: self.kind, device })
     }
 
     fn check(&self, network: NetworkId, now: Timestamp) -> Result<(), RecordError> {
@@ -242,10 +229,7 @@ impl RecordBody {
             return Err(RecordError::Suite(self.suite));
         }
         if self.network != network {
-            return Err(RecordError::Network {
-                got: self.network,
-                expected: network,
-            });
+            return Err(RecordError::Network { got: self.network, expected: network });
         }
         let (min, max, body_max) = self.kind.bounds();
         let got = self.expires.since_ms(self.created);
@@ -294,10 +278,7 @@ impl UserBody {
 impl ProfileBody {
     fn check(&self, user: UserId) -> Result<(), RecordError> {
         if self.uid != user {
-            return Err(RecordError::WrongUser {
-                got: self.uid,
-                expected: user,
-            });
+            return Err(RecordError::WrongUser { got: self.uid, expected: user });
         }
         if self.name.len() > NAME_BYTES_MAX || self.avatar.len() > AVATAR_BYTES_MAX {
             return Err(RecordError::Limit("name or avatar"));
@@ -309,11 +290,7 @@ impl ProfileBody {
 impl PrekeyBody {
     fn check(&self) -> Result<(), RecordError> {
         let whole = self.kem.len() == 1216 && self.fallback.len() == 32;
-        if whole {
-            Ok(())
-        } else {
-            Err(RecordError::Limit("prekeys"))
-        }
+        if whole { Ok(()) } else { Err(RecordError::Limit("prekeys")) }
     }
 }
 
@@ -332,10 +309,7 @@ pub fn verify_record(
     now: Timestamp,
 ) -> Result<Verified<RecordBody>, RecordError> {
     if record.bytes_len() > RECORD_BYTES_MAX {
-        return Err(RecordError::TooLong {
-            got: record.bytes_len(),
-            max: RECORD_BYTES_MAX,
-        });
+        return Err(RecordError::TooLong { got: record.bytes_len(), max: RECORD_BYTES_MAX });
     }
     let body = record.peek()?;
     let certificate = body.signer.certified()?;

@@ -49,18 +49,12 @@ pub fn verify_contact(
     network: NetworkId,
 ) -> Result<Verified<NodeRecord>, RecordError> {
     if contact.bytes_len() > CONTACT_BYTES_MAX {
-        return Err(RecordError::TooLong {
-            got: contact.bytes_len(),
-            max: CONTACT_BYTES_MAX,
-        });
+        return Err(RecordError::TooLong { got: contact.bytes_len(), max: CONTACT_BYTES_MAX });
     }
     let key = contact.peek()?.key;
     let record = contact.verify(&key)?;
     if record.network != network {
-        return Err(RecordError::Network {
-            got: record.network,
-            expected: network,
-        });
+        return Err(RecordError::Network { got: record.network, expected: network });
     }
     if record.addresses.len() > ADDRESSES_PER_NODE_MAX || record.stamp.len() > STAMP_BYTES_MAX {
         return Err(RecordError::Limit("node record"));

@@ -124,10 +124,7 @@ pub struct ErrorData {
 impl ErrorKind {
     /// The error with its sentence.
     pub fn because(self, message: impl Into<String>) -> RpcError {
-        RpcError {
-            kind: self,
-            message: message.into(),
-        }
+        RpcError { kind: self, message: message.into() }
     }
 
     /// The kind with a number, if there is one.
@@ -139,10 +136,7 @@ impl ErrorKind {
 impl RpcError {
     /// The `data` of the JSON-RPC error object.
     pub fn data(&self) -> ErrorData {
-        ErrorData {
-            kind: self.kind,
-            hint: self.kind.hint().to_owned(),
-        }
+        ErrorData { kind: self.kind, hint: self.kind.hint().to_owned() }
     }
 }
 

@@ -194,17 +194,11 @@ impl std::str::FromStr for State {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [
-            Self::Queued,
-            Self::Stored,
-            Self::Delivered,
-            Self::Read,
-            Self::Expired,
-        ]
-        .into_iter()
-        .find(|state| state.as_str() == text)
-        .ok_or_else(|| {
-            format!("a state is queued, stored, delivered, read or expired, got {text:?}")
-        })
+        [Self::Queued, Self::Stored, Self::Delivered, Self::Read, Self::Expired]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| {
+                format!("a state is queued, stored, delivered, read or expired, got {text:?}")
+            })
     }
 }

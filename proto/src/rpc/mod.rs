@@ -101,9 +101,8 @@ impl Call {
     /// names it.
     pub fn parse(method: &str, params: Value) -> Result<Self, RpcError> {
         if !Self::METHODS.contains(&method) {
-            return Err(ErrorKind::UnknownMethod.because(format!(
-                "there is no method {method:?}; `bytctl rpc --list` shows all"
-            )));
+            return Err(ErrorKind::UnknownMethod
+                .because(format!("there is no method {method:?}; `bytctl rpc --list` shows all")));
         }
         let params = if params.is_null() { json!({}) } else { params };
         if !params.is_object() {

@@ -43,22 +43,14 @@ fn by_account<T: Signable>(value: &T) -> Unverified<T> {
     let pair = &account().pair;
     Unverified::sign(value, |digest| {
         let mut signature = vec![0; pair.public_modulus_len()];
-        pair.sign(
-            &RSA_PSS_SHA512,
-            &SystemRandom::new(),
-            digest,
-            &mut signature,
-        )
-        .expect("an account signs");
+        pair.sign(&RSA_PSS_SHA512, &SystemRandom::new(), digest, &mut signature)
+            .expect("an account signs");
         signature
     })
 }
 
 fn certificate() -> Unverified<DeviceCertificate> {
-    by_account(&DeviceCertificate {
-        user: account().key.user(),
-        ..values::certificate()
-    })
+    by_account(&DeviceCertificate { user: account().key.user(), ..values::certificate() })
 }
 
 fn body(kind: RecordKind) -> RecordBody {
@@ -66,17 +58,13 @@ fn body(kind: RecordKind) -> RecordBody {
     let mut body = values::record_body(kind);
     body.signer = match body.signer {
         Signer::Account { .. } => Signer::Account { account: key },
-        Signer::Device { .. } => Signer::Device {
-            account: key,
-            certificate: certificate(),
-        },
+        Signer::Device { .. } => Signer::Device { account: key, certificate: certificate() },
     };
     let uid = account().key.user();
     body.body = match kind {
-        RecordKind::User => ByteBuf::from(encode(&UserBody {
-            devices: vec![certificate()],
-            ..values::user_body()
-        })),
+        RecordKind::User => {
+            ByteBuf::from(encode(&UserBody { devices: vec![certificate()], ..values::user_body() }))
+        }
         RecordKind::Profile => {
             let mut profile = values::profile_body();
             profile.uid = uid;
@@ -94,12 +82,8 @@ fn sign(body: &RecordBody) -> Record {
     }
 }
 
-const KINDS: [RecordKind; 4] = [
-    RecordKind::User,
-    RecordKind::Profile,
-    RecordKind::Prekey,
-    RecordKind::Location,
-];
+const KINDS: [RecordKind; 4] =
+    [RecordKind::User, RecordKind::Profile, RecordKind::Prekey, RecordKind::Location];
 
 /// One good record of each kind.
 pub(crate) fn records() -> &'static [Record] {
@@ -111,14 +95,8 @@ pub(crate) fn records() -> &'static [Record] {
 pub(crate) fn binding() -> &'static Unverified<AliasBinding> {
     static BINDING: OnceLock<Unverified<AliasBinding>> = OnceLock::new();
     BINDING.get_or_init(|| {
-        let claim = AliasClaim {
-            account: account().key.clone(),
-            ..values::claim()
-        };
-        let binding = AliasBinding {
-            claim: by_account(&claim),
-            registered: AT,
-        };
+        let claim = AliasClaim { account: account().key.clone(), ..values::claim() };
+        let binding = AliasBinding { claim: by_account(&claim), registered: AT };
         truly_signed(&binding, 1)
     })
 }
@@ -145,10 +123,7 @@ fn a_record_that_breaks_a_rule_is_refused() {
     };
     assert_eq!(refused(&|body| body.suite = 9), RecordError::Suite(9));
     let other = NetworkId([0; 32]);
-    assert!(matches!(
-        refused(&|body| body.network = other),
-        RecordError::Network { .. }
-    ));
+    assert!(matches!(refused(&|body| body.network = other), RecordError::Network { .. }));
     assert!(matches!(
         refused(&|body| body.expires = body.created.plus_ms(RECORD_TTL_MIN_MS - 1)),
         RecordError::Lifetime { .. }
@@ -166,10 +141,7 @@ fn a_record_that_breaks_a_rule_is_refused() {
         RecordError::WrongSigner(RecordKind::Prekey)
     ));
     let over = body(RecordKind::Profile).expires;
-    assert!(matches!(
-        verify_record(&records()[1], NETWORK, over),
-        Err(RecordError::Expired(_))
-    ));
+    assert!(matches!(verify_record(&records()[1], NETWORK, over), Err(RecordError::Expired(_))));
 }
 
 /// SPEC 5.4: a pod that did not sign, or another alias, is not believed.
@@ -184,8 +156,5 @@ fn a_binding_of_another_pod_or_alias_is_refused() {
 #[test]
 fn a_signature_is_checked_before_the_value_is_read() {
     let garbage: Contact = Unverified::assemble(vec![0xff; 10], vec![0; 64]);
-    assert!(matches!(
-        garbage.verify(&node_key(1)),
-        Err(VerifyError::Key(_))
-    ));
+    assert!(matches!(garbage.verify(&node_key(1)), Err(VerifyError::Key(_))));
 }

@@ -47,9 +47,7 @@ fn with_unknown_fields(value: Value) -> Value {
     let variants = ["V4", "V6", "message"];
     let variant = |key: &Value| matches!(key, Value::Text(key) if variants.contains(&key.as_str()));
     let is_enum = fields.iter().all(|(key, _)| variant(key));
-    let known = fields
-        .into_iter()
-        .map(|(key, value)| (key, with_unknown_fields(value)));
+    let known = fields.into_iter().map(|(key, value)| (key, with_unknown_fields(value)));
     let later = (Value::Text("later".to_owned()), Value::Integer(1.into()));
     Value::Map(known.chain((!is_enum).then_some(later)).collect())
 }
@@ -122,31 +120,18 @@ fn block() -> impl Strategy<Value = Block> {
     let body = prop::collection::vec(any::<u8>(), 0..300);
     let names = (any::<[u8; 32]>(), any::<[u8; 20]>(), any::<[u8; 32]>());
     let text = ("[a-z]{1,12}/[a-z]{1,12}", body);
-    (
-        names,
-        1..u64::MAX,
-        any::<[u8; 32]>(),
-        ids,
-        any::<u64>(),
-        text,
+    (names, 1..u64::MAX, any::<[u8; 32]>(), ids, any::<u64>(), text).prop_map(
+        |((round, user, author), sequence, previous, parents, at, (content_type, body))| Block {
+            round: RoundId(round),
+            user: UserId(user),
+            author: DeviceKey(author),
+            sequence,
+            previous: (sequence > 1).then_some(BlockId(previous)),
+            parents,
+            sent_at: Timestamp(at),
+            kind: BlockKind::Message { content_type, body: ByteBuf::from(body) },
+        },
     )
-        .prop_map(
-            |((round, user, author), sequence, previous, parents, at, (content_type, body))| {
-                Block {
-                    round: RoundId(round),
-                    user: UserId(user),
-                    author: DeviceKey(author),
-                    sequence,
-                    previous: (sequence > 1).then_some(BlockId(previous)),
-                    parents,
-                    sent_at: Timestamp(at),
-                    kind: BlockKind::Message {
-                        content_type,
-                        body: ByteBuf::from(body),
-                    },
-                }
-            },
-        )
 }
 
 proptest! {

@@ -40,9 +40,7 @@ pub(crate) const ROUND: RoundId = RoundId([0x77; 32]);
 
 /// The fixed account key.
 pub(crate) fn account() -> AccountKey {
-    let spki = BASE64
-        .decode(ACCOUNT_SPKI.as_bytes())
-        .expect("the constant is base64");
+    let spki = BASE64.decode(ACCOUNT_SPKI.as_bytes()).expect("the constant is base64");
     AccountKey::from_spki(&spki).expect("the constant is a good key")
 }
 

@@ -24,42 +24,29 @@ fn some(text: &str) -> Option<String> {
 }
 
 fn change() -> contact::Change {
-    contact::Change {
-        account: some("home"),
-        who: "alice@pod.example".to_owned(),
-    }
+    contact::Change { account: some("home"), who: "alice@pod.example".to_owned() }
 }
 
 fn account_calls() -> Vec<Call> {
     vec![
         Call::AccountCreate(account::Create { name: some("home") }),
         Call::AccountImport(account::Import {
-            pem: "-----BEGIN …".to_owned(),
-            name: some("home"),
+            pem: "-----BEGIN …".to_owned(), name: some("home")
         }),
-        Call::AccountExport(account::Export {
-            account: some("home"),
-            public: true,
-        }),
+        Call::AccountExport(account::Export { account: some("home"), public: true }),
         Call::AccountList(Nothing {}),
         Call::ProfileSet(profile::Set {
             account: some("home"),
             name: "Alice".to_owned(),
             avatar: some("IyMjIw=="),
         }),
-        Call::ProfileShow(profile::Show {
-            who: USER.to_string(),
-        }),
+        Call::ProfileShow(profile::Show { who: USER.to_string() }),
         Call::AliasRegister(alias::Register {
             account: some("home"),
             alias: an_alias().to_string(),
         }),
-        Call::AliasResolve(alias::Resolve {
-            alias: an_alias().to_string(),
-        }),
-        Call::AliasList(alias::List {
-            account: some("home"),
-        }),
+        Call::AliasResolve(alias::Resolve { alias: an_alias().to_string() }),
+        Call::AliasList(alias::List { account: some("home") }),
     ]
 }
 
@@ -98,17 +85,11 @@ pub(crate) fn calls() -> Vec<Call> {
     calls.extend(account_calls());
     calls.extend(message_calls());
     calls.extend([
-        Call::ContactList(contact::List {
-            account: some("home"),
-        }),
+        Call::ContactList(contact::List { account: some("home") }),
         Call::ContactAdd(change()),
         Call::ContactAccept(change()),
         Call::ContactBlock(change()),
-        Call::EventList(event::List {
-            since: Some(4),
-            limit: Some(10),
-            wait_ms: Some(1_000),
-        }),
+        Call::EventList(event::List { since: Some(4), limit: Some(10), wait_ms: Some(1_000) }),
     ]);
     calls
 }
@@ -117,38 +98,28 @@ pub(crate) fn calls() -> Vec<Call> {
 fn result_of(call: &Call) -> Value {
     match call {
         Call::NodeStatus(_) => to_result(&status()),
-        Call::NodePeers(_) => to_result(&node::Peers {
-            peers: vec![peer()],
-        }),
+        Call::NodePeers(_) => to_result(&node::Peers { peers: vec![peer()] }),
         Call::AccountCreate(_) | Call::AccountImport(_) => to_result(&an_account()),
-        Call::AccountExport(_) => to_result(&account::Exported {
-            pem: "-----BEGIN …".to_owned(),
-        }),
-        Call::AccountList(_) => to_result(&account::Accounts {
-            accounts: vec![an_account()],
-        }),
+        Call::AccountExport(_) => {
+            to_result(&account::Exported { pem: "-----BEGIN …".to_owned() })
+        }
+        Call::AccountList(_) => to_result(&account::Accounts { accounts: vec![an_account()] }),
         Call::ProfileSet(_) | Call::ProfileShow(_) => to_result(&a_profile()),
         Call::AliasRegister(_) | Call::AliasResolve(_) => to_result(&a_binding()),
-        Call::AliasList(_) => to_result(&alias::Bindings {
-            aliases: vec![a_binding()],
-        }),
-        Call::MessageSend(_) => to_result(&message::Sent {
-            id: BLOCK,
-            state: message::State::Queued,
-            to: USER,
-        }),
+        Call::AliasList(_) => to_result(&alias::Bindings { aliases: vec![a_binding()] }),
+        Call::MessageSend(_) => {
+            to_result(&message::Sent { id: BLOCK, state: message::State::Queued, to: USER })
+        }
         Call::MessageShow(_) | Call::MessageWait(_) => to_result(&a_message()),
         Call::MessageTrace(_) => to_result(&a_trace()),
-        Call::MessageInbox(_) | Call::MessageHistory(_) => to_result(&message::Messages {
-            messages: vec![a_message()],
-        }),
+        Call::MessageInbox(_) | Call::MessageHistory(_) => {
+            to_result(&message::Messages { messages: vec![a_message()] })
+        }
         Call::MessageRead(_)
         | Call::ContactAdd(_)
         | Call::ContactAccept(_)
         | Call::ContactBlock(_) => to_result(&Done {}),
-        Call::ContactList(_) => to_result(&contact::Contacts {
-            contacts: vec![a_contact()],
-        }),
+        Call::ContactList(_) => to_result(&contact::Contacts { contacts: vec![a_contact()] }),
         Call::EventList(_) => to_result(&events()),
     }
 }
@@ -200,10 +171,7 @@ fn a_profile() -> profile::Profile {
 }
 
 fn a_binding() -> alias::Binding {
-    alias::Binding {
-        alias: an_alias(),
-        id: account_key().user(),
-    }
+    alias::Binding { alias: an_alias(), id: account_key().user() }
 }
 
 fn a_contact() -> contact::Contact {
@@ -236,10 +204,7 @@ fn a_trace() -> message::Trace {
         id: BLOCK,
         state: message::State::Stored,
         stored: 5,
-        steps: vec![message::Step {
-            at: AT,
-            step: "stored 5/5 until 27 Nov".to_owned(),
-        }],
+        steps: vec![message::Step { at: AT, step: "stored 5/5 until 27 Nov".to_owned() }],
     }
 }
 
@@ -252,17 +217,9 @@ fn whats() -> Vec<event::What> {
 }
 
 fn events() -> event::Events {
-    let events = (5..).zip(whats()).map(|(seq, what)| event::Event {
-        seq,
-        at: AT,
-        account: USER,
-        what,
-    });
-    event::Events {
-        events: events.collect(),
-        next: 7,
-        first: 0,
-    }
+    let events =
+        (5..).zip(whats()).map(|(seq, what)| event::Event { seq, at: AT, account: USER, what });
+    event::Events { events: events.collect(), next: 7, first: 0 }
 }
 
 /// SPEC 8.4, 8.6: names, parameters and results are stable.
@@ -287,12 +244,7 @@ fn errors_keep_their_numbers() {
     let mut golden = Golden::default();
     for kind in ErrorKind::ALL {
         let data = to_result(&kind.because("why").data());
-        golden.line(&format!(
-            "{} {} exit {} {data}",
-            kind.code(),
-            kind.name(),
-            kind.exit_code(),
-        ));
+        golden.line(&format!("{} {} exit {} {data}", kind.code(), kind.name(), kind.exit_code(),));
     }
     golden.check("errors.txt");
 }
@@ -308,12 +260,7 @@ fn a_call_comes_back_from_its_parameters() {
 /// SPEC 8.4: what may be left out may be left out.
 #[test]
 fn optional_parameters_may_be_absent() {
-    for method in [
-        "account.create",
-        "alias.list",
-        "message.inbox",
-        "event.list",
-    ] {
+    for method in ["account.create", "alias.list", "message.inbox", "event.list"] {
         Call::parse(method, json!({})).expect(method);
     }
 }

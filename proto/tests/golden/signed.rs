@@ -40,12 +40,8 @@ variants!(block_name, BLOCKS, BlockKind {
     BlockKind::Message { .. } => "block.message",
 });
 
-const ALL_KINDS: [RecordKind; 4] = [
-    RecordKind::User,
-    RecordKind::Profile,
-    RecordKind::Prekey,
-    RecordKind::Location,
-];
+const ALL_KINDS: [RecordKind; 4] =
+    [RecordKind::User, RecordKind::Profile, RecordKind::Prekey, RecordKind::Location];
 
 fn contents() -> Vec<Content> {
     vec![
@@ -78,9 +74,8 @@ fn records_keep_their_bytes() {
     golden.value("record_slot", &slot);
     golden.check("records.txt");
     assert_all_covered(KINDS, &ALL_KINDS.map(|kind| kind_name(&kind)));
-    let signers: std::collections::BTreeSet<_> = ALL_KINDS
-        .map(|kind| signer_name(&values::record_body(kind).signer))
-        .into();
+    let signers: std::collections::BTreeSet<_> =
+        ALL_KINDS.map(|kind| signer_name(&values::record_body(kind).signer)).into();
     assert_eq!(signers, SIGNERS.iter().copied().collect());
 }
 
@@ -126,10 +121,7 @@ fn derived_names_keep_their_values() {
     line("network.public", NetworkId::of_name("").to_string());
     line("network.home", NetworkId::of_name("home").to_string());
     line("node", node_key(1).node(NETWORK, b"").to_string());
-    line(
-        "node.stamped",
-        node_key(1).node(NETWORK, b"stamp").to_string(),
-    );
+    line("node.stamped", node_key(1).node(NETWORK, b"stamp").to_string());
     line("point.user", Point::of_user(user).to_string());
     line("point.profile", Point::of_profile(user).to_string());
     line("point.location", Point::of_location(user).to_string());
@@ -169,9 +161,7 @@ fn a_signature_of_one_type_is_none_of_another() {
     let mut labels: Vec<_> = labels().iter().map(|(_, label)| *label).collect();
     labels.push(Removal::LABEL);
     labels.sort_unstable();
-    labels
-        .windows(2)
-        .for_each(|pair| assert_ne!(pair[0], pair[1]));
+    labels.windows(2).for_each(|pair| assert_ne!(pair[0], pair[1]));
     let contact = values::contact();
     verify_contact(&contact, NETWORK).expect("the sample is signed by its own key");
     let bytes = contact.signed_bytes();

@@ -48,9 +48,7 @@ impl Golden {
 
     /// Compares with the file of that name; the first line that differs is shown.
     pub(crate) fn check(&self, file: &str) {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/golden")
-            .join(file);
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
         if std::env::var_os("BYTCHAT_BLESS").is_some() {
             std::fs::write(&path, &self.text).expect("the golden file can be written");
         }

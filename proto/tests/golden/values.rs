@@ -52,11 +52,7 @@ pub(crate) fn certificate() -> DeviceCertificate {
 }
 
 pub(crate) fn user_body() -> UserBody {
-    UserBody {
-        devices: vec![signed(&certificate())],
-        revoked: vec![DEVICE],
-        pods: vec![host()],
-    }
+    UserBody { devices: vec![signed(&certificate())], revoked: vec![DEVICE], pods: vec![host()] }
 }
 
 pub(crate) fn profile_body() -> ProfileBody {
@@ -69,11 +65,7 @@ pub(crate) fn profile_body() -> ProfileBody {
 }
 
 pub(crate) fn prekey_body() -> PrekeyBody {
-    PrekeyBody {
-        kem_id: 7,
-        kem: bytes(0x24, 1216),
-        fallback: bytes(0x25, 32),
-    }
+    PrekeyBody { kem_id: 7, kem: bytes(0x24, 1216), fallback: bytes(0x25, 32) }
 }
 
 pub(crate) fn location_body() -> LocationBody {
@@ -82,21 +74,13 @@ pub(crate) fn location_body() -> LocationBody {
 
 pub(crate) fn record_body(kind: RecordKind) -> RecordBody {
     let account = account();
-    let by_device = Signer::Device {
-        account: account.clone(),
-        certificate: signed(&certificate()),
-    };
+    let by_device =
+        Signer::Device { account: account.clone(), certificate: signed(&certificate()) };
     let (signer, lives, body) = match kind {
-        RecordKind::User => (
-            Signer::Account { account },
-            RECORD_TTL_MAX_MS,
-            encode(&user_body()),
-        ),
-        RecordKind::Profile => (
-            Signer::Account { account },
-            RECORD_TTL_MAX_MS,
-            encode(&profile_body()),
-        ),
+        RecordKind::User => (Signer::Account { account }, RECORD_TTL_MAX_MS, encode(&user_body())),
+        RecordKind::Profile => {
+            (Signer::Account { account }, RECORD_TTL_MAX_MS, encode(&profile_body()))
+        }
         RecordKind::Prekey => (by_device, RECORD_TTL_MAX_MS, encode(&prekey_body())),
         RecordKind::Location => (by_device, LOCATION_TTL_MS, encode(&location_body())),
     };
@@ -117,30 +101,16 @@ pub(crate) fn record() -> Record {
 }
 
 pub(crate) fn envelope() -> Envelope {
-    Envelope::assemble(
-        USER,
-        DEVICE,
-        7,
-        &[0x61; ENCAPSULATION_BYTES],
-        &[0x62; 2048 + TAG_BYTES],
-    )
-    .expect("the sealed part has a size class")
+    Envelope::assemble(USER, DEVICE, 7, &[0x61; ENCAPSULATION_BYTES], &[0x62; 2048 + TAG_BYTES])
+        .expect("the sealed part has a size class")
 }
 
 pub(crate) fn party() -> Party {
-    Party {
-        user: account().user(),
-        fingerprint: account().fingerprint(),
-        device: device_key(2),
-    }
+    Party { user: account().user(), fingerprint: account().fingerprint(), device: device_key(2) }
 }
 
 pub(crate) fn opening_statement() -> OpeningStatement {
-    OpeningStatement {
-        session: "c2Vzc2lvbg".to_owned(),
-        from: party(),
-        to: party(),
-    }
+    OpeningStatement { session: "c2Vzc2lvbg".to_owned(), from: party(), to: party() }
 }
 
 pub(crate) fn sealed(opening: Option<Opening>) -> Sealed {
@@ -162,39 +132,19 @@ pub(crate) fn opening() -> Opening {
 }
 
 pub(crate) fn message_receipt() -> MessageReceipt {
-    MessageReceipt {
-        blocks: vec![BLOCK],
-        read: true,
-        at: AT,
-    }
+    MessageReceipt { blocks: vec![BLOCK], read: true, at: AT }
 }
 
 pub(crate) fn letter(content: Content) -> Letter {
-    Letter {
-        from: party(),
-        to: party(),
-        from_head: 4,
-        to_head: 5,
-        content,
-    }
+    Letter { from: party(), to: party(), from_head: 4, to_head: 5, content }
 }
 
 pub(crate) fn one_time_key() -> OneTimeKey {
-    OneTimeKey {
-        device: device_key(2),
-        holder: HOLDER,
-        key: bytes(0x64, 32),
-        expires: AT,
-    }
+    OneTimeKey { device: device_key(2), holder: HOLDER, key: bytes(0x64, 32), expires: AT }
 }
 
 pub(crate) fn holder_receipt() -> HolderReceipt {
-    HolderReceipt {
-        envelope: ENVELOPE,
-        holder: HOLDER,
-        until: AT,
-        taken: false,
-    }
+    HolderReceipt { envelope: ENVELOPE, holder: HOLDER, until: AT, taken: false }
 }
 
 pub(crate) fn attach_proof() -> AttachProof {
@@ -208,27 +158,15 @@ pub(crate) fn attach_proof() -> AttachProof {
 }
 
 pub(crate) fn removal() -> Removal {
-    Removal {
-        user: USER,
-        device: DEVICE,
-        envelopes: vec![ENVELOPE],
-    }
+    Removal { user: USER, device: DEVICE, envelopes: vec![ENVELOPE] }
 }
 
 pub(crate) fn claim() -> AliasClaim {
-    AliasClaim {
-        alias: alias(),
-        account: account(),
-        sequence: 1,
-        created: AT,
-    }
+    AliasClaim { alias: alias(), account: account(), sequence: 1, created: AT }
 }
 
 pub(crate) fn binding() -> AliasBinding {
-    AliasBinding {
-        claim: signed(&claim()),
-        registered: AT,
-    }
+    AliasBinding { claim: signed(&claim()), registered: AT }
 }
 
 pub(crate) fn block() -> Block {

@@ -68,18 +68,11 @@ variants!(refusal_name, REFUSALS, Refusal {
 });
 
 fn contacts() -> Contacts {
-    Contacts {
-        contacts: vec![values::contact()],
-    }
+    Contacts { contacts: vec![values::contact()] }
 }
 
 fn notice() -> Notice {
-    Notice {
-        user: USER,
-        device: DEVICE,
-        envelope: ENVELOPE,
-        until: AT,
-    }
+    Notice { user: USER, device: DEVICE, envelope: ENVELOPE, until: AT }
 }
 
 fn hello() -> Hello {
@@ -96,9 +89,7 @@ pub(crate) fn pushes() -> Vec<Body> {
     vec![
         Body::Hello(hello()),
         Body::Routing(contacts()),
-        Body::Delivery(Delivery {
-            envelope: values::envelope(),
-        }),
+        Body::Delivery(Delivery { envelope: values::envelope() }),
         Body::Notice(notice()),
     ]
 }
@@ -109,40 +100,21 @@ pub(crate) fn requests() -> Vec<Request> {
     vec![
         Request::Ping,
         Request::FindNode { target },
-        Request::FindRecord {
-            target,
-            kind: RecordKind::Prekey,
-        },
-        Request::PutRecord {
-            record: values::record(),
-        },
+        Request::FindRecord { target, kind: RecordKind::Prekey },
+        Request::PutRecord { record: values::record() },
         Request::TakeKeys { user },
-        Request::PutKeys {
-            user,
-            keys: vec![truly_signed(&values::one_time_key(), 2)],
-        },
-        Request::Deposit {
-            envelope: values::envelope(),
-            until: AT,
-            repair: true,
-        },
+        Request::PutKeys { user, keys: vec![truly_signed(&values::one_time_key(), 2)] },
+        Request::Deposit { envelope: values::envelope(), until: AT, repair: true },
         Request::Attach { user },
         Request::Prove {
             account: account(),
             certificate: signed(&values::certificate()),
             proof: truly_signed(&values::attach_proof(), 2),
         },
-        Request::Remove {
-            removal: signed(&values::removal()),
-        },
-        Request::Fetch {
-            user,
-            envelopes: vec![ENVELOPE],
-        },
+        Request::Remove { removal: signed(&values::removal()) },
+        Request::Fetch { user, envelopes: vec![ENVELOPE] },
         Request::Notify { notice: notice() },
-        Request::RegisterAlias {
-            claim: signed(&values::claim()),
-        },
+        Request::RegisterAlias { claim: signed(&values::claim()) },
         Request::ResolveAlias { alias: alias() },
     ]
 }
@@ -151,26 +123,12 @@ pub(crate) fn responses() -> Vec<Response> {
     vec![
         Response::Done,
         Response::Nodes(contacts()),
-        Response::Records {
-            records: vec![values::record()],
-            contacts: contacts().contacts,
-        },
-        Response::Keys {
-            keys: vec![truly_signed(&values::one_time_key(), 2)],
-        },
-        Response::Receipt {
-            receipt: truly_signed(&values::holder_receipt(), 1),
-        },
-        Response::Challenge {
-            nonce: values::bytes(0x65, 32),
-        },
-        Response::Attached {
-            waiting: 2,
-            keys: 20,
-        },
-        Response::Binding {
-            binding: values::binding_signed(),
-        },
+        Response::Records { records: vec![values::record()], contacts: contacts().contacts },
+        Response::Keys { keys: vec![truly_signed(&values::one_time_key(), 2)] },
+        Response::Receipt { receipt: truly_signed(&values::holder_receipt(), 1) },
+        Response::Challenge { nonce: values::bytes(0x65, 32) },
+        Response::Attached { waiting: 2, keys: 20 },
+        Response::Binding { binding: values::binding_signed() },
         Response::refused(Refusal::NotClosest, "five nodes are nearer"),
     ]
 }
@@ -196,9 +154,7 @@ fn refusals() -> Vec<Refusal> {
 /// One frame of every shape.
 pub(crate) fn frames() -> Vec<(String, Frame)> {
     let named = |name: &str, id, body: Body| (name.to_owned(), body.with_id(id));
-    let pushes = pushes()
-        .into_iter()
-        .map(|body| named(body_name(&body), 0, body));
+    let pushes = pushes().into_iter().map(|body| named(body_name(&body), 0, body));
     let requests = requests().into_iter().map(|request| {
         let name = format!("request.{}", request_name(&request));
         named(&name, 8, Body::Request(request))
@@ -212,11 +168,7 @@ pub(crate) fn frames() -> Vec<(String, Frame)> {
         let body = Body::Response(Response::refused(reason, "no"));
         named(&name, 8, body)
     });
-    pushes
-        .chain(requests)
-        .chain(responses)
-        .chain(refusals)
-        .collect()
+    pushes.chain(requests).chain(responses).chain(refusals).collect()
 }
 
 /// SPEC 2.3, 2.6: a frame has one form in bytes and one in JSON.

@@ -24,13 +24,11 @@ pub(super) fn bytchatd() -> Result<PathBuf, Failure> {
     let beside = own.with_file_name(NAME);
     let elsewhere = std::env::split_paths(&path).map(|dir| dir.join(NAME));
     let mut candidates = [beside].into_iter().chain(elsewhere);
-    candidates
-        .find(|file| file.is_file())
-        .ok_or_else(|| Failure::Demo {
-            step: "looking for bytchatd".to_owned(),
-            why: format!("it is neither beside {} nor in $PATH", own.display()),
-            hint: "install it, or build it with `cargo build --bin bytchatd`".to_owned(),
-        })
+    candidates.find(|file| file.is_file()).ok_or_else(|| Failure::Demo {
+        step: "looking for bytchatd".to_owned(),
+        why: format!("it is neither beside {} nor in $PATH", own.display()),
+        hint: "install it, or build it with `cargo build --bin bytchatd`".to_owned(),
+    })
 }
 
 /// Builds the daemon as we were built; cargo shows its progress on stderr.
@@ -53,9 +51,5 @@ fn build(cargo: &OsStr, package: &Path, own: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => "cargo is gone".to_owned(),
         Err(error) => error.to_string(),
     };
-    Err(Failure::Demo {
-        step: "building bytchatd".to_owned(),
-        why,
-        hint: String::new(),
-    })
+    Err(Failure::Demo { step: "building bytchatd".to_owned(), why, hint: String::new() })
 }

@@ -21,14 +21,9 @@ use crate::print::Printer;
 
 pub(super) fn run(printer: &mut Printer, keep: bool) -> Result<(), Failure> {
     let program = find::bytchatd()?;
-    let dir = tempfile::Builder::new()
-        .prefix("bytchat-demo-")
-        .tempdir()
-        .map_err(|source| Failure::File {
-            what: "make a directory in",
-            path: std::env::temp_dir(),
-            source,
-        })?;
+    let dir = tempfile::Builder::new().prefix("bytchat-demo-").tempdir().map_err(|source| {
+        Failure::File { what: "make a directory in", path: std::env::temp_dir(), source }
+    })?;
     let children = Children::default();
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let signalled = signals.handle();

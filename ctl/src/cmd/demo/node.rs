@@ -72,10 +72,8 @@ impl Node {
     pub(super) fn start(&mut self, program: &Path, network: &str) -> Result<(), Failure> {
         let log = self.log();
         let open = || File::options().create(true).append(true).open(&log);
-        let (out, err) = (
-            open().map_err(failed("open", &log))?,
-            open().map_err(failed("open", &log))?,
-        );
+        let (out, err) =
+            (open().map_err(failed("open", &log))?, open().map_err(failed("open", &log))?);
         let mut command = Command::new(program);
         command
             .arg("--data-dir")
@@ -90,10 +88,8 @@ impl Node {
             .stderr(err)
             // A Ctrl-C at the terminal is ours to handle, and with --keep it must outlive us.
             .process_group(0);
-        let pid = self
-            .children
-            .start(self.number, &mut command)
-            .map_err(failed("start", program))?;
+        let pid =
+            self.children.start(self.number, &mut command).map_err(failed("start", program))?;
         let file = self.dir.join("pid");
         fs::write(&file, format!("{pid}\n")).map_err(failed("write", &file))
     }

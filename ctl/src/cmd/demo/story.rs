@@ -45,12 +45,7 @@ pub(super) struct Arrived {
 /// Tells the story; every step comes true, or the failure says which one did not.
 pub(super) fn tell(printer: &mut Printer, world: World) -> Result<Told, Failure> {
     let began = Instant::now();
-    let mut teller = Teller {
-        printer,
-        world,
-        began,
-        messages: Vec::new(),
-    };
+    let mut teller = Teller { printer, world, began, messages: Vec::new() };
     teller.gather()?;
     teller.introduce()?;
     let hi = teller.talk(ALICE, "hi bob, can you read this?")?;
@@ -77,48 +72,29 @@ struct Teller<'p> {
 impl Teller<'_> {
     fn gather(&mut self) -> Result<(), Failure> {
         let dir = self.world.dir().display().to_string();
-        self.say(&format!(
-            "Twelve daemons on this machine; their files are in {dir}"
-        ))?;
+        self.say(&format!("Twelve daemons on this machine; their files are in {dir}"))?;
         self.step("the pods a.test and b.test start", World::start_pods)?;
         self.step("ten more daemons start", World::start_others)?;
-        self.step(
-            "all find each other, knowing only the pods at first",
-            World::meet,
-        )
+        self.step("all find each other, knowing only the pods at first", World::meet)
     }
 
     fn introduce(&mut self) -> Result<(), Failure> {
         for (place, friend) in [(ALICE, BOB), (BOB, ALICE)] {
             let (name, alias) = (name(place), alias(place));
-            self.step(
-                &format!("{name} makes a key and registers {alias}"),
-                |world| {
-                    let create = account::Create {
-                        name: Some(name.to_owned()),
-                    };
-                    call(world, place, &Call::AccountCreate(create))?;
-                    let register = alias::Register {
-                        account: None,
-                        alias: alias.to_owned(),
-                    };
-                    call(world, place, &Call::AliasRegister(register))
-                },
-            )?;
+            self.step(&format!("{name} makes a key and registers {alias}"), |world| {
+                let create = account::Create { name: Some(name.to_owned()) };
+                call(world, place, &Call::AccountCreate(create))?;
+                let register = alias::Register { account: None, alias: alias.to_owned() };
+                call(world, place, &Call::AliasRegister(register))
+            })?;
             debug_assert_ne!(place, friend);
         }
         for (place, friend) in [(ALICE, BOB), (BOB, ALICE)] {
             let (name, who) = (name(place), alias(friend));
-            self.step(
-                &format!("{name} puts {who} into the address book"),
-                |world| {
-                    let add = contact::Change {
-                        account: None,
-                        who: who.to_owned(),
-                    };
-                    call(world, place, &Call::ContactAdd(add))
-                },
-            )?;
+            self.step(&format!("{name} puts {who} into the address book"), |world| {
+                let add = contact::Change { account: None, who: who.to_owned() };
+                call(world, place, &Call::ContactAdd(add))
+            })?;
         }
         Ok(())
     }
@@ -145,10 +121,9 @@ impl Teller<'_> {
         let id = self.write(ALICE, text)?;
         self.reach(ALICE, id, State::Stored)?;
         self.show(ALICE, id)?;
-        self.step(
-            "alice's daemon stops: nobody who knows the text is up",
-            |world| world.node(ALICE).stop(),
-        )?;
+        self.step("alice's daemon stops: nobody who knows the text is up", |world| {
+            world.node(ALICE).stop()
+        })?;
         let began = Instant::now();
         self.step("bob's daemon comes back", |world| world.start(BOB))?;
         let arrives = "bob reads it, once, while alice is away";
@@ -164,9 +139,7 @@ impl Teller<'_> {
         self.say("")?;
         let messages = std::mem::take(&mut self.messages);
         self.step("a last look: every message arrived exactly once", |world| {
-            messages
-                .iter()
-                .try_for_each(|m| exactly_once(world, m.reader, m.id, m.text))
+            messages.iter().try_for_each(|m| exactly_once(world, m.reader, m.id, m.text))
         })?;
         self.messages = messages;
         Ok(())
@@ -270,9 +243,7 @@ fn arrival(world: &mut World, reader: usize, id: BlockId, text: &str) -> Result<
         }
         if Instant::now() > until {
             let seconds = PATIENCE.as_secs();
-            return Err(Failure::Unmet(format!(
-                "it did not arrive in {seconds} seconds"
-            )));
+            return Err(Failure::Unmet(format!("it did not arrive in {seconds} seconds")));
         }
         since = page.next;
     }
@@ -286,11 +257,7 @@ fn exactly_once(world: &mut World, reader: usize, id: BlockId, text: &str) -> Re
         if page.events.is_empty() {
             break;
         }
-        told += page
-            .events
-            .iter()
-            .filter(|event| is_arrival(event, id))
-            .count();
+        told += page.events.iter().filter(|event| is_arrival(event, id)).count();
         since = page.next;
     }
     let call = Call::MessageInbox(Inbox::default());
@@ -307,11 +274,7 @@ fn exactly_once(world: &mut World, reader: usize, id: BlockId, text: &str) -> Re
 }
 
 fn page(world: &mut World, place: usize, since: u64, wait_ms: u64) -> Result<Events, Failure> {
-    let call = Call::EventList(List {
-        since: Some(since),
-        limit: None,
-        wait_ms: Some(wait_ms),
-    });
+    let call = Call::EventList(List { since: Some(since), limit: None, wait_ms: Some(wait_ms) });
     world.node(place).client.call(&call)
 }
 
@@ -328,9 +291,5 @@ fn name(place: usize) -> &'static str {
 }
 
 fn alias(place: usize) -> &'static str {
-    if place == ALICE {
-        "alice@a.test"
-    } else {
-        "bob@b.test"
-    }
+    if place == ALICE { "alice@a.test" } else { "bob@b.test" }
 }

@@ -72,8 +72,7 @@ impl World {
     pub(super) fn start_pods(&mut self) -> Result<(), Failure> {
         let mut pods = Vec::new();
         for (place, host) in HOSTS.into_iter().enumerate() {
-            self.node(place)
-                .configure(&configuration(Some(host), &pods))?;
+            self.node(place).configure(&configuration(Some(host), &pods))?;
             let status = self.start(place)?;
             let pod = pod(host, &status)?;
             self.node(place).stay_at(pod.address);
@@ -81,15 +80,11 @@ impl World {
         }
         for (place, host) in HOSTS.into_iter().enumerate() {
             self.node(place).stop()?;
-            self.node(place)
-                .configure(&configuration(Some(host), &pods))?;
+            self.node(place).configure(&configuration(Some(host), &pods))?;
             self.start(place)?;
         }
         let others = configuration(None, &pods);
-        self.nodes
-            .iter()
-            .skip(HOSTS.len())
-            .try_for_each(|node| node.configure(&others))
+        self.nodes.iter().skip(HOSTS.len()).try_for_each(|node| node.configure(&others))
     }
 
     /// Starts all that are no pods.
@@ -136,18 +131,11 @@ impl World {
 fn pod(host: &'static str, status: &Status) -> Result<Pod, Failure> {
     let address = status.listen.first().copied();
     let address = address.ok_or_else(|| Failure::Strange("the pod listens nowhere".to_owned()))?;
-    Ok(Pod {
-        host,
-        address,
-        node_id: status.node_id,
-    })
+    Ok(Pod { host, address, node_id: status.node_id })
 }
 
 fn configuration(host: Option<&str>, pods: &[Pod]) -> String {
-    let addresses: Vec<_> = pods
-        .iter()
-        .map(|pod| format!("\"{}\"", pod.address))
-        .collect();
+    let addresses: Vec<_> = pods.iter().map(|pod| format!("\"{}\"", pod.address)).collect();
     let mut toml = format!("bootstrap = [{}]\n", addresses.join(", "));
     if let Some(host) = host {
         write!(toml, "\n[pod]\nhost = \"{host}\"\n").expect("strings take any text");

@@ -79,11 +79,7 @@ impl Account {
 
     /// The pods of its aliases: they keep a fast copy.
     pub fn pods(&self) -> Vec<Host> {
-        let mut pods: Vec<Host> = self
-            .aliases
-            .iter()
-            .map(|alias| alias.host().clone())
-            .collect();
+        let mut pods: Vec<Host> = self.aliases.iter().map(|alias| alias.host().clone()).collect();
         pods.sort();
         pods.dedup();
         pods.truncate(PODS_PER_USER_MAX);
@@ -92,20 +88,12 @@ impl Account {
 
     /// What sealing and opening need of us.
     pub fn own(&mut self) -> Own<'_> {
-        Own {
-            device: &mut self.device,
-            account: &self.key,
-            certificate: &self.certificate,
-        }
+        Own { device: &mut self.device, account: &self.key, certificate: &self.certificate }
     }
 
     /// The account as front ends see it.
     pub fn view(&self) -> rpc::Account {
-        rpc::Account {
-            id: self.user(),
-            name: self.name.clone(),
-            aliases: self.aliases.clone(),
-        }
+        rpc::Account { id: self.user(), name: self.name.clone(), aliases: self.aliases.clone() }
     }
 
     /// Writes the account's row.
@@ -159,9 +147,7 @@ impl Accounts {
         let row: Row = decode(row).map_err(|error| broken(&error))?;
         let user = row.key.user();
         let place = [b"account/", user.as_bytes()].concat();
-        let secret = vault
-            .open(&place, &row.secret)
-            .map_err(|error| broken(&error))?;
+        let secret = vault.open(&place, &row.secret).map_err(|error| broken(&error))?;
         let place = [b"device/", user.as_bytes()].concat();
         let pickle = vault.open(&place, device).map_err(|error| broken(&error))?;
         let device = DeviceSecret::from_pickle(&pickle).map_err(|error| broken(&error))?;
@@ -206,8 +192,7 @@ impl Accounts {
 
     /// The account that a device belongs to, if both are here.
     pub fn with_device(&self, user: UserId, device: DeviceKey) -> Option<&Account> {
-        self.get(user)
-            .filter(|account| account.device.device() == device)
+        self.get(user).filter(|account| account.device.device() == device)
     }
 
     /// Every user here.
@@ -217,9 +202,7 @@ impl Accounts {
 
     /// The accounts of one caller; nobody sees another's.
     pub fn of(&self, caller: Caller) -> impl Iterator<Item = &Account> {
-        self.by_user
-            .values()
-            .filter(move |account| account.owner == caller)
+        self.by_user.values().filter(move |account| account.owner == caller)
     }
 
     /// The account that a caller means: by name, alias or id, or the only one.
@@ -237,10 +220,7 @@ impl Accounts {
         let named = |account: &&Account| {
             account.name == which
                 || account.user().to_string() == which
-                || account
-                    .aliases
-                    .iter()
-                    .any(|alias| alias.to_string() == which)
+                || account.aliases.iter().any(|alias| alias.to_string() == which)
         };
         let mut found = self.of(caller).filter(named);
         let first = found
@@ -248,9 +228,8 @@ impl Accounts {
             .ok_or_else(|| ErrorKind::NotFound.because(format!("there is no account {which:?}")))?;
         match found.next() {
             None => Ok(first),
-            Some(_) => Err(ErrorKind::WhichAccount.because(format!(
-                "several accounts are called {which:?}; name one by its id"
-            ))),
+            Some(_) => Err(ErrorKind::WhichAccount
+                .because(format!("several accounts are called {which:?}; name one by its id"))),
         }
     }
 }

@@ -19,29 +19,19 @@ impl Account {
     pub fn user_record(&self, network: NetworkId, now: Timestamp) -> RecordBody {
         let known = self.record.as_ref().and_then(|record| record.peek().ok());
         let known: Option<UserBody> = known.and_then(|body| decode(&body.body).ok());
-        let mut devices = known
-            .as_ref()
-            .map(|body| body.devices.clone())
-            .unwrap_or_default();
+        let mut devices = known.as_ref().map(|body| body.devices.clone()).unwrap_or_default();
         let own = self.device.device();
         devices.retain(|device| device.peek().is_ok_and(|device| device.device != own));
         devices.truncate(DEVICES_PER_USER_MAX - 1);
         devices.push(self.certificate.clone());
-        let revoked = known
-            .as_ref()
-            .map(|body| body.revoked.clone())
-            .unwrap_or_default();
+        let revoked = known.as_ref().map(|body| body.revoked.clone()).unwrap_or_default();
         let mut pods = self.pods();
         for pod in known.map(|body| body.pods).unwrap_or_default() {
             if !pods.contains(&pod) && pods.len() < bytchat_proto::limits::PODS_PER_USER_MAX {
                 pods.push(pod);
             }
         }
-        let body = UserBody {
-            devices,
-            revoked,
-            pods,
-        };
+        let body = UserBody { devices, revoked, pods };
         let sequence = now.0.max(self.record_sequence + 1);
         self.by_account(network, RecordKind::User, sequence, &body, now)
     }
@@ -80,9 +70,7 @@ impl Account {
 
     /// Where the device is up, signed.
     pub fn location_record(&self, network: NetworkId, at: &Contact, now: Timestamp) -> Record {
-        let body = encode(&LocationBody {
-            contact: at.clone(),
-        });
+        let body = encode(&LocationBody { contact: at.clone() });
         self.by_device(network, RecordKind::Location, body, now, LOCATION_TTL_MS)
     }
 
@@ -98,9 +86,7 @@ impl Account {
             suite: SUITE,
             network,
             kind,
-            signer: Signer::Account {
-                account: self.key.clone(),
-            },
+            signer: Signer::Account { account: self.key.clone() },
             sequence,
             created: now,
             expires: now.plus_ms(RECORD_TTL_MAX_MS),

@@ -101,9 +101,7 @@ fn read(pem: &str) -> Result<Account, AccountError> {
         return Err(AccountError::TooLong(pem.len()));
     }
     let pem = pem.trim();
-    let label = pem
-        .strip_prefix("-----BEGIN ")
-        .and_then(|rest| rest.split("-----").next());
+    let label = pem.strip_prefix("-----BEGIN ").and_then(|rest| rest.split("-----").next());
     let key = match label {
         Some("PRIVATE KEY") => RsaPrivateKey::from_pkcs8_pem(pem).ok(),
         Some("RSA PRIVATE KEY") if pem.contains("ENCRYPTED") => {
@@ -117,10 +115,7 @@ fn read(pem: &str) -> Result<Account, AccountError> {
     };
     let key = key.ok_or(AccountError::NotRsa)?;
     // The public half is judged before a library does anything with the private one.
-    let spki = key
-        .to_public_key()
-        .to_public_key_der()
-        .map_err(|_| AccountError::NotRsa)?;
+    let spki = key.to_public_key().to_public_key_der().map_err(|_| AccountError::NotRsa)?;
     AccountKey::from_spki(spki.as_bytes()).map_err(AccountError::Key)?;
     let der = key.to_pkcs8_der().map_err(|_| AccountError::NotRsa)?;
     checked_account(der.to_bytes())
@@ -137,13 +132,8 @@ fn checked_account(secret: Zeroizing<Vec<u8>>) -> Result<Account, AccountError> 
 fn sign(secret: &[u8], digest: &[u8; 64]) -> Result<Vec<u8>, AccountError> {
     let pair = pair_of(secret)?;
     let mut signature = vec![0; pair.public_modulus_len()];
-    pair.sign(
-        &RSA_PSS_SHA512,
-        &SystemRandom::new(),
-        digest,
-        &mut signature,
-    )
-    .map_err(|_| AccountError::Inconsistent)?;
+    pair.sign(&RSA_PSS_SHA512, &SystemRandom::new(), digest, &mut signature)
+        .map_err(|_| AccountError::Inconsistent)?;
     withhold_faulty(&public_of(&pair)?, digest, &signature)?;
     Ok(signature)
 }
@@ -155,14 +145,11 @@ fn withhold_faulty(
     digest: &[u8; 64],
     signature: &[u8],
 ) -> Result<(), AccountError> {
-    key.check(digest, signature)
-        .map_err(|_| AccountError::Fault)?;
+    key.check(digest, signature).map_err(|_| AccountError::Fault)?;
     let public =
         RsaPublicKey::from_public_key_der(key.spki()).map_err(|_| AccountError::Inconsistent)?;
     let signature = Signature::try_from(signature).map_err(|_| AccountError::Fault)?;
-    VerifyingKey::<Sha512>::new(public)
-        .verify(digest, &signature)
-        .map_err(|_| AccountError::Fault)
+    VerifyingKey::<Sha512>::new(public).verify(digest, &signature).map_err(|_| AccountError::Fault)
 }
 
 fn pair_of(secret: &[u8]) -> Result<KeyPair, AccountError> {
@@ -170,10 +157,8 @@ fn pair_of(secret: &[u8]) -> Result<KeyPair, AccountError> {
 }
 
 fn public_of(pair: &KeyPair) -> Result<AccountKey, AccountError> {
-    let spki: PublicKeyX509Der<'_> = pair
-        .public_key()
-        .as_der()
-        .map_err(|_| AccountError::Inconsistent)?;
+    let spki: PublicKeyX509Der<'_> =
+        pair.public_key().as_der().map_err(|_| AccountError::Inconsistent)?;
     AccountKey::from_spki(spki.as_ref()).map_err(AccountError::Key)
 }
 
@@ -193,9 +178,7 @@ mod tests {
     use rsa::traits::PublicKeyParts;
 
     fn read_text(pem: &str) -> JobResult {
-        run(Task::ReadAccount {
-            pem: Zeroizing::new(pem.to_owned()),
-        })
+        run(Task::ReadAccount { pem: Zeroizing::new(pem.to_owned()) })
     }
 
     fn account(result: JobResult) -> Account {
@@ -235,10 +218,7 @@ mod tests {
         let mut signature = sign(secret, &[1; 64]).unwrap();
         assert_eq!(withhold_faulty(key, &[1; 64], &signature), Ok(()));
         signature[200] ^= 1;
-        assert_eq!(
-            withhold_faulty(key, &[1; 64], &signature),
-            Err(AccountError::Fault)
-        );
+        assert_eq!(withhold_faulty(key, &[1; 64], &signature), Err(AccountError::Fault));
     }
 
     #[test]
@@ -254,10 +234,8 @@ mod tests {
     #[test]
     fn pkcs1_is_read_and_kept_as_pkcs8() {
         let (secret, key) = shared(0);
-        let pkcs1 = RsaPrivateKey::from_pkcs8_der(secret)
-            .unwrap()
-            .to_pkcs1_pem(LineEnding::LF)
-            .unwrap();
+        let pkcs1 =
+            RsaPrivateKey::from_pkcs8_der(secret).unwrap().to_pkcs1_pem(LineEnding::LF).unwrap();
         let padded = format!("\n  {}\n\n", &*pkcs1);
         let (again, same) = account(read_text(&padded));
         assert_eq!(same, *key);
@@ -325,10 +303,7 @@ mod tests {
         let middle = bad.len() / 2;
         bad[middle] ^= 1;
         let digest = [1; 64];
-        let why = failure(run(Task::Sign {
-            secret: bad,
-            digest,
-        }));
+        let why = failure(run(Task::Sign { secret: bad, digest }));
         assert!(!why.is_empty());
         let secret = Zeroizing::new(vec![]);
         assert!(failure(run(Task::Sign { secret, digest })).contains("inconsistent"));

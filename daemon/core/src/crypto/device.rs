@@ -79,11 +79,7 @@ impl DeviceSecret {
             account,
             kem: KemSecret::generate(now, rng),
             old_kems: Vec::new(),
-            fallback: Fallback {
-                key,
-                made: now,
-                forget_previous: None,
-            },
+            fallback: Fallback { key, made: now, forget_previous: None },
             issued: BTreeMap::new(),
         }
     }
@@ -282,11 +278,7 @@ impl DeviceSecret {
 
 impl KemSecret {
     fn generate(now: Timestamp, rng: &mut ChaCha20Rng) -> Self {
-        Self {
-            id: rng.next_u32(),
-            seed: *kem::generate(rng),
-            made: now,
-        }
+        Self { id: rng.next_u32(), seed: *kem::generate(rng), made: now }
     }
 }
 
@@ -301,9 +293,8 @@ fn accept(
     message: &PreKeyMessage,
 ) -> Result<InboundCreationResult, CryptoError> {
     let config = SessionConfig::version_2();
-    account
-        .create_inbound_session(config, message.identity_key(), message)
-        .map_err(|error| match error {
+    account.create_inbound_session(config, message.identity_key(), message).map_err(|error| {
+        match error {
             SessionCreationError::MissingOneTimeKey(_) => CryptoError::MissingOneTimeKey,
             SessionCreationError::MismatchedSessionConfig { .. } => {
                 CryptoError::malformed("ratchet message", "another version")
@@ -311,7 +302,8 @@ fn accept(
             SessionCreationError::MismatchedIdentityKey(..)
             | SessionCreationError::Decryption(_)
             | SessionCreationError::NonContributoryKey => CryptoError::Undecryptable,
-        })
+        }
+    })
 }
 
 fn new_fallback(account: &mut Account) -> [u8; 32] {
@@ -348,9 +340,8 @@ mod tests {
         let other = Account::new();
         let key = Curve25519PublicKey::from_slice(key).unwrap();
         let identity = device.account.curve25519_key();
-        let mut session = other
-            .create_outbound_session(SessionConfig::version_2(), identity, key)
-            .unwrap();
+        let mut session =
+            other.create_outbound_session(SessionConfig::version_2(), identity, key).unwrap();
         let vodozemac::olm::OlmMessage::PreKey(message) = session.encrypt("hi").unwrap() else {
             panic!("the first message opens a session");
         };
@@ -419,10 +410,7 @@ mod tests {
         assert_eq!(keys.len(), 20);
         for key in &keys {
             let key = key.verify(&device.device()).unwrap().into_value();
-            assert_eq!(
-                (key.device, key.holder, key.key.len()),
-                (device.device(), holder, 32)
-            );
+            assert_eq!((key.device, key.holder, key.key.len()), (device.device(), holder, 32));
             assert_eq!(key.expires, START.plus_ms(ONE_TIME_KEY_TTL_MS));
         }
         let more = device.one_time_keys(holder, START, 20);
@@ -440,21 +428,11 @@ mod tests {
             device.one_time_keys(holder, day(1).plus_ms(number), 20);
         }
         assert_eq!(device.issued.len(), ONE_TIME_SECRETS_MAX);
-        assert_eq!(
-            device.account.stored_one_time_key_count(),
-            ONE_TIME_SECRETS_MAX
-        );
+        assert_eq!(device.account.stored_one_time_key_count(), ONE_TIME_SECRETS_MAX);
         let gone: Vec<_> = first.iter().map(|key| key.peek().unwrap().key).collect();
-        assert!(
-            !gone
-                .iter()
-                .any(|key| device.issued.contains_key(key.as_slice()))
-        );
+        assert!(!gone.iter().any(|key| device.issued.contains_key(key.as_slice())));
         assert!(!knows(&device, &gone[0]));
-        assert_eq!(
-            device.one_time_keys(holder, day(2), usize::MAX).len(),
-            ONE_TIME_SECRETS_MAX
-        );
+        assert_eq!(device.one_time_keys(holder, day(2), usize::MAX).len(), ONE_TIME_SECRETS_MAX);
         device.rotate(day(2).plus_ms(ONE_TIME_SECRET_KEEP_MS), &mut rng);
         assert_eq!(device.account.stored_one_time_key_count(), 0);
         assert!(device.issued.is_empty());

@@ -75,10 +75,8 @@ pub(super) fn open(
 
 /// Fills bytes up to their size class: 0x80, then zeros (SPEC 6.3).
 pub(super) fn pad(bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-    let class = size_class(bytes.len() + 1).ok_or(CryptoError::TooLong {
-        got: bytes.len(),
-        max: ENVELOPE_CLASS_MAX - 1,
-    })?;
+    let class = size_class(bytes.len() + 1)
+        .ok_or(CryptoError::TooLong { got: bytes.len(), max: ENVELOPE_CLASS_MAX - 1 })?;
     let mut padded = Zeroizing::new(Vec::with_capacity(class));
     padded.extend_from_slice(bytes);
     padded.push(0x80);
@@ -152,10 +150,7 @@ mod tests {
         for bad in [&[][..], &[0, 0], &[1, 2, 0], &[0x81]] {
             assert!(unpad(bad).is_err());
         }
-        assert!(matches!(
-            pad(&vec![0; ENVELOPE_CLASS_MAX]),
-            Err(CryptoError::TooLong { .. })
-        ));
+        assert!(matches!(pad(&vec![0; ENVELOPE_CLASS_MAX]), Err(CryptoError::TooLong { .. })));
     }
 
     proptest! {

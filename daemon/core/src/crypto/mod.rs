@@ -154,10 +154,7 @@ pub enum OpeningFault {
 
 impl CryptoError {
     fn malformed(what: &'static str, why: impl ToString) -> Self {
-        Self::Malformed {
-            what,
-            why: why.to_string(),
-        }
+        Self::Malformed { what, why: why.to_string() }
     }
 
     fn undecoded(what: &'static str) -> impl FnOnce(DecodeError) -> Self {

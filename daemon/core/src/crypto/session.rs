@@ -102,20 +102,12 @@ pub fn seal(
 /// yet.
 pub fn open_outer(device: &DeviceSecret, envelope: &Envelope) -> Result<Sealed, CryptoError> {
     if envelope.device() != device.device() {
-        return Err(CryptoError::WrongDevice {
-            got: envelope.device(),
-            expected: device.device(),
-        });
+        return Err(CryptoError::WrongDevice { got: envelope.device(), expected: device.device() });
     }
-    let seed = device
-        .kem_seed(envelope.kem_id())
-        .ok_or(CryptoError::UnknownKem(envelope.kem_id()))?;
-    let padded = kem::open(
-        seed,
-        envelope.head_bytes(),
-        envelope.encapsulation(),
-        envelope.ciphertext(),
-    )?;
+    let seed =
+        device.kem_seed(envelope.kem_id()).ok_or(CryptoError::UnknownKem(envelope.kem_id()))?;
+    let padded =
+        kem::open(seed, envelope.head_bytes(), envelope.encapsulation(), envelope.ciphertext())?;
     decode(kem::unpad(&padded)?).map_err(CryptoError::undecoded("content of the envelope"))
 }
 
@@ -143,9 +135,8 @@ pub fn open_inner(
     }
     let opening = sealed.opening.as_ref().ok_or(OpeningFault::Missing)?;
     let (peer, certificate) = verify_opening(opening, own_party, sealed, &message)?;
-    let (session, letter) = own
-        .device
-        .accept_session(&message, |plain| read_letter(&plain, &peer, own_party))?;
+    let (session, letter) =
+        own.device.accept_session(&message, |plain| read_letter(&plain, &peer, own_party))?;
     let entry = Entry::opened_by_peer(session, peer, message.message());
     let proven = (opening.account.clone(), certificate);
     Ok(commit(sessions, entry, letter, Some(proven)))
@@ -161,11 +152,7 @@ pub fn open_order(sealed: &Sealed) -> OpenOrder {
     let (chain, index) = message.map_or(([0xff; 32], u64::MAX), |message| {
         (message.ratchet_key().to_bytes(), message.chain_index())
     });
-    OpenOrder {
-        later: !sealed.first,
-        chain,
-        index,
-    }
+    OpenOrder { later: !sealed.first, chain, index }
 }
 
 impl Own<'_> {
@@ -178,11 +165,7 @@ impl Own<'_> {
     }
 
     fn opening(&self, entry: &Entry, from: Party) -> Opening {
-        let statement = OpeningStatement {
-            session: entry.id.clone(),
-            from,
-            to: entry.peer,
-        };
+        let statement = OpeningStatement { session: entry.id.clone(), from, to: entry.peer };
         Opening {
             account: self.account.clone(),
             certificate: self.certificate.clone(),
@@ -230,10 +213,7 @@ fn open_with(
 ) -> Result<(Entry, Letter), CryptoError> {
     let (copy, plain) = entry.decrypt(message)?;
     if (sealed.user, sealed.device) != (entry.peer.user, entry.peer.device) {
-        return Err(CryptoError::WrongClaim {
-            got: sealed.user,
-            expected: entry.peer.user,
-        });
+        return Err(CryptoError::WrongClaim { got: sealed.user, expected: entry.peer.user });
     }
     let letter = read_letter(&plain, &entry.peer, own_party)?;
     Ok((copy, letter))
@@ -259,33 +239,22 @@ fn verify_opening(
 ) -> Result<(Party, DeviceCertificate), OpeningFault> {
     let account = &opening.account;
     if account.user() != sealed.user {
-        return Err(OpeningFault::Account {
-            got: account.user(),
-            expected: sealed.user,
-        });
+        return Err(OpeningFault::Account { got: account.user(), expected: sealed.user });
     }
     let certificate = opening
         .certificate
         .verify(account)
         .map_err(|error| OpeningFault::Certificate(error.into()))?
         .into_value();
-    certificate
-        .check(sealed.user)
-        .map_err(OpeningFault::Certificate)?;
+    certificate.check(sealed.user).map_err(OpeningFault::Certificate)?;
     if certificate.device != sealed.device {
-        return Err(OpeningFault::Device {
-            got: certificate.device,
-            expected: sealed.device,
-        });
+        return Err(OpeningFault::Device { got: certificate.device, expected: sealed.device });
     }
     if certificate.identity.as_slice() != message.identity_key().as_bytes() {
         return Err(OpeningFault::Identity);
     }
-    let peer = Party {
-        user: sealed.user,
-        fingerprint: account.fingerprint(),
-        device: sealed.device,
-    };
+    let peer =
+        Party { user: sealed.user, fingerprint: account.fingerprint(), device: sealed.device };
     verify_statement(opening, &peer, own_party, &message.session_id())?;
     Ok((peer, certificate))
 }
@@ -296,10 +265,7 @@ fn verify_statement(
     own_party: &Party,
     session: &str,
 ) -> Result<(), OpeningFault> {
-    let statement = opening
-        .statement
-        .verify(&peer.device)
-        .map_err(OpeningFault::Statement)?;
+    let statement = opening.statement.verify(&peer.device).map_err(OpeningFault::Statement)?;
     if statement.session != session {
         return Err(OpeningFault::Session);
     }
@@ -324,11 +290,7 @@ fn check_party(end: End, got: &Party, expected: &Party) -> Result<(), CryptoErro
     if got == expected {
         return Ok(());
     }
-    Err(CryptoError::WrongParty {
-        end,
-        got: Box::new(*got),
-        expected: Box::new(*expected),
-    })
+    Err(CryptoError::WrongParty { end, got: Box::new(*got), expected: Box::new(*expected) })
 }
 
 fn parse(olm: &[u8]) -> Result<Message, CryptoError> {
@@ -352,11 +314,7 @@ fn check_form(message: &Message, canonical: bool) -> Result<(), CryptoError> {
     if message.version() != RATCHET_VERSION {
         return Err(CryptoError::malformed(WHAT, "another version"));
     }
-    if canonical {
-        Ok(())
-    } else {
-        Err(CryptoError::malformed(WHAT, "not in its one form"))
-    }
+    if canonical { Ok(()) } else { Err(CryptoError::malformed(WHAT, "not in its one form")) }
 }
 
 #[cfg(test)]
@@ -452,10 +410,7 @@ mod tests {
         fn recipient_with_one_time_key(&mut self) -> Recipient {
             let key = self.device.one_time_keys(NodeId([1; 20]), START, 1);
             let key = key[0].verify(&self.party.device).unwrap().into_value().key;
-            Recipient {
-                opening_key: key.as_slice().try_into().unwrap(),
-                ..self.recipient()
-            }
+            Recipient { opening_key: key.as_slice().try_into().unwrap(), ..self.recipient() }
         }
 
         fn letter(&self, to: &Party, body: &[u8]) -> Letter {
@@ -546,11 +501,8 @@ mod tests {
             }
         };
         let (first, olm) = entry.encrypt(&encode(letter)).unwrap();
-        let own = Own {
-            device: &mut from.device,
-            account: from.account,
-            certificate: &from.certificate,
-        };
+        let own =
+            Own { device: &mut from.device, account: from.account, certificate: &from.certificate };
         Sealed {
             user: from.party.user,
             device: from.party.device,
@@ -643,17 +595,12 @@ mod tests {
         assert_eq!(a.as_bytes().len(), b.as_bytes().len());
         assert_ne!(a.id(), b.id());
         let windows = |envelope: &Envelope| -> std::collections::BTreeSet<Vec<u8>> {
-            envelope.as_bytes()[ENVELOPE_HEAD_BYTES..]
-                .windows(8)
-                .map(<[u8]>::to_vec)
-                .collect()
+            envelope.as_bytes()[ENVELOPE_HEAD_BYTES..].windows(8).map(<[u8]>::to_vec).collect()
         };
         assert!(windows(&a).is_disjoint(&windows(&b)));
-        for name in [
-            alice.party.user.as_bytes(),
-            alice.party.device.as_bytes(),
-            &alice.device.identity(),
-        ] {
+        for name in
+            [alice.party.user.as_bytes(), alice.party.device.as_bytes(), &alice.device.identity()]
+        {
             assert!(!a.as_bytes().windows(name.len()).any(|part| part == name));
         }
     }
@@ -665,26 +612,17 @@ mod tests {
         let envelope = alice.send(&bob.recipient(), b"secret");
         assert_eq!(
             open_outer(&mallory.device, &envelope),
-            Err(CryptoError::WrongDevice {
-                got: bob.party.device,
-                expected: mallory.party.device,
-            })
+            Err(CryptoError::WrongDevice { got: bob.party.device, expected: mallory.party.device })
         );
         let to = |device, kem_id| {
             let parts = (envelope.encapsulation(), envelope.ciphertext());
             Envelope::assemble(bob.party.user, device, kem_id, parts.0, parts.1).unwrap()
         };
         let redirected = to(mallory.party.device, mallory.recipient().kem_id);
-        assert_eq!(
-            open_outer(&mallory.device, &redirected),
-            Err(CryptoError::BadSeal)
-        );
+        assert_eq!(open_outer(&mallory.device, &redirected), Err(CryptoError::BadSeal));
         let unknown = to(bob.party.device, bob.recipient().kem_id ^ 1);
         let id = unknown.kem_id();
-        assert_eq!(
-            open_outer(&bob.device, &unknown),
-            Err(CryptoError::UnknownKem(id))
-        );
+        assert_eq!(open_outer(&bob.device, &unknown), Err(CryptoError::UnknownKem(id)));
     }
 
     #[test]
@@ -913,26 +851,15 @@ mod tests {
             "the ratchet alone must be fooled, or this proves nothing"
         );
 
-        let mut sealed = Sealed {
-            olm: ByteBuf::from(message),
-            opening: None,
-            ..honest.clone()
-        };
+        let mut sealed = Sealed { olm: ByteBuf::from(message), opening: None, ..honest.clone() };
         assert_eq!(bob.refuse(&sealed), OpeningFault::Missing.into());
         sealed.opening.clone_from(&honest.opening);
         assert_eq!(bob.refuse(&sealed), OpeningFault::Session.into());
-        let statement = OpeningStatement {
-            session: id,
-            from: alice.party,
-            to: bob.party,
-        };
+        let statement = OpeningStatement { session: id, from: alice.party, to: bob.party };
         let by_thief = Unverified::sign(&statement, |digest| bob.device.sign(digest));
         sealed.opening.as_mut().unwrap().statement = by_thief;
         let error = bob.refuse(&sealed);
-        assert!(
-            matches!(error, CryptoError::BadOpening(OpeningFault::Statement(_))),
-            "{error}"
-        );
+        assert!(matches!(error, CryptoError::BadOpening(OpeningFault::Statement(_))), "{error}");
     }
 
     /// Three Diffie-Hellmans need only the recipient's secrets: the thief plays anybody.
@@ -959,10 +886,7 @@ mod tests {
         let (root, chain) = expand(&secret);
         let config = SessionConfig::version_2();
         let mut session = Session::from_root_key_material(config, keys, root, chain, [9; 32]);
-        (
-            session.encrypt(plain).unwrap().to_parts().1,
-            keys.session_id(),
-        )
+        (session.encrypt(plain).unwrap().to_parts().1, keys.session_id())
     }
 
     fn expand(secret: &[u8]) -> ([u8; 32], [u8; 32]) {
@@ -974,10 +898,7 @@ mod tests {
         }
         let mut keys = [0; 64];
         let key = hkdf::Salt::new(hkdf::HKDF_SHA256, &[0]).extract(secret);
-        key.expand(&[b"OLM_ROOT"], Length)
-            .unwrap()
-            .fill(&mut keys)
-            .unwrap();
+        key.expand(&[b"OLM_ROOT"], Length).unwrap().fill(&mut keys).unwrap();
         let (root, chain) = keys.split_at(32);
         (root.try_into().unwrap(), chain.try_into().unwrap())
     }
@@ -1020,16 +941,7 @@ mod tests {
         statement.from = mallory.party;
         opening.statement = Unverified::sign(&statement, |digest| mallory.device.sign(digest));
         let error = alice.refuse(&sealed);
-        assert!(
-            matches!(
-                error,
-                CryptoError::WrongParty {
-                    end: End::Sender,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, CryptoError::WrongParty { end: End::Sender, .. }), "{error}");
     }
 
     #[test]
@@ -1093,15 +1005,10 @@ mod tests {
             };
             let thief = Side::new(MALLORY).party;
             let to_bob = bob.recipient_with_one_time_key();
-            for (end, from, to) in [
-                (End::Sender, thief, bob.party),
-                (End::Recipient, alice.party, thief),
-            ] {
-                let letter = Letter {
-                    from,
-                    to,
-                    ..alice.letter(&bob.party, b"false")
-                };
+            for (end, from, to) in
+                [(End::Sender, thief, bob.party), (End::Recipient, alice.party, thief)]
+            {
+                let letter = Letter { from, to, ..alice.letter(&bob.party, b"false") };
                 let sealed = forge(&mut alice, &to_bob, &letter);
                 let error = bob.refuse(&sealed);
                 assert!(
@@ -1125,10 +1032,7 @@ mod tests {
         let envelope = alice.send(&bob.recipient(), b"mine");
         let mut sealed = bob.sealed(&envelope);
         sealed.user = bob.party.user;
-        let expected = CryptoError::WrongClaim {
-            got: bob.party.user,
-            expected: alice.party.user,
-        };
+        let expected = CryptoError::WrongClaim { got: bob.party.user, expected: alice.party.user };
         assert_eq!(bob.refuse(&sealed), expected);
     }
 
@@ -1162,22 +1066,10 @@ mod tests {
         let letter = alice.letter(&bob.party, b"x");
         let good = bob.recipient();
         for bad in [
-            Recipient {
-                identity: [0; 32],
-                ..good.clone()
-            },
-            Recipient {
-                opening_key: [0; 32],
-                ..good.clone()
-            },
-            Recipient {
-                kem: vec![0xff; 1216],
-                ..good.clone()
-            },
-            Recipient {
-                kem: vec![],
-                ..good.clone()
-            },
+            Recipient { identity: [0; 32], ..good.clone() },
+            Recipient { opening_key: [0; 32], ..good.clone() },
+            Recipient { kem: vec![0xff; 1216], ..good.clone() },
+            Recipient { kem: vec![], ..good.clone() },
         ] {
             let error = alice.try_send(&bad, &letter).unwrap_err();
             assert!(matches!(error, CryptoError::BadKey(_)), "{error}");

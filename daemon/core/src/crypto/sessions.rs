@@ -102,9 +102,7 @@ impl Sessions {
 
     /// The session to send on.
     pub(super) fn sending(&self, to: &Party) -> Option<&Entry> {
-        self.live
-            .iter()
-            .find(|entry| !entry.retired && entry.peer == *to)
+        self.live.iter().find(|entry| !entry.retired && entry.peer == *to)
     }
 
     pub(super) fn find(&self, id: &str) -> Option<&Entry> {
@@ -119,9 +117,7 @@ impl Sessions {
     pub(super) fn candidates(&self, message: &Message) -> impl Iterator<Item = &Entry> {
         let key = message.ratchet_key();
         let known = self.live.iter().any(|entry| entry.chain(&key).is_some());
-        self.live
-            .iter()
-            .filter(move |entry| !known || entry.chain(&key).is_some())
+        self.live.iter().filter(move |entry| !known || entry.chain(&key).is_some())
     }
 
     /// Takes a state back after it was used for sending: at its place, or as the first.
@@ -136,10 +132,7 @@ impl Sessions {
     pub(super) fn keep_first(&mut self, entry: Entry) {
         self.live.retain(|old| old.id != entry.id);
         self.live.insert(0, entry);
-        for gone in self
-            .live
-            .drain(SESSIONS_PER_PAIR_MAX.min(self.live.len())..)
-        {
+        for gone in self.live.drain(SESSIONS_PER_PAIR_MAX.min(self.live.len())..) {
             if gone.opened_by_peer {
                 self.past.push(gone.id);
             }
@@ -164,10 +157,7 @@ impl Entry {
 
     /// A session that the peer has opened with a message.
     pub(super) fn opened_by_peer(session: Session, peer: Party, message: &Message) -> Self {
-        let mut entry = Self {
-            opened_by_peer: true,
-            ..Self::opened_by_us(session, peer)
-        };
+        let mut entry = Self { opened_by_peer: true, ..Self::opened_by_us(session, peer) };
         entry.mark(message);
         entry
     }
@@ -179,10 +169,8 @@ impl Entry {
 
     /// Encrypts; says whether the message opens the session.
     pub(super) fn encrypt(&mut self, plain: &[u8]) -> Result<(bool, Vec<u8>), CryptoError> {
-        let message = self
-            .session
-            .encrypt(plain)
-            .map_err(|_| CryptoError::BadKey("peer's ratchet"))?;
+        let message =
+            self.session.encrypt(plain).map_err(|_| CryptoError::BadKey("peer's ratchet"))?;
         let (kind, bytes) = message.to_parts();
         Ok((kind == 0, bytes))
     }
@@ -210,9 +198,7 @@ impl Entry {
     }
 
     fn chain(&self, key: &Curve25519PublicKey) -> Option<&Chain> {
-        self.chains
-            .iter()
-            .find(|chain| chain.ratchet_key == *key.as_bytes())
+        self.chains.iter().find(|chain| chain.ratchet_key == *key.as_bytes())
     }
 
     fn has_opened(&self, message: &Message) -> bool {
@@ -226,11 +212,7 @@ impl Entry {
             if self.chains.len() == CHAINS_MAX {
                 self.chains.remove(0);
             }
-            self.chains.push(Chain {
-                ratchet_key: key,
-                next: 0,
-                opened: 0,
-            });
+            self.chains.push(Chain { ratchet_key: key, next: 0, opened: 0 });
         }
         for chain in &mut self.chains {
             if chain.ratchet_key == key {
@@ -278,22 +260,14 @@ impl Chain {
 
     /// What lies before the window counts as not opened: asking again is harmless, losing is not.
     fn has_opened(&self, index: u64) -> bool {
-        let back = self
-            .next
-            .checked_sub(1)
-            .and_then(|last| last.checked_sub(index));
+        let back = self.next.checked_sub(1).and_then(|last| last.checked_sub(index));
         back.is_some_and(|back| back < WINDOW && self.opened >> back & 1 == 1)
     }
 }
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Sessions({} live, {} past)",
-            self.live.len(),
-            self.past.len()
-        )
+        write!(f, "Sessions({} live, {} past)", self.live.len(), self.past.len())
     }
 }
 
@@ -304,11 +278,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn chain() -> Chain {
-        Chain {
-            ratchet_key: [0; 32],
-            next: 0,
-            opened: 0,
-        }
+        Chain { ratchet_key: [0; 32], next: 0, opened: 0 }
     }
 
     #[test]

@@ -25,19 +25,14 @@ pub struct Vault {
 impl Vault {
     /// A vault with a key.
     pub fn new(key: [u8; 32]) -> Self {
-        Self {
-            key: Zeroizing::new(key),
-        }
+        Self { key: Zeroizing::new(key) }
     }
 
     /// Seals bytes for one place, such as table and key of their row: version, nonce, ciphertext.
     pub fn seal(&self, place: &[u8], plain: &[u8], rng: &mut ChaCha20Rng) -> Vec<u8> {
         let mut nonce = [0; NONCE_BYTES];
         rng.fill_bytes(&mut nonce);
-        let payload = Payload {
-            msg: plain,
-            aad: place,
-        };
+        let payload = Payload { msg: plain, aad: place };
         let ciphertext = self
             .cipher()
             .encrypt(XNonce::from_slice(&nonce), payload)
@@ -53,10 +48,7 @@ impl Vault {
         if *version != VERSION {
             return Err(WHAT);
         }
-        let payload = Payload {
-            msg: ciphertext,
-            aad: place,
-        };
+        let payload = Payload { msg: ciphertext, aad: place };
         self.cipher()
             .decrypt(XNonce::from_slice(nonce), payload)
             .map(Zeroizing::new)
@@ -98,11 +90,7 @@ pub(super) fn decode_secret<T: DeserializeOwned>(
         return Err(corrupt());
     }
     let value = ciborium::from_reader(&mut rest).map_err(|_| corrupt())?;
-    if rest.is_empty() {
-        Ok(value)
-    } else {
-        Err(corrupt())
-    }
+    if rest.is_empty() { Ok(value) } else { Err(corrupt()) }
 }
 
 struct Count(usize);
@@ -139,10 +127,7 @@ mod tests {
     fn the_same_row_sealed_twice_differs() {
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
         let vault = Vault::new([7; 32]);
-        assert_ne!(
-            vault.seal(b"p", b"secret", &mut rng),
-            vault.seal(b"p", b"secret", &mut rng)
-        );
+        assert_ne!(vault.seal(b"p", b"secret", &mut rng), vault.seal(b"p", b"secret", &mut rng));
     }
 
     #[test]

@@ -111,11 +111,7 @@ impl Asks {
     /// Ends a request.
     pub(super) fn take(&mut self, id: AskId) -> Option<Flying> {
         let flying = self.flying.remove(&id)?;
-        let deadline = if flying.slow {
-            flying.hard
-        } else {
-            flying.soft
-        };
+        let deadline = if flying.slow { flying.hard } else { flying.soft };
         self.deadlines.remove(&(deadline, id));
         Some(flying)
     }
@@ -174,12 +170,7 @@ pub(super) struct Attempt {
 
 impl Attempt {
     pub(super) fn new(peer: Peer) -> Self {
-        Self {
-            peer,
-            state: State::Fresh,
-            tries: 0,
-            flying: 0,
-        }
+        Self { peer, state: State::Fresh, tries: 0, flying: 0 }
     }
 
     /// Whether it may be asked now.

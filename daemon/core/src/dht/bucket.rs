@@ -156,9 +156,8 @@ impl Bucket {
         }
         let fits = |entry: &Entry| !entry.is_suspect() && self.fits(entry) && fits_table(entry);
         let indexed = self.waiting.iter().enumerate();
-        let (index, _) = indexed
-            .filter(|(_, entry)| fits(entry))
-            .max_by_key(|(_, entry)| entry.seen)?;
+        let (index, _) =
+            indexed.filter(|(_, entry)| fits(entry)).max_by_key(|(_, entry)| entry.seen)?;
         self.waiting.remove(index)
     }
 

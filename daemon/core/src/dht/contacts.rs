@@ -84,11 +84,7 @@ pub(super) struct Checked {
 impl Checked {
     /// Knows nobody yet.
     pub(super) fn new(network: NetworkId) -> Self {
-        Self {
-            network,
-            known: BTreeMap::new(),
-            order: VecDeque::new(),
-        }
+        Self { network, known: BTreeMap::new(), order: VecDeque::new() }
     }
 
     /// Checks a contact, or remembers that it was checked.
@@ -143,13 +139,7 @@ impl Untested {
         }
         self.due.insert((at, peer.node));
         let node = peer.node;
-        let hearsay = Hearsay {
-            peer,
-            at,
-            failures: 0,
-            flying: false,
-            stored,
-        };
+        let hearsay = Hearsay { peer, at, failures: 0, flying: false, stored };
         self.waiting.insert(node, hearsay);
     }
 

@@ -39,10 +39,7 @@ impl Dht {
         now: Now,
         out: &mut Outputs,
     ) -> Result<PutId, PutError> {
-        let what = Slotted {
-            slot: record.slot()?,
-            record: record.into(),
-        };
+        let what = Slotted { slot: record.slot()?, record: record.into() };
         let id = self.start_put(what, now, out)?;
         self.pump(now, out);
         Ok(id)
@@ -97,9 +94,7 @@ impl Dht {
     }
 
     fn seed(&self, lookup: &mut Lookup) {
-        let near = self
-            .table
-            .closest(lookup.target, BUCKET_CONTACTS_MAX, false);
+        let near = self.table.closest(lookup.target, BUCKET_CONTACTS_MAX, false);
         let few = near.len() < BUCKET_CONTACTS_MAX;
         near.into_iter().for_each(|peer| lookup.offer(peer));
         if few {
@@ -252,8 +247,7 @@ impl Dht {
         while let Some(peer) = lookup.next() {
             let rtt = self.table.rtt(peer.node);
             let purpose = Purpose::Lookup(id);
-            self.asks
-                .send(&peer, lookup.request(), purpose, rtt, now.mono);
+            self.asks.send(&peer, lookup.request(), purpose, rtt, now.mono);
         }
         let done = lookup.is_done();
         let tell = lookup.why == Why::Find && !lookup.reported;
@@ -333,8 +327,7 @@ impl Dht {
             let record = put.what.record.source().clone();
             let rtt = self.table.rtt(peer.node);
             let request = Request::PutRecord { record };
-            self.asks
-                .send(&peer, request, Purpose::Put(id), rtt, now.mono);
+            self.asks.send(&peer, request, Purpose::Put(id), rtt, now.mono);
         }
         let event = put.report(id);
         if put.is_over()
@@ -366,10 +359,5 @@ impl Dht {
 fn found(id: LookupId, lookup: &Lookup) -> Event {
     let closest: Vec<Peer> = lookup.answered_peers().cloned().collect();
     let records = lookup.records().map(|it| (*it.record).clone()).collect();
-    Event::Found {
-        lookup: id,
-        answered: closest.len(),
-        closest,
-        records,
-    }
+    Event::Found { lookup: id, answered: closest.len(), closest, records }
 }

@@ -83,10 +83,7 @@ impl Lookup {
     /// Adds a candidate; the farthest go when there are too many.
     pub(super) fn offer(&mut self, peer: Peer) {
         let distance = peer.point().distance(self.target);
-        let fresh = || Candidate {
-            attempt: Attempt::new(peer),
-            had: Vec::new(),
-        };
+        let fresh = || Candidate { attempt: Attempt::new(peer), had: Vec::new() };
         self.candidates.entry(distance).or_insert_with(fresh);
         if self.candidates.len() > LOOKUP_CANDIDATES_MAX {
             self.candidates.pop_last();

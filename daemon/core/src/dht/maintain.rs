@@ -87,24 +87,16 @@ impl Dht {
         let test_slot = self.untested.flying() < UNTESTED_PINGS_MAX;
         let all = [
             (self.asks.due(), "dht request"),
-            (
-                (!upkeep.own_running).then_some(upkeep.own_at),
-                "dht neighbours",
-            ),
+            ((!upkeep.own_running).then_some(upkeep.own_at), "dht neighbours"),
             (refreshes.min().filter(|_| spare), "dht bucket"),
             (pings, "dht ping"),
             (tests.filter(|_| test_slot), "dht test"),
             (upkeep.expire_at, "dht expiry"),
             (self.published.due(), "dht republish"),
-            (
-                self.records.next_due().filter(|_| self.repairs.has_room()),
-                "dht repair",
-            ),
+            (self.records.next_due().filter(|_| self.repairs.has_room()), "dht repair"),
             (self.rows.due(), "dht rows"),
         ];
-        let named = all
-            .into_iter()
-            .filter_map(|(at, why)| at.map(|at| Deadline { at, why }));
+        let named = all.into_iter().filter_map(|(at, why)| at.map(|at| Deadline { at, why }));
         named.min()
     }
 
@@ -158,10 +150,7 @@ impl Dht {
     /// A node did not answer.
     pub(super) fn missed(&mut self, node: NodeId, now: Now, out: &mut Outputs) {
         let again = now.mono.plus_ms(LIVENESS_PING_MS);
-        if self
-            .untested
-            .failed(node, self.upkeep.heard.is_some(), again)
-        {
+        if self.untested.failed(node, self.upkeep.heard.is_some(), again) {
             self.rows.mark(node, now.mono);
         }
         let Some(evicted) = self.table.failed(node, self.upkeep.heard, now.mono) else {
@@ -200,9 +189,7 @@ impl Dht {
     }
 
     fn watch_neighbours(&mut self) {
-        let near = self
-            .table
-            .closest(self.own.point(), BUCKET_CONTACTS_MAX, false);
+        let near = self.table.closest(self.own.point(), BUCKET_CONTACTS_MAX, false);
         let near: Vec<NodeId> = near.iter().map(|peer| peer.node).collect();
         if near == self.upkeep.neighbours {
             return;
@@ -277,10 +264,7 @@ impl Dht {
             let target = self.table.point_in(index, out.random_bytes());
             // The bucket is touched when its lookup starts; this is for one that has to wait.
             self.table.set_refresh(index, now.mono.plus_ms(MINUTE_MS));
-            if self
-                .look_up(Lookup::new(target, None, Why::Refresh), now, out)
-                .is_err()
-            {
+            if self.look_up(Lookup::new(target, None, Why::Refresh), now, out).is_err() {
                 return;
             }
         }
@@ -293,26 +277,20 @@ impl Dht {
         let suspects = self.table.entries().filter(|it| it.is_suspect()).count();
         let cut_off = suspects == self.table.len();
         let hurry = suspects > 0 && !cut_off;
-        let pause_ms = if hurry {
-            SUSPECT_PING_MS
-        } else {
-            LIVENESS_PING_MS
-        };
+        let pause_ms = if hurry { SUSPECT_PING_MS } else { LIVENESS_PING_MS };
         self.upkeep.ping_at = now.mono.plus_ms(about(pause_ms, out));
         let oldest = |a: &&Entry, b: &&Entry| a.seen.cmp(&b.seen);
         let suspect = self.table.entries().filter(|it| it.is_suspect());
         let silent = |it: &&Entry| now.mono.since_ms(it.seen) >= LIVENESS_PING_MS;
-        let stalest = suspect
-            .min_by(oldest)
-            .or_else(|| self.table.entries().filter(silent).min_by(oldest));
+        let stalest =
+            suspect.min_by(oldest).or_else(|| self.table.entries().filter(silent).min_by(oldest));
         let near = self.upkeep.neighbours.iter().take(2 * HOLDERS);
         let near = near.filter_map(|node| self.table.get(*node));
         let quiet = |it: &&Entry| now.mono.since_ms(it.seen) >= NEIGHBOUR_SILENCE_MS;
         let neighbour = near.filter(quiet).min_by(oldest);
         let both = stalest.into_iter().chain(neighbour);
-        let chosen: BTreeMap<NodeId, Peer> = both
-            .map(|entry| (entry.peer.node, entry.peer.clone()))
-            .collect();
+        let chosen: BTreeMap<NodeId, Peer> =
+            both.map(|entry| (entry.peer.node, entry.peer.clone())).collect();
         for peer in chosen.values() {
             self.ping(peer, now);
         }
@@ -320,8 +298,7 @@ impl Dht {
 
     fn ping(&mut self, peer: &Peer, now: Now) {
         let rtt = self.table.rtt(peer.node);
-        self.asks
-            .send(peer, Request::Ping, Purpose::Ping, rtt, now.mono);
+        self.asks.send(peer, Request::Ping, Purpose::Ping, rtt, now.mono);
     }
 
     fn test_contacts(&mut self, now: Now) {

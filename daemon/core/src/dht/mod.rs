@@ -270,9 +270,7 @@ impl Dht {
         let skip = self.upkeep.next_routing(count);
         let all = self.table.entries().chain(self.table.entries());
         let sound = all.skip(skip).take(count).filter(|it| !it.is_suspect());
-        let others = sound
-            .map(|entry| &entry.peer)
-            .filter(|peer| !near.contains(peer));
+        let others = sound.map(|entry| &entry.peer).filter(|peer| !near.contains(peer));
         [&self.own]
             .into_iter()
             .chain(&near)

@@ -33,11 +33,7 @@ pub(super) struct Quota {
 
 impl Default for Quota {
     fn default() -> Self {
-        Self {
-            count: RECORDS_MAX,
-            bytes: RECORDS_BYTES_MAX,
-            per_point: RECORDS_PER_POINT_MAX,
-        }
+        Self { count: RECORDS_MAX, bytes: RECORDS_BYTES_MAX, per_point: RECORDS_PER_POINT_MAX }
     }
 }
 
@@ -185,8 +181,7 @@ impl Records {
     /// The records of a kind at a point.
     pub(super) fn of_kind(&self, point: Point, kind: RecordKind) -> impl Iterator<Item = &Held> {
         let held = self.spot(point).into_iter().flat_map(|spot| &spot.held);
-        held.filter(move |((its, _), _)| *its == kind)
-            .map(|(_, held)| held)
+        held.filter(move |((its, _), _)| *its == kind).map(|(_, held)| held)
     }
 
     /// The same as an answer that fits a frame.
@@ -217,11 +212,7 @@ impl Records {
             return Kept::Full;
         }
         self.take_out(&new.slot);
-        out.put(
-            Table::Record,
-            row_key(&new.slot),
-            encode(new.record.source()),
-        );
+        out.put(Table::Record, row_key(&new.slot), encode(new.record.source()));
         self.insert(new, now);
         Kept::New
     }
@@ -249,11 +240,7 @@ impl Records {
             due: now,
         });
         self.due.insert((spot.due, distance));
-        let held = Held {
-            record: new.record.clone(),
-            confirmed: Vec::new(),
-            refreshed: now,
-        };
+        let held = Held { record: new.record.clone(), confirmed: Vec::new(), refreshed: now };
         spot.held.insert((new.slot.kind, new.slot.device), held);
     }
 
@@ -288,14 +275,7 @@ impl Records {
                 return false;
             }
             let point = spot.point;
-            self.remove(
-                &RecordSlot {
-                    point,
-                    kind,
-                    device,
-                },
-                out,
-            );
+            self.remove(&RecordSlot { point, kind, device }, out);
         }
         true
     }

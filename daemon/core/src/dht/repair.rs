@@ -99,16 +99,9 @@ impl Dht {
         if !known && self.published.all.len() >= OWN_RECORDS_MAX {
             return Err(TooBusy.into());
         }
-        let what = Slotted {
-            slot: slot.clone(),
-            record: record.into(),
-        };
+        let what = Slotted { slot: slot.clone(), record: record.into() };
         self.published.remove(&slot);
-        let own = Own {
-            what: what.clone(),
-            next: now.mono,
-            retry_ms: REPUBLISH_RETRY_MS,
-        };
+        let own = Own { what: what.clone(), next: now.mono, retry_ms: REPUBLISH_RETRY_MS };
         self.published.all.insert(slot.clone(), own);
         // Until the result is known; one that comes at once sets it again.
         self.published.schedule(&slot, now.mono.plus_ms(MINUTE_MS));
@@ -189,29 +182,25 @@ impl Dht {
     /// A node came that should hold some of what we hold.
     pub(super) fn repair_for(&mut self, node: NodeId, now: Now, out: &mut Outputs) {
         let wanted = self.records.spots().filter(|spot| spot.wants(node));
-        let wanted: Vec<(Point, u64)> = wanted
-            .map(|spot| (spot.point, rank_ms(spot, &self.own)))
-            .collect();
+        let wanted: Vec<(Point, u64)> =
+            wanted.map(|spot| (spot.point, rank_ms(spot, &self.own))).collect();
         for (point, wait_ms) in wanted {
             // SPEC 4.12: the closest holder first, the others if it does not.
             let jitter_ms = out.random_below(REPAIR_JOINED_JITTER_MS);
             let pause_ms = REPAIR_JOINED_MS + jitter_ms + wait_ms;
-            self.records
-                .schedule(point, now.mono.plus_ms(pause_ms), true);
+            self.records.schedule(point, now.mono.plus_ms(pause_ms), true);
         }
     }
 
     /// A node is gone that held some of what we hold.
     pub(super) fn repair_after(&mut self, node: NodeId, now: Now, out: &mut Outputs) {
         let missing = self.records.spots().filter(|spot| spot.misses(node));
-        let missing: Vec<(Point, u64)> = missing
-            .map(|spot| (spot.point, rank_ms(spot, &self.own)))
-            .collect();
+        let missing: Vec<(Point, u64)> =
+            missing.map(|spot| (spot.point, rank_ms(spot, &self.own))).collect();
         for (point, wait_ms) in missing {
             let jitter_ms = out.random_below(REPAIR_LOST_JITTER_MS);
             let pause_ms = REPAIR_LOST_MS + jitter_ms + wait_ms;
-            self.records
-                .schedule(point, now.mono.plus_ms(pause_ms), true);
+            self.records.schedule(point, now.mono.plus_ms(pause_ms), true);
         }
     }
 
@@ -233,20 +222,14 @@ impl Dht {
         let near = self.table.closer_than_own(point) < 2 * HOLDERS;
         if let Some(spot) = self.records.spot_mut(point) {
             for ((kind, device), held) in &mut spot.held {
-                let slot = RecordSlot {
-                    point,
-                    kind: *kind,
-                    device: *device,
-                };
+                let slot = RecordSlot { point, kind: *kind, device: *device };
                 // Whoever served all holders within the hour has spared us the sweep.
                 let sweep = now.mono.since_ms(held.refreshed) > SWEEP_MS / 4 * 3;
                 if own && sweep {
                     held.confirmed.clear();
                     held.refreshed = now.mono;
                 }
-                let lacking = others
-                    .iter()
-                    .filter(|it| !held.confirmed.contains(&it.node));
+                let lacking = others.iter().filter(|it| !held.confirmed.contains(&it.node));
                 for peer in lacking.filter(|_| near) {
                     let record = held.record.clone();
                     let slot = slot.clone();

@@ -107,10 +107,7 @@ impl Dht {
         let Some(entry) = self.table.get(node) else {
             return out.remove(Table::Peer, node.0);
         };
-        let row = PeerRow {
-            contact: (*entry.peer.contact).clone(),
-            seen: now.wall,
-        };
+        let row = PeerRow { contact: (*entry.peer.contact).clone(), seen: now.wall };
         out.put(Table::Peer, node.0, encode(&row));
     }
 }

@@ -52,9 +52,7 @@ impl Dht {
 
     fn contacts_near(&self, target: Point, asker: Option<NodeId>) -> Vec<Contact> {
         // SPEC 4.8: only contacts that answered themselves are handed on.
-        let near = self
-            .table
-            .closest(target, CONTACTS_PER_ANSWER_MAX + 1, true);
+        let near = self.table.closest(target, CONTACTS_PER_ANSWER_MAX + 1, true);
         near.iter()
             .filter(|peer| Some(peer.node) != asker)
             .take(CONTACTS_PER_ANSWER_MAX)
@@ -88,10 +86,7 @@ impl Dht {
     /// Checks a record of somebody else.
     pub(super) fn check_record(&self, record: &Record, now: Now) -> Result<Slotted, RecordError> {
         let record = verify_record(record, self.network, now.wall)?;
-        Ok(Slotted {
-            slot: record.slot()?,
-            record: record.into(),
-        })
+        Ok(Slotted { slot: record.slot()?, record: record.into() })
     }
 
     /// Keeps a record, and notes who holds it too: the node that brought it, and the others

@@ -158,10 +158,7 @@ impl RoutingTable {
         let Some(gone) = gone else { return };
         self.count -= 1;
         for prefix in &gone.prefixes {
-            let left = self
-                .prefixes
-                .get(prefix)
-                .map_or(0, |it| it.saturating_sub(1));
+            let left = self.prefixes.get(prefix).map_or(0, |it| it.saturating_sub(1));
             if left == 0 {
                 self.prefixes.remove(prefix);
             } else {

@@ -88,10 +88,7 @@ pub struct Hosts<P> {
 
 impl<P> Default for Hosts<P> {
     fn default() -> Self {
-        Self {
-            known: BTreeMap::new(),
-            events: VecDeque::new(),
-        }
+        Self { known: BTreeMap::new(), events: VecDeque::new() }
     }
 }
 
@@ -122,8 +119,7 @@ impl<P> Hosts<P> {
     /// Asks for a pod; the answer comes as an event.
     pub fn find(&mut self, host: &Host, purpose: P, now: Now, out: &mut Outputs) {
         if self.known.len() >= HOSTS_MAX && !self.known.contains_key(host) {
-            self.known
-                .retain(|_, known| known.pinned.is_some() || !known.waiting.is_empty());
+            self.known.retain(|_, known| known.pinned.is_some() || !known.waiting.is_empty());
         }
         let full = self.known.len() >= HOSTS_MAX && !self.known.contains_key(host);
         let known = self.entry(host.clone());
@@ -176,10 +172,7 @@ impl<P> Hosts<P> {
         match known.left.pop() {
             Some(PodAddress { address, node }) => {
                 known.expected = node;
-                self.events.push_back(Event::Dial {
-                    host: host.clone(),
-                    address,
-                });
+                self.events.push_back(Event::Dial { host: host.clone(), address });
             }
             None => self.fail(host, why, now),
         }
@@ -204,10 +197,7 @@ impl<P> Hosts<P> {
     }
 
     fn by_dial(&mut self, dial: DialId) -> Option<Host> {
-        let (host, known) = self
-            .known
-            .iter_mut()
-            .find(|(_, known)| known.dial == Some(dial))?;
+        let (host, known) = self.known.iter_mut().find(|(_, known)| known.dial == Some(dial))?;
         known.dial = None;
         Some(host.clone())
     }
@@ -233,39 +223,25 @@ impl<P> Hosts<P> {
         }
         match known.pinned {
             Some(expected) if expected != got && known.expected != Some(got) => {
-                let error = HostError::Changed {
-                    host: host.clone(),
-                    got,
-                    expected,
-                };
+                let error = HostError::Changed { host: host.clone(), got, expected };
                 return self.fail_with(&host, error, now);
             }
             Some(_) | None => {}
         }
         if known.pinned != Some(got) {
             known.pinned = Some(got);
-            out.put(
-                Table::Pin,
-                [b"host/", host.as_str().as_bytes()].concat(),
-                got.as_bytes(),
-            );
+            out.put(Table::Pin, [b"host/", host.as_str().as_bytes()].concat(), got.as_bytes());
         }
         known.record = Some(record.clone());
         known.failed = None;
         known.left.clear();
         for purpose in std::mem::take(&mut known.waiting) {
-            self.events.push_back(Event::Found {
-                record: record.clone(),
-                purpose,
-            });
+            self.events.push_back(Event::Found { record: record.clone(), purpose });
         }
     }
 
     fn fail(&mut self, host: &Host, why: &str, now: Now) {
-        let error = HostError::Unreachable {
-            host: host.clone(),
-            why: why.to_owned(),
-        };
+        let error = HostError::Unreachable { host: host.clone(), why: why.to_owned() };
         self.fail_with(host, error, now);
     }
 
@@ -276,10 +252,7 @@ impl<P> Hosts<P> {
         known.left.clear();
         known.failed = Some((now.mono.plus_ms(HOST_RETRY_MS), error.clone()));
         for purpose in std::mem::take(&mut known.waiting) {
-            self.events.push_back(Event::Failed {
-                purpose,
-                error: error.clone(),
-            });
+            self.events.push_back(Event::Failed { purpose, error: error.clone() });
         }
     }
 }

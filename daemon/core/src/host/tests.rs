@@ -8,10 +8,7 @@ use serde_bytes::ByteBuf;
 use super::*;
 
 fn now(ms: u64) -> Now {
-    Now {
-        mono: Mono(ms),
-        wall: Timestamp(ms),
-    }
+    Now { mono: Mono(ms), wall: Timestamp(ms) }
 }
 
 fn host() -> Host {
@@ -30,10 +27,7 @@ fn node(number: u8, pod: &str) -> NodeRecord {
 }
 
 fn address(node: Option<NodeId>) -> PodAddress {
-    PodAddress {
-        address: "127.0.0.1:1".parse().unwrap(),
-        node,
-    }
+    PodAddress { address: "127.0.0.1:1".parse().unwrap(), node }
 }
 
 /// Asks for the pod and answers its name and its dial.
@@ -49,15 +43,9 @@ fn ask(hosts: &mut Hosts<u8>, out: &mut Outputs, at: PodAddress, who: &NodeRecor
 fn a_pod_is_found_once_and_then_known() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
     ask(&mut hosts, &mut out, address(None), &node(1, "pod.test"), 1);
-    assert!(matches!(
-        hosts.poll_event(),
-        Some(Event::Found { purpose: 7, .. })
-    ));
+    assert!(matches!(hosts.poll_event(), Some(Event::Found { purpose: 7, .. })));
     hosts.find(&host(), 8, now(2), &mut out);
-    assert!(matches!(
-        hosts.poll_event(),
-        Some(Event::Found { purpose: 8, .. })
-    ));
+    assert!(matches!(hosts.poll_event(), Some(Event::Found { purpose: 8, .. })));
 }
 
 #[test]
@@ -65,11 +53,7 @@ fn another_node_behind_a_pinned_name_is_not_believed() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
     hosts.restore(host(), node(1, "pod.test").node());
     ask(&mut hosts, &mut out, address(None), &node(2, "pod.test"), 1);
-    let Some(Event::Failed {
-        error: HostError::Changed { .. },
-        ..
-    }) = hosts.poll_event()
-    else {
+    let Some(Event::Failed { error: HostError::Changed { .. }, .. }) = hosts.poll_event() else {
         panic!("the change was followed");
     };
 }
@@ -86,17 +70,8 @@ fn the_operators_own_entry_moves_a_pin() {
 #[test]
 fn a_node_that_is_no_such_pod_is_passed_over() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
-    ask(
-        &mut hosts,
-        &mut out,
-        address(None),
-        &node(1, "other.test"),
-        1,
-    );
-    let Some(Event::Failed {
-        error: HostError::Unreachable { .. },
-        ..
-    }) = hosts.poll_event()
+    ask(&mut hosts, &mut out, address(None), &node(1, "other.test"), 1);
+    let Some(Event::Failed { error: HostError::Unreachable { .. }, .. }) = hosts.poll_event()
     else {
         panic!("another pod was believed");
     };
@@ -109,9 +84,7 @@ fn a_name_that_fails_is_not_looked_up_again_at_once() {
     hosts.resolved(&host(), Err("no such name".to_owned()), now(0));
     hosts.find(&host(), 2, now(1), &mut out);
     for expected in [1, 2] {
-        let Some(Event::Failed { purpose, .. }) = hosts.poll_event() else {
-            panic!("no news")
-        };
+        let Some(Event::Failed { purpose, .. }) = hosts.poll_event() else { panic!("no news") };
         assert_eq!(purpose, expected);
     }
     while out.poll().is_some() {}

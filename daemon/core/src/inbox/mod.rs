@@ -65,14 +65,11 @@ impl Inbox {
             stays
         });
         for (node, record) in wanted {
-            let attachment = self
-                .holders
-                .entry((user, node))
-                .or_insert_with(|| Attachment {
-                    record: record.clone(),
-                    phase: Phase::Wanted(now.mono),
-                    tries: 0,
-                });
+            let attachment = self.holders.entry((user, node)).or_insert_with(|| Attachment {
+                record: record.clone(),
+                phase: Phase::Wanted(now.mono),
+                tries: 0,
+            });
             attachment.record = record.clone();
         }
         dropped
@@ -96,9 +93,7 @@ impl Inbox {
 
     /// The node of a holder.
     pub fn record(&self, user: UserId, node: NodeId) -> Option<&NodeRecord> {
-        self.holders
-            .get(&(user, node))
-            .map(|attachment| &attachment.record)
+        self.holders.get(&(user, node)).map(|attachment| &attachment.record)
     }
 
     /// A holder believed the proof; false if it is no longer wanted.
@@ -136,9 +131,7 @@ impl Inbox {
             Phase::Attached(link) => Some(link),
             Phase::Wanted(_) | Phase::Asked(_) => None,
         };
-        of_user
-            .filter_map(|(_, attachment)| link(attachment))
-            .collect()
+        of_user.filter_map(|(_, attachment)| link(attachment)).collect()
     }
 
     /// Whether a node is a holder that a user's device is attached to.
@@ -156,11 +149,7 @@ impl Inbox {
     pub fn see(&mut self, id: EnvelopeId, now: Now, out: &mut Outputs) {
         let until = now.wall.plus_ms(SEEN_TTL_MS);
         if self.seen.len() >= SEEN_MAX {
-            let oldest = self
-                .seen
-                .iter()
-                .min_by_key(|(_, until)| **until)
-                .map(|(id, _)| *id);
+            let oldest = self.seen.iter().min_by_key(|(_, until)| **until).map(|(id, _)| *id);
             if let Some(oldest) = oldest {
                 self.seen.remove(&oldest);
                 out.remove(Table::Seen, oldest.as_bytes());
@@ -203,18 +192,12 @@ impl Inbox {
 
     /// When something is due.
     pub fn poll_timeout(&self) -> Option<Deadline> {
-        let waits = self
-            .holders
-            .values()
-            .filter_map(|attachment| match attachment.phase {
-                Phase::Wanted(at) | Phase::Asked(at) => Some(at),
-                Phase::Attached(_) => None,
-            });
-        let attach = waits.min().map(|at| Deadline { at, why: "attach" });
-        let gather = self.gather_at.map(|at| Deadline {
-            at,
-            why: "remove mail",
+        let waits = self.holders.values().filter_map(|attachment| match attachment.phase {
+            Phase::Wanted(at) | Phase::Asked(at) => Some(at),
+            Phase::Attached(_) => None,
         });
+        let attach = waits.min().map(|at| Deadline { at, why: "attach" });
+        let gather = self.gather_at.map(|at| Deadline { at, why: "remove mail" });
         Deadline::earliest(attach, gather)
     }
 }
@@ -229,10 +212,7 @@ mod tests {
     const USER: UserId = UserId([1; 20]);
 
     fn now(ms: u64) -> Now {
-        Now {
-            mono: Mono(ms),
-            wall: Timestamp(ms),
-        }
+        Now { mono: Mono(ms), wall: Timestamp(ms) }
     }
 
     fn holder(number: u8) -> NodeRecord {
@@ -269,10 +249,7 @@ mod tests {
         assert_eq!(inbox.links(USER).len(), 2);
         inbox.link_down(LinkId(1), now(10));
         assert!(!inbox.is_attached(USER, LinkId(1)));
-        assert_eq!(
-            inbox.set_holders(USER, &[holder(1)], now(10)),
-            vec![holder(2).node()]
-        );
+        assert_eq!(inbox.set_holders(USER, &[holder(1)], now(10)), vec![holder(2).node()]);
         assert!(inbox.links(USER).is_empty());
         assert!(!inbox.attached(USER, holder(2).node(), LinkId(2)));
     }
@@ -286,10 +263,7 @@ mod tests {
         }
         assert!(inbox.poll_removals(now(0)).is_empty());
         let lists = inbox.poll_removals(now(GATHER_MS));
-        assert_eq!(
-            lists.iter().map(|(_, ids)| ids.len()).collect::<Vec<_>>(),
-            [256, 1]
-        );
+        assert_eq!(lists.iter().map(|(_, ids)| ids.len()).collect::<Vec<_>>(), [256, 1]);
         assert!(inbox.poll_removals(now(2 * GATHER_MS)).is_empty());
     }
 

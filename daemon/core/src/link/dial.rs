@@ -25,9 +25,7 @@ struct Attempt<T> {
 
 impl<T> Dials<T> {
     pub(super) fn new() -> Self {
-        Self {
-            attempts: BTreeMap::new(),
-        }
+        Self { attempts: BTreeMap::new() }
     }
 
     pub(super) fn address(
@@ -57,10 +55,7 @@ impl<T> Dials<T> {
         out: &mut Outputs,
         events: &mut VecDeque<Event<T>>,
     ) {
-        let known = self
-            .attempts
-            .values_mut()
-            .find(|attempt| attempt.node == Some(to.node));
+        let known = self.attempts.values_mut().find(|attempt| attempt.node == Some(to.node));
         if let Some(attempt) = known {
             if attempt.waiting.len() < FRAMES_WAITING_PER_NODE_MAX {
                 attempt.waiting.push(ask);
@@ -89,11 +84,7 @@ impl<T> Dials<T> {
         let address = attempt.left.pop()?;
         let dial = DialId(out.fresh());
         attempt.until = now.mono.plus_ms(DIAL_TIMEOUT_MS);
-        out.push(Output::Dial {
-            dial,
-            address,
-            key: attempt.key,
-        });
+        out.push(Output::Dial { dial, address, key: attempt.key });
         self.attempts.insert(dial, attempt);
         Some(dial)
     }
@@ -138,12 +129,7 @@ impl<T> Dials<T> {
             match self.attempts.get(&dial).and_then(|attempt| attempt.node) {
                 Some(wanted) if wanted != node => self.failed(dial, now, out, events),
                 Some(_) | None => {
-                    waiting.extend(
-                        self.attempts
-                            .remove(&dial)
-                            .into_iter()
-                            .flat_map(|a| a.waiting),
-                    );
+                    waiting.extend(self.attempts.remove(&dial).into_iter().flat_map(|a| a.waiting));
                 }
             }
         }
@@ -179,10 +165,5 @@ impl<T> Dials<T> {
 }
 
 fn unanswered<T>(ask: NewAsk<T>, from: NodeId, failure: Failure) -> Event<T> {
-    Event::Answer {
-        token: ask.token,
-        from,
-        result: Err(failure),
-        rtt_ms: 0,
-    }
+    Event::Answer { token: ask.token, from, result: Err(failure), rtt_ms: 0 }
 }

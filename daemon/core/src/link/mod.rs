@@ -166,9 +166,7 @@ impl<T> Links<T> {
 
     /// Where the other end of a link is, and its smoothed round trip.
     pub fn measure(&self, link: LinkId) -> Option<(SocketAddr, Option<u64>)> {
-        self.peers
-            .get(&link)
-            .map(|peer| (peer.address, peer.rtt_ms))
+        self.peers.get(&link).map(|peer| (peer.address, peer.rtt_ms))
     }
 
     /// Keeps links to a node when they rest; each call is undone by one `release`.
@@ -189,15 +187,8 @@ impl<T> Links<T> {
     /// A link is up: say hello. SPEC 2.2: the first frame each way is `Hello`.
     pub fn link_up(&mut self, link: LinkId, up: Up, now: Now, out: &mut Outputs) {
         if up.key == self.key || self.peers.len() >= LINKS_MAX {
-            let reason = if up.key == self.key {
-                "this is myself"
-            } else {
-                "too many links"
-            };
-            out.push(Output::Close {
-                link,
-                reason: reason.to_owned(),
-            });
+            let reason = if up.key == self.key { "this is myself" } else { "too many links" };
+            out.push(Output::Close { link, reason: reason.to_owned() });
             if let Some(dial) = up.dial {
                 self.dials.failed(dial, now, out, &mut self.events);
             }
@@ -210,10 +201,7 @@ impl<T> Links<T> {
             observed: up.address,
             frame_bytes_max: u32::try_from(FRAME_BYTES_MAX).unwrap_or(u32::MAX),
         });
-        out.push(Output::Transmit {
-            link,
-            bytes: hello.with_id(0).encode(),
-        });
+        out.push(Output::Transmit { link, bytes: hello.with_id(0).encode() });
         self.peers.insert(link, Peer::new(up, now));
     }
 
@@ -225,8 +213,7 @@ impl<T> Links<T> {
         let dial = peer.dial;
         if let Some(node) = peer.node {
             for (_, ask) in peer.asks {
-                self.events
-                    .push_back(ask.failed(node, Failure::Unreachable, now));
+                self.events.push_back(ask.failed(node, Failure::Unreachable, now));
             }
             if self.by_node.get(&node) == Some(&link) {
                 let other = self.peers.iter().find(|(_, peer)| peer.node == Some(node));
@@ -272,10 +259,7 @@ impl<T> Links<T> {
         };
         let Some(node) = peer.node else { return };
         match peer.ask(ask, now) {
-            Ok(frame) => out.push(Output::Transmit {
-                link,
-                bytes: frame.encode(),
-            }),
+            Ok(frame) => out.push(Output::Transmit { link, bytes: frame.encode() }),
             Err(token) => self.events.push_back(Event::Answer {
                 token,
                 from: node,
@@ -293,10 +277,7 @@ impl<T> Links<T> {
 
     /// Says something that wants no answer.
     pub fn push(&self, link: LinkId, body: Body, out: &mut Outputs) {
-        out.push(Output::Transmit {
-            link,
-            bytes: body.with_id(0).encode(),
-        });
+        out.push(Output::Transmit { link, bytes: body.with_id(0).encode() });
     }
 
     /// Reads a frame.
@@ -325,12 +306,7 @@ impl<T> Links<T> {
         match frame.body {
             Body::Request(request) => {
                 peer.used = now.mono;
-                self.events.push_back(Event::Request {
-                    link,
-                    from: node,
-                    id: frame.id,
-                    request,
-                });
+                self.events.push_back(Event::Request { link, from: node, id: frame.id, request });
             }
             Body::Response(response) => {
                 if let Some(event) = peer.answered(node, frame.id, response, now) {
@@ -339,11 +315,7 @@ impl<T> Links<T> {
             }
             Body::Hello(_) => self.misbehaved(link, "hello was said twice", now, out),
             body @ (Body::Routing(_) | Body::Delivery(_) | Body::Notice(_)) => {
-                self.events.push_back(Event::Push {
-                    link,
-                    from: node,
-                    body,
-                });
+                self.events.push_back(Event::Push { link, from: node, body });
             }
         }
     }
@@ -366,12 +338,7 @@ impl<T> Links<T> {
         peer.node = Some(node);
         let dial = peer.dial;
         self.by_node.entry(node).or_insert(link);
-        self.events.push_back(Event::Up {
-            link,
-            contact,
-            observed: hello.observed,
-            dial,
-        });
+        self.events.push_back(Event::Up { link, contact, observed: hello.observed, dial });
         let waiting = self.dials.arrived(dial, node, now, out, &mut self.events);
         for ask in waiting {
             self.request_on(link, ask, now, out);
@@ -396,20 +363,14 @@ impl<T> Links<T> {
         let key = contact.key;
         match self.peers.get(&link) {
             Some(peer) if peer.key == key => Ok(()),
-            Some(peer) => Err(format!(
-                "hello names key {key}, the link proved {}",
-                peer.key
-            )),
+            Some(peer) => Err(format!("hello names key {key}, the link proved {}", peer.key)),
             None => Err("the link is gone".to_owned()),
         }
     }
 
     fn misbehaved(&mut self, link: LinkId, reason: &str, now: Now, out: &mut Outputs) {
         tracing::debug!(?link, reason, "a peer misbehaved; its link is closed");
-        out.push(Output::Close {
-            link,
-            reason: reason.to_owned(),
-        });
+        out.push(Output::Close { link, reason: reason.to_owned() });
         self.link_down(link, now, out);
     }
 
@@ -425,8 +386,7 @@ impl<T> Links<T> {
         for (link, peer) in &mut self.peers {
             if let Some(node) = peer.node {
                 for ask in peer.expired(now) {
-                    self.events
-                        .push_back(ask.failed(node, Failure::TimedOut, now));
+                    self.events.push_back(ask.failed(node, Failure::TimedOut, now));
                 }
             } else if now.mono >= peer.hello_by {
                 silent.push(*link);
@@ -456,10 +416,7 @@ impl<T> Links<T> {
             .take(excess)
             .collect();
         for link in idle {
-            out.push(Output::Close {
-                link,
-                reason: "at rest".to_owned(),
-            });
+            out.push(Output::Close { link, reason: "at rest".to_owned() });
             self.link_down(link, now, out);
         }
     }
@@ -467,10 +424,8 @@ impl<T> Links<T> {
     /// When something will have taken too long.
     pub fn poll_timeout(&self) -> Option<Deadline> {
         let peers = self.peers.values().filter_map(Peer::deadline).min();
-        let rest = (self.peers.len() > LINKS_AT_REST).then(|| Deadline {
-            at: self.swept.plus_ms(10_000),
-            why: "close links at rest",
-        });
+        let rest = (self.peers.len() > LINKS_AT_REST)
+            .then(|| Deadline { at: self.swept.plus_ms(10_000), why: "close links at rest" });
         Deadline::earliest(Deadline::earliest(peers, rest), self.dials.deadline())
     }
 }

@@ -61,14 +61,7 @@ impl<T> Peer<T> {
         self.next_id += 1;
         self.used = now.mono;
         let until = now.mono.plus_ms(ask.timeout_ms);
-        self.asks.insert(
-            id,
-            Ask {
-                token: ask.token,
-                sent: now.mono,
-                until,
-            },
-        );
+        self.asks.insert(id, Ask { token: ask.token, sent: now.mono, until });
         Ok(Body::Request(ask.request).with_id(id))
     }
 
@@ -83,24 +76,13 @@ impl<T> Peer<T> {
         let ask = self.asks.remove(&id)?;
         let rtt_ms = now.mono.since_ms(ask.sent);
         self.rtt_ms = Some(self.rtt_ms.map_or(rtt_ms, |old| (old * 7 + rtt_ms) / 8));
-        Some(Event::Answer {
-            token: ask.token,
-            from: node,
-            result: Ok(response),
-            rtt_ms,
-        })
+        Some(Event::Answer { token: ask.token, from: node, result: Ok(response), rtt_ms })
     }
 
     pub(super) fn expired(&mut self, now: Now) -> Vec<Ask<T>> {
-        let over: Vec<u64> = self
-            .asks
-            .iter()
-            .filter(|(_, ask)| now.mono >= ask.until)
-            .map(|(id, _)| *id)
-            .collect();
-        over.into_iter()
-            .filter_map(|id| self.asks.remove(&id))
-            .collect()
+        let over: Vec<u64> =
+            self.asks.iter().filter(|(_, ask)| now.mono >= ask.until).map(|(id, _)| *id).collect();
+        over.into_iter().filter_map(|id| self.asks.remove(&id)).collect()
     }
 
     pub(super) fn forgive(&mut self) -> bool {
@@ -110,10 +92,7 @@ impl<T> Peer<T> {
 
     pub(super) fn deadline(&self) -> Option<Deadline> {
         if self.node.is_none() {
-            return Some(Deadline {
-                at: self.hello_by,
-                why: "hello",
-            });
+            return Some(Deadline { at: self.hello_by, why: "hello" });
         }
         let at = self.asks.values().map(|ask| ask.until).min()?;
         Some(Deadline { at, why: "answer" })

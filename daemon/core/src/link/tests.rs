@@ -11,10 +11,7 @@ use super::*;
 const LINK: LinkId = LinkId(1);
 
 fn now(ms: u64) -> Now {
-    Now {
-        mono: Mono(ms),
-        wall: Timestamp(ms),
-    }
+    Now { mono: Mono(ms), wall: Timestamp(ms) }
 }
 
 struct Node {
@@ -30,19 +27,12 @@ fn node(seed: u8, network: NetworkId) -> Node {
         network,
         key,
         stamp: ByteBuf::new(),
-        addresses: vec![
-            "127.0.0.1:1".parse().unwrap(),
-            "127.0.0.1:2".parse().unwrap(),
-        ],
+        addresses: vec!["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()],
         pod: None,
         sequence: 1,
     };
     let contact = Unverified::sign(&record, |digest| pair.sign(digest).as_ref().to_vec());
-    Node {
-        key,
-        contact,
-        record,
-    }
+    Node { key, contact, record }
 }
 
 fn home() -> NetworkId {
@@ -57,27 +47,18 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let own = node(1, home());
-        Self {
-            links: Links::new(home(), own.key, own.contact),
-            out: Outputs::new([0; 32]),
-        }
+        Self { links: Links::new(home(), own.key, own.contact), out: Outputs::new([0; 32]) }
     }
 
     fn up(&mut self, peer: &Node, dial: Option<DialId>, ms: u64) {
         let address = peer.record.addresses[0];
-        let up = Up {
-            key: peer.key,
-            address,
-            binding: [0; 32],
-            dial,
-        };
+        let up = Up { key: peer.key, address, binding: [0; 32], dial };
         self.links.link_up(LINK, up, now(ms), &mut self.out);
     }
 
     fn frame(&mut self, body: Body, id: u64, ms: u64) {
         let bytes = body.with_id(id).encode();
-        self.links
-            .handle_frame(LINK, &bytes, now(ms), &mut self.out);
+        self.links.handle_frame(LINK, &bytes, now(ms), &mut self.out);
     }
 
     fn hello(&mut self, peer: &Node, network: NetworkId, ms: u64) {
@@ -102,15 +83,8 @@ impl Bench {
     }
 
     fn ping(&mut self, ms: u64) {
-        let to = Target {
-            node: node(2, home()).record.node(),
-            record: node(2, home()).record,
-        };
-        let ask = NewAsk {
-            request: Request::Ping,
-            token: "ping",
-            timeout_ms: REQUEST_TIMEOUT_MS,
-        };
+        let to = Target { node: node(2, home()).record.node(), record: node(2, home()).record };
+        let ask = NewAsk { request: Request::Ping, token: "ping", timeout_ms: REQUEST_TIMEOUT_MS };
         self.links.request(&to, ask, now(ms), &mut self.out);
     }
 
@@ -176,12 +150,8 @@ fn an_answer_finds_its_request_once() {
     bench.ping(10);
     bench.frame(Body::Response(Response::Done), 1, 35);
     bench.frame(Body::Response(Response::Done), 1, 36);
-    let Some(Event::Answer {
-        token: "ping",
-        result: Ok(Response::Done),
-        rtt_ms: 25,
-        ..
-    }) = bench.links.poll_event()
+    let Some(Event::Answer { token: "ping", result: Ok(Response::Done), rtt_ms: 25, .. }) =
+        bench.links.poll_event()
     else {
         panic!("no answer");
     };
@@ -192,27 +162,13 @@ fn an_answer_finds_its_request_once() {
 fn a_request_without_answer_times_out_and_a_lost_link_answers_at_once() {
     let mut bench = Bench::joined();
     bench.ping(0);
-    bench
-        .links
-        .handle_timeout(now(REQUEST_TIMEOUT_MS), &mut bench.out);
+    bench.links.handle_timeout(now(REQUEST_TIMEOUT_MS), &mut bench.out);
     let timed_out = bench.links.poll_event();
-    assert!(matches!(
-        timed_out,
-        Some(Event::Answer {
-            result: Err(Failure::TimedOut),
-            ..
-        })
-    ));
+    assert!(matches!(timed_out, Some(Event::Answer { result: Err(Failure::TimedOut), .. })));
     bench.ping(0);
     bench.links.link_down(LINK, now(1), &mut bench.out);
     let lost = bench.links.poll_event();
-    assert!(matches!(
-        lost,
-        Some(Event::Answer {
-            result: Err(Failure::Unreachable),
-            ..
-        })
-    ));
+    assert!(matches!(lost, Some(Event::Answer { result: Err(Failure::Unreachable), .. })));
     assert!(matches!(bench.links.poll_event(), Some(Event::Down { .. })));
 }
 
@@ -223,13 +179,7 @@ fn too_many_requests_on_one_link_are_refused() {
         bench.ping(0);
     }
     let busy = bench.links.poll_event();
-    assert!(matches!(
-        busy,
-        Some(Event::Answer {
-            result: Err(Failure::Busy),
-            ..
-        })
-    ));
+    assert!(matches!(busy, Some(Event::Answer { result: Err(Failure::Busy), .. })));
     assert!(bench.links.poll_event().is_none());
 }
 
@@ -246,39 +196,23 @@ fn a_node_that_is_asked_is_dialled_at_each_address_in_turn() {
     assert_eq!(dialled, [1, 2]);
     for _ in 0..2 {
         let answer = bench.links.poll_event();
-        assert!(matches!(
-            answer,
-            Some(Event::Answer {
-                result: Err(Failure::Unreachable),
-                ..
-            })
-        ));
+        assert!(matches!(answer, Some(Event::Answer { result: Err(Failure::Unreachable), .. })));
     }
-    assert!(matches!(
-        bench.links.poll_event(),
-        Some(Event::Unreachable { .. })
-    ));
+    assert!(matches!(bench.links.poll_event(), Some(Event::Unreachable { .. })));
 }
 
 #[test]
 fn what_waited_for_a_link_goes_when_the_peer_says_hello() {
     let mut bench = Bench::new();
     bench.ping(0);
-    let Some(Output::Dial { dial, .. }) = bench.out.poll() else {
-        panic!("no dial")
-    };
+    let Some(Output::Dial { dial, .. }) = bench.out.poll() else { panic!("no dial") };
     let peer = node(2, home());
     bench.up(&peer, Some(dial), 5);
     bench.hello(&peer, home(), 6);
     bench.frame(Body::Response(Response::Done), 1, 7);
     assert!(matches!(bench.links.poll_event(), Some(Event::Up { .. })));
-    assert!(matches!(
-        bench.links.poll_event(),
-        Some(Event::Answer { result: Ok(_), .. })
-    ));
-    bench
-        .links
-        .handle_timeout(now(6 + DIAL_TIMEOUT_MS), &mut bench.out);
+    assert!(matches!(bench.links.poll_event(), Some(Event::Answer { result: Ok(_), .. })));
+    bench.links.handle_timeout(now(6 + DIAL_TIMEOUT_MS), &mut bench.out);
     assert!(bench.links.poll_event().is_none());
 }
 
@@ -288,34 +222,23 @@ fn an_unknown_verb_is_refused_and_the_link_kept_but_not_for_ever() {
     let strange =
         bytchat_proto::codec::encode(&serde_json::json!({"id": 7, "body": {"msg_type": "dance"}}));
     for _ in 0..16 {
-        bench
-            .links
-            .handle_frame(LINK, &strange, now(0), &mut bench.out);
-        let Some(Output::Transmit { bytes, .. }) = bench.out.poll() else {
-            panic!("no answer")
-        };
+        bench.links.handle_frame(LINK, &strange, now(0), &mut bench.out);
+        let Some(Output::Transmit { bytes, .. }) = bench.out.poll() else { panic!("no answer") };
         let answer = Frame::decode(&bytes).unwrap();
         assert_eq!(answer.id, 7);
         assert!(matches!(
             answer.body,
-            Body::Response(Response::Refused {
-                reason: Refusal::Unknown,
-                ..
-            })
+            Body::Response(Response::Refused { reason: Refusal::Unknown, .. })
         ));
     }
-    bench
-        .links
-        .handle_frame(LINK, &strange, now(0), &mut bench.out);
+    bench.links.handle_frame(LINK, &strange, now(0), &mut bench.out);
     assert!(bench.closed().is_some());
 }
 
 #[test]
 fn bytes_without_a_head_close_the_link() {
     let mut bench = Bench::joined();
-    bench
-        .links
-        .handle_frame(LINK, b"rubbish", now(0), &mut bench.out);
+    bench.links.handle_frame(LINK, b"rubbish", now(0), &mut bench.out);
     assert!(bench.closed().is_some());
     assert_eq!(bench.links.count(), 0);
 }

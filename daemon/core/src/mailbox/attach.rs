@@ -97,8 +97,7 @@ impl Attachments {
     }
 
     pub(super) fn is_attached(&self, link: LinkId, owner: Owner) -> bool {
-        self.get(owner)
-            .is_some_and(|attached| attached.link == link)
+        self.get(owner).is_some_and(|attached| attached.link == link)
     }
 
     /// The devices of a user that are attached on a link.
@@ -119,11 +118,7 @@ impl Attachments {
         let Some(state) = self.state(link, now.mono) else {
             return false;
         };
-        state.challenge = Some(Challenge {
-            user,
-            nonce,
-            until: now.mono.plus_ms(CHALLENGE_MS),
-        });
+        state.challenge = Some(Challenge { user, nonce, until: now.mono.plus_ms(CHALLENGE_MS) });
         true
     }
 
@@ -224,10 +219,7 @@ impl Attachments {
                 return None;
             }
         }
-        let fresh = || PerLink {
-            minute: now,
-            ..PerLink::default()
-        };
+        let fresh = || PerLink { minute: now, ..PerLink::default() };
         Some(self.links.entry(link).or_insert_with(fresh))
     }
 }

@@ -163,11 +163,7 @@ impl Mailbox {
             false
         };
         if !good {
-            warn!(
-                ?table,
-                bytes = value.len(),
-                "a row of the mailbox is malformed: left out"
-            );
+            warn!(?table, bytes = value.len(), "a row of the mailbox is malformed: left out");
         }
         self.arm(now);
     }
@@ -201,32 +197,16 @@ impl Mailbox {
         out: &mut Outputs,
     ) -> Option<Response> {
         let response = match request {
-            Request::Deposit {
-                envelope,
-                until,
-                repair,
-            } => {
-                let deposit = verbs::Deposit {
-                    envelope,
-                    until: *until,
-                    repair: *repair,
-                    near: peer.near,
-                };
+            Request::Deposit { envelope, until, repair } => {
+                let deposit =
+                    verbs::Deposit { envelope, until: *until, repair: *repair, near: peer.near };
                 self.deposit(&deposit, sign, now, out)
             }
             Request::TakeKeys { user } => self.take_keys(peer.link, *user, now, out),
             Request::PutKeys { user, keys } => self.put_keys(peer.link, *user, keys, now, out),
             Request::Attach { user } => self.attach(peer.link, *user, now, out),
-            Request::Prove {
-                account,
-                certificate,
-                proof,
-            } => {
-                let answer = attach::Answer {
-                    account,
-                    certificate,
-                    proof,
-                };
+            Request::Prove { account, certificate, proof } => {
+                let answer = attach::Answer { account, certificate, proof };
                 self.prove(peer, &answer, now)
             }
             Request::Remove { removal } => self.remove(peer.link, removal, now, out),

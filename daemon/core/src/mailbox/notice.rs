@@ -58,10 +58,7 @@ impl Notices {
     ) -> (Vec<u8>, Vec<u8>) {
         let number = self.next_number;
         self.insert(owner, id, Kept { number, until });
-        (
-            row_key(owner, number, id),
-            until.0.to_be_bytes().as_slice().to_vec(),
-        )
+        (row_key(owner, number, id), until.0.to_be_bytes().as_slice().to_vec())
     }
 
     /// Takes in a row that was kept; false if it is malformed.
@@ -80,10 +77,7 @@ impl Notices {
     fn insert(&mut self, owner: Owner, id: EnvelopeId, kept: Kept) {
         self.remove(owner, id);
         self.next_number = self.next_number.max(kept.number.saturating_add(1));
-        self.queues
-            .entry(owner)
-            .or_default()
-            .insert(kept.number, id);
+        self.queues.entry(owner).or_default().insert(kept.number, id);
         self.ends.insert((kept.until, owner, id));
         *self.per_user.entry(owner.user).or_default() += 1;
         self.kept.insert((owner, id), kept);

@@ -76,8 +76,7 @@ impl Mailbox {
         for key in good {
             let device = key.device;
             let owner = Owner { user, device };
-            self.keys
-                .put(owner, key.value(), key.source(), &self.limits, out);
+            self.keys.put(owner, key.value(), key.source(), &self.limits, out);
         }
         Response::Done
     }
@@ -138,10 +137,7 @@ impl KeyMark {
 
 impl KeyRow {
     fn owner(&self) -> Owner {
-        Owner {
-            user: self.user,
-            device: self.device,
-        }
+        Owner { user: self.user, device: self.device }
     }
 }
 

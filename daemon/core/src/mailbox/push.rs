@@ -204,11 +204,8 @@ impl Mailbox {
         let Some(until) = until.filter(|until| *until > now.wall) else {
             return;
         };
-        let offers = to.iter().map(|to| Effect::Offer {
-            to: *to,
-            envelope: envelope.clone(),
-            until,
-        });
+        let offers =
+            to.iter().map(|to| Effect::Offer { to: *to, envelope: envelope.clone(), until });
         self.effects.extend(offers);
     }
 
@@ -307,9 +304,7 @@ impl Held {
                 return Vec::new();
             }
             Placement::Fresh => {
-                let nearer = others
-                    .iter()
-                    .filter(|node| distance(**node) < distance(own));
+                let nearer = others.iter().filter(|node| distance(**node) < distance(own));
                 let turns = u64::try_from(nearer.count()).unwrap_or(u64::MAX);
                 if now.since_ms(self.since) < turns.saturating_mul(REPAIR_PATIENCE_MS) {
                     return Vec::new();

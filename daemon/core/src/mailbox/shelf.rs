@@ -62,18 +62,12 @@ pub(super) struct Shelf {
 
 impl Owner {
     pub(super) fn of(envelope: &Envelope) -> Self {
-        Self {
-            user: envelope.user(),
-            device: envelope.device(),
-        }
+        Self { user: envelope.user(), device: envelope.device() }
     }
 
     /// All owners of a user, as the ends of a range.
     pub(super) fn all_of(user: UserId) -> std::ops::RangeInclusive<Self> {
-        let end = |byte| Self {
-            user,
-            device: DeviceKey([byte; 32]),
-        };
+        let end = |byte| Self { user, device: DeviceKey([byte; 32]) };
         end(0)..=end(u8::MAX)
     }
 }
@@ -143,10 +137,7 @@ impl Shelf {
         let usage = self.usage.entry(held.owner.user).or_default();
         usage.count += 1;
         usage.bytes = usage.bytes.saturating_add(held.bytes);
-        self.queues
-            .entry(held.owner)
-            .or_default()
-            .insert(held.arrival, id);
+        self.queues.entry(held.owner).or_default().insert(held.arrival, id);
         self.held.insert(id, held);
         true
     }
@@ -244,15 +235,8 @@ pub(super) fn parse_row_key(key: &[u8]) -> Option<(Owner, u64, EnvelopeId)> {
     let (user, rest) = key.split_first_chunk()?;
     let (device, rest) = rest.split_first_chunk()?;
     let (arrival, id) = rest.split_first_chunk()?;
-    let owner = Owner {
-        user: UserId(*user),
-        device: DeviceKey(*device),
-    };
-    Some((
-        owner,
-        u64::from_be_bytes(*arrival),
-        EnvelopeId::from_slice(id)?,
-    ))
+    let owner = Owner { user: UserId(*user), device: DeviceKey(*device) };
+    Some((owner, u64::from_be_bytes(*arrival), EnvelopeId::from_slice(id)?))
 }
 
 /// The value of an envelope's row: its end and its bytes.

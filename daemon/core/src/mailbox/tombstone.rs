@@ -41,11 +41,7 @@ impl Mark {
 
 impl Tombstones {
     pub(super) fn new() -> Self {
-        Self {
-            marks: BTreeMap::new(),
-            ends: BTreeSet::new(),
-            unseen: BTreeMap::new(),
-        }
+        Self { marks: BTreeMap::new(), ends: BTreeSet::new(), unseen: BTreeMap::new() }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -117,15 +117,8 @@ impl Mailbox {
         taken: bool,
         sign: Sign<'_>,
     ) -> Response {
-        let receipt = HolderReceipt {
-            envelope,
-            holder: self.own,
-            until,
-            taken,
-        };
-        Response::Receipt {
-            receipt: Unverified::sign(&receipt, sign),
-        }
+        let receipt = HolderReceipt { envelope, holder: self.own, until, taken };
+        Response::Receipt { receipt: Unverified::sign(&receipt, sign) }
     }
 
     // SPEC 6.9: one challenge per link; a new one replaces the old.
@@ -140,18 +133,12 @@ impl Mailbox {
         if !self.attachments.challenge(link, user, nonce, now) {
             return Response::refused(Refusal::Busy, "too many links ask for a challenge");
         }
-        Response::Challenge {
-            nonce: ByteBuf::from(nonce.to_vec()),
-        }
+        Response::Challenge { nonce: ByteBuf::from(nonce.to_vec()) }
     }
 
     // SPEC 6.9: what waits is pushed in the order of arrival once the proof is good.
     pub(super) fn prove(&mut self, peer: Peer<'_>, answer: &Answer<'_>, now: Now) -> Response {
-        let expected = Expected {
-            holder: self.own,
-            link: peer.link,
-            binding: peer.binding,
-        };
+        let expected = Expected { holder: self.own, link: peer.link, binding: peer.binding };
         let owner = match self.attachments.prove(&expected, answer, now) {
             Ok(owner) => owner,
             Err(error) => return Response::refused(reason_of(&error), error.to_string()),
@@ -186,10 +173,7 @@ impl Mailbox {
         if named.envelopes.len() > IDS_PER_REQUEST_MAX {
             return too_many_ids();
         }
-        let owner = Owner {
-            user: named.user,
-            device: named.device,
-        };
+        let owner = Owner { user: named.user, device: named.device };
         if !self.attachments.is_attached(link, owner) {
             return not_attached();
         }
@@ -288,10 +272,7 @@ impl Mailbox {
         let (key, value) = self.notices.push(owner, id, until);
         out.put(Table::Notice, key, value);
         if let Some(link) = self.attachments.get(owner).map(|attached| attached.link) {
-            let notice = Notice {
-                until,
-                ..notice.clone()
-            };
+            let notice = Notice { until, ..notice.clone() };
             self.push_notice(link, notice);
         }
         Response::Done
@@ -304,11 +285,7 @@ impl Mailbox {
 }
 
 fn placement(repair: bool) -> Placement {
-    if repair {
-        Placement::HandedOn
-    } else {
-        Placement::Fresh
-    }
+    if repair { Placement::HandedOn } else { Placement::Fresh }
 }
 
 fn count(number: usize) -> u32 {
@@ -328,10 +305,7 @@ fn not_closest() -> Response {
 }
 
 pub(super) fn not_attached() -> Response {
-    Response::refused(
-        Refusal::NotAttached,
-        "the device is not attached on this link",
-    )
+    Response::refused(Refusal::NotAttached, "the device is not attached on this link")
 }
 
 fn too_many_ids() -> Response {

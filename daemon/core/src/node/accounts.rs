@@ -27,17 +27,9 @@ pub(super) enum Working {
     /// The user record.
     Record { user: UserId, bytes: Vec<u8> },
     /// The profile.
-    Profile {
-        user: UserId,
-        call: CallId,
-        bytes: Vec<u8>,
-    },
+    Profile { user: UserId, call: CallId, bytes: Vec<u8> },
     /// A claim on an alias.
-    Claim {
-        call: CallId,
-        user: UserId,
-        bytes: Vec<u8>,
-    },
+    Claim { call: CallId, user: UserId, bytes: Vec<u8> },
 }
 
 /// Who wants an account, and how it is to be called.
@@ -65,11 +57,7 @@ impl Node {
         with: rpc::Create,
     ) -> Result<(), RpcError> {
         self.check_name(caller, with.name.as_deref())?;
-        let working = Working::Account(Wish {
-            call,
-            caller,
-            name: with.name,
-        });
+        let working = Working::Account(Wish { call, caller, name: with.name });
         self.job(Task::GenerateAccount, working);
         Ok(())
     }
@@ -81,17 +69,8 @@ impl Node {
         with: rpc::Import,
     ) -> Result<(), RpcError> {
         self.check_name(caller, with.name.as_deref())?;
-        let working = Working::Account(Wish {
-            call,
-            caller,
-            name: with.name,
-        });
-        self.job(
-            Task::ReadAccount {
-                pem: Zeroizing::new(with.pem),
-            },
-            working,
-        );
+        let working = Working::Account(Wish { call, caller, name: with.name });
+        self.job(Task::ReadAccount { pem: Zeroizing::new(with.pem) }, working);
         Ok(())
     }
 
@@ -106,11 +85,7 @@ impl Node {
                 "an account's name has 1 to {NAME_BYTES_MAX} bytes and no '@', got {name:?}"
             )));
         }
-        match self
-            .accounts
-            .of(caller)
-            .find(|account| account.name == name)
-        {
+        match self.accounts.of(caller).find(|account| account.name == name) {
             Some(_) => Err(ErrorKind::AccountExists
                 .because(format!("there is an account called {name:?} already"))),
             None => Ok(()),
@@ -125,10 +100,7 @@ impl Node {
 
     /// Has an account sign a digest.
     pub(super) fn sign(&mut self, user: UserId, digest: [u8; 64], working: Working) {
-        let secret = self
-            .accounts
-            .get(user)
-            .map(|account| account.secret.clone());
+        let secret = self.accounts.get(user).map(|account| account.secret.clone());
         if let Some(secret) = secret {
             self.job(Task::Sign { secret, digest }, working);
         }
@@ -198,18 +170,8 @@ impl Node {
             added: now.wall,
         };
         let (bytes, digest) = Unverified::prepare(&certificate);
-        let task = Task::Sign {
-            secret: secret.clone(),
-            digest,
-        };
-        let draft = Box::new(Draft {
-            call,
-            caller,
-            name,
-            key,
-            secret,
-            device,
-        });
+        let task = Task::Sign { secret: secret.clone(), digest };
+        let draft = Box::new(Draft { call, caller, name, key, secret, device });
         self.job(task, Working::Device { draft, bytes });
     }
 
@@ -262,9 +224,7 @@ impl Node {
     }
 
     pub(super) fn account_list(&self, caller: Caller) -> rpc::Accounts {
-        rpc::Accounts {
-            accounts: self.accounts.of(caller).map(Account::view).collect(),
-        }
+        rpc::Accounts { accounts: self.accounts.of(caller).map(Account::view).collect() }
     }
 
     /// Looks at what is published of an account before it publishes something newer.

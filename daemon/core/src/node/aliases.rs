@@ -55,11 +55,7 @@ impl Node {
         let Ok(host) = claim.peek().map(|claim| claim.alias.host().clone()) else {
             return;
         };
-        let purpose = Purpose::Register {
-            call,
-            user,
-            claim: Box::new(claim),
-        };
+        let purpose = Purpose::Register { call, user, claim: Box::new(claim) };
         self.find_pod(&host, purpose, now);
     }
 
@@ -89,10 +85,7 @@ impl Node {
         }
         self.upkeep.publish_soon(user, now);
         self.upkeep.attach_soon(user, now);
-        let binding = rpc::Binding {
-            alias: alias.clone(),
-            id: user,
-        };
+        let binding = rpc::Binding { alias: alias.clone(), id: user };
         self.reply(call, Ok(to_result(&binding)));
     }
 
@@ -133,13 +126,8 @@ impl Node {
         let wanted = mine.filter(|account| only.is_none_or(|user| account.user() == user));
         let bindings = wanted.flat_map(|account| {
             let id = account.user();
-            account.aliases.iter().map(move |alias| rpc::Binding {
-                alias: alias.clone(),
-                id,
-            })
+            account.aliases.iter().map(move |alias| rpc::Binding { alias: alias.clone(), id })
         });
-        Ok(rpc::Bindings {
-            aliases: bindings.collect(),
-        })
+        Ok(rpc::Bindings { aliases: bindings.collect() })
     }
 }

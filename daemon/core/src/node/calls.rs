@@ -73,11 +73,7 @@ impl Node {
             Call::MessageHistory(with) => {
                 let account = self.accounts.pick(caller, with.account.as_deref())?.user();
                 let limit = with.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
-                let ask = PersonAsk::History {
-                    account,
-                    limit,
-                    before: with.before,
-                };
+                let ask = PersonAsk::History { account, limit, before: with.before };
                 return self.with_person(call, &with.who, ask, now);
             }
             Call::MessageRead(with) => to_result(&self.message_read(caller, &with)?),
@@ -105,10 +101,7 @@ impl Node {
     }
 
     fn users_of(&self, caller: Caller) -> Vec<UserId> {
-        self.accounts
-            .of(caller)
-            .map(crate::account::Account::user)
-            .collect()
+        self.accounts.of(caller).map(crate::account::Account::user).collect()
     }
 
     fn message_send(
@@ -119,13 +112,8 @@ impl Node {
         now: Now,
     ) -> Result<(), RpcError> {
         let account = self.accounts.pick(caller, with.account.as_deref())?.user();
-        let mut draft = Draft {
-            call,
-            account,
-            alias: None,
-            text: with.text,
-            client_id: with.client_id,
-        };
+        let mut draft =
+            Draft { call, account, alias: None, text: with.text, client_id: with.client_id };
         if let Ok(user) = with.to.parse::<UserId>() {
             self.send_checked(draft, user, now);
             return Ok(());
@@ -137,13 +125,7 @@ impl Node {
                 self.check_alias(&alias, now);
                 self.send_checked(draft, user?, now);
             }
-            None => self.resolve(
-                alias,
-                Then::Send {
-                    draft: Box::new(draft),
-                },
-                now,
-            ),
+            None => self.resolve(alias, Then::Send { draft: Box::new(draft) }, now),
         }
         Ok(())
     }
@@ -157,23 +139,11 @@ impl Node {
     }
 
     fn message_wait(&mut self, call: CallId, caller: Caller, with: &message::Wait, now: Now) {
-        let timeout = with
-            .timeout_ms
-            .unwrap_or(RPC_WAIT_MS_MAX)
-            .min(RPC_WAIT_MS_MAX);
+        let timeout = with.timeout_ms.unwrap_or(RPC_WAIT_MS_MAX).min(RPC_WAIT_MS_MAX);
         let until = now.mono.plus_ms(timeout);
         let accounts = self.users_of(caller);
         let (id, state) = (with.id, with.state);
-        self.load_message(
-            id,
-            Loading::Wait {
-                call,
-                accounts,
-                id,
-                state,
-                until,
-            },
-        );
+        self.load_message(id, Loading::Wait { call, accounts, id, state, until });
     }
 
     fn message_read(&mut self, caller: Caller, with: &message::Read) -> Result<Done, RpcError> {
@@ -183,12 +153,7 @@ impl Node {
         }
         let accounts = self.users_of(caller);
         for id in &with.ids {
-            self.load_message(
-                *id,
-                Loading::Read {
-                    accounts: accounts.clone(),
-                },
-            );
+            self.load_message(*id, Loading::Read { accounts: accounts.clone() });
         }
         Ok(Done {})
     }
@@ -244,11 +209,7 @@ impl Node {
     ) {
         match ask {
             PersonAsk::Profile => self.profile_show(call, user, now),
-            PersonAsk::History {
-                account,
-                limit,
-                before,
-            } => {
+            PersonAsk::History { account, limit, before } => {
                 let account = account.as_bytes();
                 let prefix = [b"p".as_slice(), account, user.as_bytes()].concat();
                 self.list(call, &prefix, Some(limit), before);
@@ -257,10 +218,7 @@ impl Node {
                 self.book.set(account, user, standing, alias, &mut self.out);
                 let contact = self.book.contact(account, user);
                 let full = || ErrorKind::Quota.because("the address book is full");
-                self.reply(
-                    call,
-                    contact.map(|contact| to_result(&contact)).ok_or_else(full),
-                );
+                self.reply(call, contact.map(|contact| to_result(&contact)).ok_or_else(full));
             }
         }
     }
@@ -295,8 +253,6 @@ impl Node {
                 rtt_ms: measured.and_then(|(_, rtt)| rtt),
             })
         };
-        node::Peers {
-            peers: self.dht.peers().filter_map(peer).collect(),
-        }
+        node::Peers { peers: self.dht.peers().filter_map(peer).collect() }
     }
 }

@@ -19,15 +19,8 @@ use crate::persist::Table;
 #[derive(Clone, Debug)]
 pub(super) enum PersonAsk {
     Profile,
-    History {
-        account: UserId,
-        limit: usize,
-        before: Option<u64>,
-    },
-    Stand {
-        account: UserId,
-        standing: Standing,
-    },
+    History { account: UserId, limit: usize, before: Option<u64> },
+    Stand { account: UserId, standing: Standing },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -86,11 +79,7 @@ impl Book {
     /// The user behind a pinned alias.
     pub(super) fn user_of(&self, alias: &Alias) -> Option<Result<UserId, RpcError>> {
         let pin = self.aliases.get(alias)?;
-        Some(if pin.changed {
-            Err(changed(alias))
-        } else {
-            Ok(pin.user)
-        })
+        Some(if pin.changed { Err(changed(alias)) } else { Ok(pin.user) })
     }
 
     pub(super) fn has_changed(&self, alias: &Alias) -> bool {
@@ -98,9 +87,7 @@ impl Book {
     }
 
     pub(super) fn is_due(&self, alias: &Alias, every_ms: u64, now: Timestamp) -> bool {
-        self.aliases
-            .get(alias)
-            .is_some_and(|pin| now.since_ms(pin.checked) >= every_ms)
+        self.aliases.get(alias).is_some_and(|pin| now.since_ms(pin.checked) >= every_ms)
     }
 
     /// Pins a binding at first use; the pinned user as error when the pod now names another key.
@@ -126,20 +113,13 @@ impl Book {
         pin.checked = now;
         let key = [b"alias/".as_slice(), resolved.alias.to_string().as_bytes()].concat();
         out.put(Table::Pin, key, encode(pin));
-        if pin.changed {
-            Err(pin.user)
-        } else {
-            Ok(pin.user)
-        }
+        if pin.changed { Err(pin.user) } else { Ok(pin.user) }
     }
 
     /// Forgets what is pinned for an alias: the person has decided to trust its new key.
     pub(super) fn unpin_alias(&mut self, alias: &Alias, out: &mut Outputs) {
         if self.aliases.remove(alias).is_some() {
-            out.remove(
-                Table::Pin,
-                [b"alias/".as_slice(), alias.to_string().as_bytes()].concat(),
-            );
+            out.remove(Table::Pin, [b"alias/".as_slice(), alias.to_string().as_bytes()].concat());
         }
     }
 
@@ -165,9 +145,7 @@ impl Book {
     }
 
     pub(super) fn standing(&self, account: UserId, user: UserId) -> Option<Standing> {
-        self.people
-            .get(&(account, user))
-            .map(|person| person.standing)
+        self.people.get(&(account, user)).map(|person| person.standing)
     }
 
     pub(super) fn is_blocked(&self, account: UserId, user: UserId) -> bool {
@@ -214,40 +192,22 @@ impl Book {
                 return;
             };
             self.people.remove(&(account, user));
-            out.remove(
-                Table::Contact,
-                [account.as_bytes(), user.as_bytes()].concat(),
-            );
+            out.remove(Table::Contact, [account.as_bytes(), user.as_bytes()].concat());
         }
-        let person = self.people.entry(key).or_insert(Person {
-            alias: None,
-            standing,
-        });
+        let person = self.people.entry(key).or_insert(Person { alias: None, standing });
         person.standing = standing;
         person.alias = alias.or_else(|| person.alias.take());
         let row = encode(person);
-        out.put(
-            Table::Contact,
-            [account.as_bytes(), user.as_bytes()].concat(),
-            row,
-        );
+        out.put(Table::Contact, [account.as_bytes(), user.as_bytes()].concat(), row);
     }
 
     pub(super) fn contact(&self, account: UserId, user: UserId) -> Option<Contact> {
         let person = self.people.get(&(account, user))?;
-        Some(Contact {
-            id: user,
-            alias: person.alias.clone(),
-            standing: person.standing,
-        })
+        Some(Contact { id: user, alias: person.alias.clone(), standing: person.standing })
     }
 
     pub(super) fn list(&self, account: UserId) -> Contacts {
         let mine = self.people.keys().filter(|(owner, _)| *owner == account);
-        Contacts {
-            contacts: mine
-                .filter_map(|(_, user)| self.contact(account, *user))
-                .collect(),
-        }
+        Contacts { contacts: mine.filter_map(|(_, user)| self.contact(account, *user)).collect() }
     }
 }

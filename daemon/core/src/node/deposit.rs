@@ -66,21 +66,8 @@ impl Node {
             return;
         }
         let until = now.wall.plus_ms(RECORD_TTL_MAX_MS);
-        let request = Request::Deposit {
-            envelope,
-            until,
-            repair: false,
-        };
-        self.ask(
-            to,
-            request,
-            Token::Deposit {
-                entry: id,
-                device,
-                holder: to.key,
-            },
-            now,
-        );
+        let request = Request::Deposit { envelope, until, repair: false };
+        self.ask(to, request, Token::Deposit { entry: id, device, holder: to.key }, now);
     }
 
     /// A node answered a deposit. SPEC 6.8: only a receipt that the holder signed counts.
@@ -133,24 +120,14 @@ impl Node {
             return;
         };
         let (to, block) = (entry.to, entry.block);
-        let stored = entry
-            .targets
-            .get(&device)
-            .map_or(0, |target| target.holders.len());
-        let closest = self
-            .routes
-            .get(to, now)
-            .map_or(HOLDERS, |route| route.closest.len());
+        let stored = entry.targets.get(&device).map_or(0, |target| target.holders.len());
+        let closest = self.routes.get(to, now).map_or(HOLDERS, |route| route.closest.len());
         let quorum = WRITE_QUORUM.min(closest.max(1));
         let whole = entry.is_stored(quorum);
         let sentence = if taken {
             format!("taken by the recipient's own node {node}")
         } else {
-            format!(
-                "stored {stored}/{} until {} by {node}",
-                closest.max(stored),
-                date(until)
-            )
+            format!("stored {stored}/{} until {} by {node}", closest.max(stored), date(until))
         };
         self.step_entry(id, &sentence, now);
         if whole && block.is_none() {
@@ -173,19 +150,12 @@ impl Node {
         let user = entry.to;
         let waiting = |(device, target): (&DeviceKey, &crate::outbox::Target)| {
             let envelope = target.envelope.as_ref()?.id();
-            Some(Notice {
-                user,
-                device: *device,
-                envelope,
-                until,
-            })
+            Some(Notice { user, device: *device, envelope, until })
         };
         let notices: Vec<Notice> = entry.targets.iter().filter_map(waiting).collect();
         for host in route.pods.clone() {
             for notice in &notices {
-                let purpose = Purpose::Notify {
-                    notice: notice.clone(),
-                };
+                let purpose = Purpose::Notify { notice: notice.clone() };
                 self.hosts.find(&host, purpose, now, &mut self.out);
             }
         }
@@ -234,15 +204,11 @@ impl Node {
         if number >= TRACE_STEPS_MAX {
             return;
         }
-        let row = Step {
-            at: now.wall,
-            step: step.to_owned(),
-        };
+        let row = Step { at: now.wall, step: step.to_owned() };
         let mut key = [block.as_bytes(), account.as_bytes()].concat();
         key.extend_from_slice(&now.wall.0.to_be_bytes());
         key.extend_from_slice(&self.out.fresh().to_be_bytes());
-        self.out
-            .put(Table::Trace, key, bytchat_proto::codec::encode(&row));
+        self.out.put(Table::Trace, key, bytchat_proto::codec::encode(&row));
     }
 }
 

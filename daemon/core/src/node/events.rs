@@ -49,45 +49,23 @@ impl Node {
     pub(super) fn event(&mut self, account: UserId, what: What, now: Now) {
         self.events.last += 1;
         let seq = self.events.last;
-        let event = Event {
-            seq,
-            at: now.wall,
-            account,
-            what,
-        };
-        self.out
-            .put(Table::Event, seq.to_be_bytes(), encode_event(&event));
+        let event = Event { seq, at: now.wall, account, what };
+        self.out.put(Table::Event, seq.to_be_bytes(), encode_event(&event));
         while self.events.last - self.events.first > EVENTS_MAX {
             self.events.first += 1;
-            self.out
-                .remove(Table::Event, self.events.first.to_be_bytes());
+            self.out.remove(Table::Event, self.events.first.to_be_bytes());
         }
         self.out.put(Table::Node, ROW, encode(&self.events));
         let owner = self.accounts.get(account).map(|account| account.owner);
         for (call, until, waiting) in self.waits.for_event() {
-            let Waiting::Event {
-                caller,
-                since,
-                limit,
-            } = waiting
-            else {
+            let Waiting::Event { caller, since, limit } = waiting else {
                 continue;
             };
             if owner == Some(caller) {
-                let ask = EventAsk {
-                    call,
-                    caller,
-                    since,
-                    limit,
-                    until: None,
-                };
+                let ask = EventAsk { call, caller, since, limit, until: None };
                 self.load_events(ask);
             } else {
-                let waiting = Waiting::Event {
-                    caller,
-                    since,
-                    limit,
-                };
+                let waiting = Waiting::Event { caller, since, limit };
                 self.waits.park(call, until, waiting);
             }
         }
@@ -99,34 +77,20 @@ impl Node {
         let limit = with.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
         let wait = with.wait_ms.filter(|wait| *wait > 0);
         let until = wait.map(|wait| now.mono.plus_ms(wait.min(RPC_WAIT_MS_MAX)));
-        self.load_events(EventAsk {
-            call,
-            caller,
-            since,
-            limit,
-            until,
-        });
+        self.load_events(EventAsk { call, caller, since, limit, until });
     }
 
     fn load_events(&mut self, ask: EventAsk) {
         let from = ask.since.saturating_add(1).to_be_bytes().to_vec();
-        let query = Query {
-            from,
-            ..Query::prefix(Table::Event, &[], PAGE_MAX)
-        };
+        let query = Query { from, ..Query::prefix(Table::Event, &[], PAGE_MAX) };
         self.load(query, Loading::Events { ask });
     }
 
     /// Rows of the log are here: give the caller's own, read on, or wait.
     pub(super) fn handle_events(&mut self, mut ask: EventAsk, rows: &[Row]) {
-        let read: Vec<Event> = rows
-            .iter()
-            .filter_map(|(_, value)| decode_event(value))
-            .collect();
+        let read: Vec<Event> = rows.iter().filter_map(|(_, value)| decode_event(value)).collect();
         let mine = |event: &&Event| {
-            self.accounts
-                .get(event.account)
-                .is_some_and(|account| account.owner == ask.caller)
+            self.accounts.get(event.account).is_some_and(|account| account.owner == ask.caller)
         };
         let events: Vec<Event> = read.iter().filter(mine).take(ask.limit).cloned().collect();
         let next = match events.last() {
@@ -139,32 +103,20 @@ impl Node {
         }
         if let Some(until) = ask.until.filter(|_| events.is_empty()) {
             let since = next;
-            let waiting = Waiting::Event {
-                caller: ask.caller,
-                since,
-                limit: ask.limit,
-            };
+            let waiting = Waiting::Event { caller: ask.caller, since, limit: ask.limit };
             if !self.waits.park(ask.call, until, waiting) {
                 let error = ErrorKind::Busy.because("too many calls wait");
                 self.reply(ask.call, Err(error));
             }
             return;
         }
-        let events = Events {
-            events,
-            next,
-            first: self.events.first,
-        };
+        let events = Events { events, next, first: self.events.first };
         self.reply(ask.call, Ok(to_result(&events)));
     }
 
     /// Nothing came in time.
     pub(super) fn no_events(&mut self, call: CallId, since: u64) {
-        let events = Events {
-            events: Vec::new(),
-            next: since,
-            first: self.events.first,
-        };
+        let events = Events { events: Vec::new(), next: since, first: self.events.first };
         self.reply(call, Ok(to_result(&events)));
     }
 }

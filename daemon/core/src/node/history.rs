@@ -28,19 +28,9 @@ pub(super) enum Loading {
     /// The steps of a message.
     Steps { call: CallId, message: Box<Message> },
     /// One message that a call waits for.
-    Wait {
-        call: CallId,
-        accounts: Vec<UserId>,
-        id: BlockId,
-        state: State,
-        until: Mono,
-    },
+    Wait { call: CallId, accounts: Vec<UserId>, id: BlockId, state: State, until: Mono },
     /// A message of ours whose recipient says that it got further.
-    Advance {
-        from: UserId,
-        by: Option<UserId>,
-        state: State,
-    },
+    Advance { from: UserId, by: Option<UserId>, state: State },
     /// Messages that a person has read.
     Read { accounts: Vec<UserId> },
     /// Whether a client id was used before.
@@ -63,7 +53,7 @@ impl Node {
         };
         match loading {
             Loading::Messages { call } => self.answer_messages(call, rows),
-            Loading::Show { call, accounts } => match find(rows, &accounts) {
+            Loading::Show { call, accounts } => match self.find(rows, &accounts) {
                 Some(message) => self.reply(call, Ok(to_result(&message))),
                 None => self.no_message(call),
             },
@@ -72,24 +62,30 @@ impl Node {
                 None => self.no_message(call),
             },
             Loading::Steps { call, message } => self.answer_trace(call, &message, rows),
-            Loading::Wait {
-                call,
-                accounts,
-                id,
-                state,
-                until,
-            } => match find(rows, &accounts) {
-                Some(message) if message.state >= state => {
-                    self.reply(call, Ok(to_result(&message)));
+            Loading::Wait { call, accounts, id, state, until } => {
+                match self.find(rows, &accounts) {
+                    Some(message) if message.state >= state => {
+                        self.reply(call, Ok(to_result(&message)));
+                    }
+                    Some(_) => self.park_message(call, until, accounts, id, state),
+                    None => self.no_message(call),
                 }
-                Some(_) => self.park_message(call, until, accounts, id, state),
-                None => self.no_message(call),
-            },
+            }
             Loading::Advance { from, by, state } => self.advance_rows(from, by, state, rows, now),
             Loading::Read { accounts } => self.mark_read(&accounts, rows, now),
             Loading::Client { draft, to } => self.handle_client(*draft, to, rows, now),
             Loading::Events { ask } => self.handle_events(ask, rows),
         }
+    }
+
+    /// The first of some rows that belongs to one of these accounts, as far as it has come by
+    /// now: a row may have been read before the state that was written last.
+    fn find(&self, rows: &[Row], accounts: &[UserId]) -> Option<Message> {
+        let mut message = find(rows, accounts)?;
+        if let Some(reached) = self.waits.reached(owner_of(&message), message.id) {
+            message.state = message.state.max(reached);
+        }
+        Some(message)
     }
 
     /// Gives a message its number and writes it with its indexes.
@@ -105,11 +101,7 @@ impl Node {
         message.seq = owner.next_message;
         owner.next_message += 1;
         let next = owner.next_message.to_be_bytes();
-        self.out.put(
-            Table::Node,
-            [b"next/".as_slice(), account.as_bytes()].concat(),
-            next,
-        );
+        self.out.put(Table::Node, [b"next/".as_slice(), account.as_bytes()].concat(), next);
         let key = message_key(account, message.seq);
         let number = message.seq.to_be_bytes();
         let account = account.as_bytes();
@@ -150,49 +142,27 @@ impl Node {
     }
 
     fn answer_messages(&mut self, call: CallId, rows: &[Row]) {
-        let mut messages: Vec<Message> = rows
-            .iter()
-            .filter_map(|(_, value)| decode(value).ok())
-            .collect();
+        let mut messages: Vec<Message> =
+            rows.iter().filter_map(|(_, value)| decode(value).ok()).collect();
         messages.reverse();
         self.reply(call, Ok(to_result(&Messages { messages })));
     }
 
     pub(super) fn no_message(&mut self, call: CallId) {
-        self.reply(
-            call,
-            Err(ErrorKind::NotFound.because("there is no such message here")),
-        );
+        self.reply(call, Err(ErrorKind::NotFound.because("there is no such message here")));
     }
 
     fn load_steps(&mut self, call: CallId, message: Message) {
         let account = owner_of(&message);
         let prefix = [message.id.as_bytes(), account.as_bytes()].concat();
         let query = Query::prefix(Table::Trace, &prefix, 4 * TRACE_STEPS_MAX);
-        self.load(
-            query,
-            Loading::Steps {
-                call,
-                message: Box::new(message),
-            },
-        );
+        self.load(query, Loading::Steps { call, message: Box::new(message) });
     }
 
     fn answer_trace(&mut self, call: CallId, message: &Message, rows: &[Row]) {
-        let steps: Vec<Step> = rows
-            .iter()
-            .filter_map(|(_, value)| decode(value).ok())
-            .collect();
-        let stored = steps
-            .iter()
-            .filter(|step| step.step.starts_with("stored "))
-            .count();
-        let trace = Trace {
-            id: message.id,
-            state: message.state,
-            stored,
-            steps,
-        };
+        let steps: Vec<Step> = rows.iter().filter_map(|(_, value)| decode(value).ok()).collect();
+        let stored = steps.iter().filter(|step| step.step.starts_with("stored ")).count();
+        let trace = Trace { id: message.id, state: message.state, stored, steps };
         self.reply(call, Ok(to_result(&trace)));
     }
 
@@ -204,29 +174,14 @@ impl Node {
         id: BlockId,
         state: State,
     ) {
-        if !self.waits.park(
-            call,
-            until,
-            Waiting::Message {
-                accounts,
-                id,
-                state,
-            },
-        ) {
+        if !self.waits.park(call, until, Waiting::Message { accounts, id, state }) {
             self.reply(call, Err(ErrorKind::Busy.because("too many calls wait")));
         }
     }
 
     /// Moves a message of ours forward on disk; its events and waiting calls follow.
     pub(super) fn set_state(&mut self, account: UserId, id: BlockId, state: State) {
-        self.load_message(
-            id,
-            Loading::Advance {
-                from: account,
-                by: None,
-                state,
-            },
-        );
+        self.load_message(id, Loading::Advance { from: account, by: None, state });
     }
 
     /// A recipient says that a message got further that is no longer in the outbox.
@@ -237,14 +192,7 @@ impl Node {
         id: BlockId,
         state: State,
     ) {
-        self.load_message(
-            id,
-            Loading::Advance {
-                from: account,
-                by: Some(by),
-                state,
-            },
-        );
+        self.load_message(id, Loading::Advance { from: account, by: Some(by), state });
     }
 
     fn advance_rows(
@@ -275,12 +223,7 @@ impl Node {
 
     fn wake_message(&mut self, message: &Message) {
         for (call, until, waiting) in self.waits.for_message(message.id) {
-            let Waiting::Message {
-                accounts,
-                id,
-                state,
-            } = waiting
-            else {
+            let Waiting::Message { accounts, id, state } = waiting else {
                 continue;
             };
             let mine = accounts.contains(&owner_of(message));
@@ -308,8 +251,7 @@ impl Node {
     /// Remembers what a client id led to, so that a repeated call gives the same answer.
     pub(super) fn remember_client(&mut self, account: UserId, client_id: &str, done: &ClientDone) {
         let row = serde_json::to_vec(done).expect("answers have a JSON form");
-        self.out
-            .put(Table::MessageIndex, client_key(account, client_id), row);
+        self.out.put(Table::MessageIndex, client_key(account, client_id), row);
     }
 
     /// Looks whether a client id was used before, then sends.
@@ -320,21 +262,13 @@ impl Node {
         }
         let key = client_key(draft.account, client_id);
         let query = Query::row(Table::MessageIndex, &key);
-        self.load(
-            query,
-            Loading::Client {
-                draft: Box::new(draft),
-                to,
-            },
-        );
+        self.load(query, Loading::Client { draft: Box::new(draft), to });
     }
 
     fn handle_client(&mut self, draft: Draft, to: UserId, rows: &[Row], now: Now) {
         let client_id = draft.client_id.clone().unwrap_or_default();
         self.waits.end_client(&(draft.account, hash(&client_id)));
-        let used = rows
-            .first()
-            .and_then(|(_, value)| serde_json::from_slice(value).ok());
+        let used = rows.first().and_then(|(_, value)| serde_json::from_slice(value).ok());
         match used {
             Some(ClientDone { sent, text }) if text == hash(&draft.text) && sent.to == to => {
                 self.reply(draft.call, Ok(to_result(&sent)));
@@ -378,8 +312,6 @@ fn owner_of(message: &Message) -> UserId {
 
 /// The first of some rows that belongs to one of these accounts.
 fn find(rows: &[Row], accounts: &[UserId]) -> Option<Message> {
-    let mut messages = rows
-        .iter()
-        .filter_map(|(_, value)| decode::<Message>(value).ok());
+    let mut messages = rows.iter().filter_map(|(_, value)| decode::<Message>(value).ok());
     messages.find(|message| accounts.contains(&owner_of(message)))
 }

@@ -27,17 +27,11 @@ impl Node {
         if self.book.is_blocked(user, from.user) {
             return;
         }
-        if !self
-            .book
-            .pin_user(from.user, from.fingerprint, &mut self.out)
-        {
+        if !self.book.pin_user(from.user, from.fingerprint, &mut self.out) {
             tracing::warn!(user = %from.user, "a letter comes with another key than the pinned one");
             return;
         }
-        if self
-            .routes
-            .get(from.user, now)
-            .is_some_and(|route| route.head < opened.letter.from_head)
+        if self.routes.get(from.user, now).is_some_and(|route| route.head < opened.letter.from_head)
         {
             self.routes.stale(from.user);
         }
@@ -100,22 +94,14 @@ impl Node {
         read: bool,
         now: Now,
     ) {
-        let receipt = MessageReceipt {
-            blocks,
-            read,
-            at: now.wall,
-        };
+        let receipt = MessageReceipt { blocks, read, at: now.wall };
         let entry = outbox::entry(user, to, Content::Receipt(receipt), now);
         let entry = self.outbox.queue(entry, &mut self.out);
         self.work(entry, now);
     }
 
     fn handle_receipt(&mut self, user: UserId, from: UserId, receipt: &MessageReceipt, now: Now) {
-        let state = if receipt.read {
-            State::Read
-        } else {
-            State::Delivered
-        };
+        let state = if receipt.read { State::Read } else { State::Delivered };
         for block in receipt.blocks.iter().take(RECEIPT_BLOCKS_MAX) {
             let entry = self.outbox.of_block(user, *block);
             tracing::debug!(%user, %block, ?entry, ?state, "a receipt came");

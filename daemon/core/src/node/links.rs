@@ -32,23 +32,11 @@ const OBSERVED_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) enum Token {
     Dht(AskId),
-    TakeKeys {
-        user: UserId,
-    },
-    Deposit {
-        entry: EntryId,
-        device: DeviceKey,
-        holder: NodeKey,
-    },
-    Attach {
-        user: UserId,
-    },
-    Prove {
-        user: UserId,
-    },
-    Offer {
-        envelope: EnvelopeId,
-    },
+    TakeKeys { user: UserId },
+    Deposit { entry: EntryId, device: DeviceKey, holder: NodeKey },
+    Attach { user: UserId },
+    Prove { user: UserId },
+    Offer { envelope: EnvelopeId },
     Pod(Box<PodAsk>),
     Nothing,
 }
@@ -60,10 +48,7 @@ pub(super) fn own_contact(
     observed: &[SocketAddr],
     now: Now,
 ) -> Contact {
-    let listen = config
-        .listen
-        .iter()
-        .filter(|address| !address.ip().is_unspecified());
+    let listen = config.listen.iter().filter(|address| !address.ip().is_unspecified());
     let mut addresses: Vec<SocketAddr> = listen.chain(observed).copied().collect();
     addresses.dedup();
     addresses.truncate(ADDRESSES_PER_NODE_MAX);
@@ -81,12 +66,7 @@ pub(super) fn own_contact(
 impl Node {
     pub(super) fn handle_link_event(&mut self, event: Event<Token>, now: Now) {
         match event {
-            Event::Up {
-                link,
-                contact,
-                observed,
-                dial,
-            } => {
+            Event::Up { link, contact, observed, dial } => {
                 self.handle_up(link, &contact, observed, now);
                 self.hosts.arrived(dial, &contact, now, &mut self.out);
             }
@@ -95,22 +75,12 @@ impl Node {
                 self.mailbox.link_down(link);
                 self.inbox.link_down(link, now);
             }
-            Event::Request {
-                link,
-                from,
-                id,
-                request,
-            } => {
+            Event::Request { link, from, id, request } => {
                 let response = self.serve(link, from, &request, now);
                 self.links.respond(link, id, response, &mut self.out);
             }
             Event::Push { link, from, body } => self.handle_push(link, from, body, now),
-            Event::Answer {
-                token,
-                from,
-                result,
-                rtt_ms,
-            } => {
+            Event::Answer { token, from, result, rtt_ms } => {
                 self.handle_answer(token, from, result, rtt_ms, now);
             }
             Event::Unreachable { node } => {
@@ -161,10 +131,7 @@ impl Node {
         let believed = |address: &SocketAddr, witnesses: &[NodeId]| {
             witnesses.len() >= if is_loopback(address.ip()) { 1 } else { 2 }
         };
-        let all = self
-            .observed
-            .iter()
-            .filter(|(address, by)| believed(address, by));
+        let all = self.observed.iter().filter(|(address, by)| believed(address, by));
         all.map(|(address, _)| *address).collect()
     }
 
@@ -174,9 +141,7 @@ impl Node {
         if let Some(response) = self.dht.handle_request(peer, request, now, &mut self.out) {
             return response;
         }
-        if let Request::Deposit {
-            envelope, until, ..
-        } = request
+        if let Request::Deposit { envelope, until, .. } = request
             && let Some(taken) = self.take(envelope, *until, now)
         {
             return taken;
@@ -189,11 +154,7 @@ impl Node {
         let binding = self.links.binding(link).unwrap_or_default();
         let near = about(request)
             .is_some_and(|user| self.pod.serves(user) || self.dht.is_holder(Point::of_user(user)));
-        let peer = mailbox::Peer {
-            link,
-            binding: &binding,
-            near,
-        };
+        let peer = mailbox::Peer { link, binding: &binding, near };
         self.mailbox
             .handle_request(peer, request, &sign, now, &mut self.out)
             .unwrap_or_else(|| Response::refused(Refusal::Unknown, "nobody here answers this"))
@@ -204,12 +165,7 @@ impl Node {
         let node = to.node();
         if node == self.id {
             let response = self.serve(SELF, node, &request, now);
-            let answer = Event::Answer {
-                token,
-                from: node,
-                result: Ok(response),
-                rtt_ms: 0,
-            };
+            let answer = Event::Answer { token, from: node, result: Ok(response), rtt_ms: 0 };
             return self.answers.push_back(answer);
         }
         let timeout_ms = match request {
@@ -227,29 +183,15 @@ impl Node {
             | Request::Notify { .. }
             | Request::ResolveAlias { .. } => 2 * REQUEST_TIMEOUT_MS,
         };
-        let target = Target {
-            node,
-            record: to.clone(),
-        };
-        let ask = NewAsk {
-            request,
-            token,
-            timeout_ms,
-        };
+        let target = Target { node, record: to.clone() };
+        let ask = NewAsk { request, token, timeout_ms };
         self.links.request(&target, ask, now, &mut self.out);
     }
 
     pub(super) fn handle_ask(&mut self, ask: Ask, now: Now) {
-        let target = Target {
-            node: ask.to.node,
-            record: NodeRecord::clone(&ask.to.record),
-        };
+        let target = Target { node: ask.to.node, record: NodeRecord::clone(&ask.to.record) };
         let token = Token::Dht(ask.id);
-        let ask = NewAsk {
-            request: ask.request,
-            token,
-            timeout_ms: ask.timeout_ms,
-        };
+        let ask = NewAsk { request: ask.request, token, timeout_ms: ask.timeout_ms };
         self.links.request(&target, ask, now, &mut self.out);
     }
 
@@ -267,15 +209,10 @@ impl Node {
                     Failure::Unreachable | Failure::Busy => dht::Failure::Unreachable,
                     Failure::TimedOut => dht::Failure::TimedOut,
                 });
-                self.dht
-                    .handle_answer(ask, answer, rtt_ms, now, &mut self.out);
+                self.dht.handle_answer(ask, answer, rtt_ms, now, &mut self.out);
             }
             Token::TakeKeys { user } => self.handle_keys(user, from, result.ok(), now),
-            Token::Deposit {
-                entry,
-                device,
-                holder,
-            } => {
+            Token::Deposit { entry, device, holder } => {
                 self.handle_deposited(entry, device, (from, holder), result, now);
             }
             Token::Attach { user } => self.handle_challenge(user, from, result.ok(), now),
@@ -292,11 +229,7 @@ impl Node {
     pub(super) fn handle_effect(&mut self, effect: mailbox::Effect, now: Now) {
         match effect {
             mailbox::Effect::Push { link, body } => self.links.push(link, *body, &mut self.out),
-            mailbox::Effect::Offer {
-                to,
-                envelope,
-                until,
-            } => self.offer(to, envelope, until, now),
+            mailbox::Effect::Offer { to, envelope, until } => self.offer(to, envelope, until, now),
         }
     }
 
@@ -309,16 +242,10 @@ impl Node {
     ) {
         let point = Point::of_user(envelope.user());
         let id = envelope.id();
-        let near = self
-            .dht
-            .closest(point, bytchat_proto::limits::CONTACTS_PER_ANSWER_MAX);
+        let near = self.dht.closest(point, bytchat_proto::limits::CONTACTS_PER_ANSWER_MAX);
         match near.into_iter().find(|peer| peer.node == to) {
             Some(peer) => {
-                let request = Request::Deposit {
-                    envelope,
-                    until,
-                    repair: true,
-                };
+                let request = Request::Deposit { envelope, until, repair: true };
                 self.ask(&peer.record, request, Token::Offer { envelope: id }, now);
             }
             None => self.mailbox.offer_lost(id, to),
@@ -336,21 +263,10 @@ impl Node {
 
     pub(super) fn handle_dht_event(&mut self, event: DhtEvent, now: Now) {
         match event {
-            DhtEvent::Found {
-                lookup,
-                closest,
-                records,
-                answered,
-            } => {
+            DhtEvent::Found { lookup, closest, records, answered } => {
                 self.handle_found(lookup, &closest, records, answered, now);
             }
-            DhtEvent::Stored {
-                put,
-                holders,
-                ok,
-                stale,
-                ..
-            } => {
+            DhtEvent::Stored { put, holders, ok, stale, .. } => {
                 self.handle_stored(put, &holders, ok, stale, now);
             }
             DhtEvent::NeighboursChanged => self.upkeep.neighbours_changed(now),

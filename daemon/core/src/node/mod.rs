@@ -172,19 +172,8 @@ impl Node {
     /// Takes an input; what follows from it is polled as outputs.
     pub fn handle_input(&mut self, input: Input, now: Now) {
         match input {
-            Input::LinkUp {
-                link,
-                key,
-                address,
-                binding,
-                dial,
-            } => {
-                let up = link::Up {
-                    key,
-                    address,
-                    binding,
-                    dial,
-                };
+            Input::LinkUp { link, key, address, binding, dial } => {
+                let up = link::Up { key, address, binding, dial };
                 self.links.link_up(link, up, now, &mut self.out);
             }
             Input::LinkDown { link, reason } => {
@@ -198,11 +187,7 @@ impl Node {
             Input::Frame { link, bytes } => {
                 self.links.handle_frame(link, &bytes, now, &mut self.out);
             }
-            Input::Call {
-                call,
-                caller,
-                request,
-            } => self.handle_call(call, caller, request, now),
+            Input::Call { call, caller, request } => self.handle_call(call, caller, request, now),
             Input::CallGone { call } => self.waits.gone(call),
             Input::Loaded { load, rows } => self.handle_loaded(load, &rows, now),
             Input::Done { job, result } => self.handle_done(job, result, now),

@@ -29,11 +29,7 @@ pub(super) enum Purpose {
     /// It answers whose an alias is.
     Alias { alias: Alias, then: Then },
     /// It registers an alias of ours.
-    Register {
-        call: CallId,
-        user: UserId,
-        claim: Box<Unverified<AliasClaim>>,
-    },
+    Register { call: CallId, user: UserId, claim: Box<Unverified<AliasClaim>> },
 }
 
 /// What to do once it is known whose an alias is.
@@ -44,10 +40,7 @@ pub(super) enum Then {
     /// Send a message.
     Send { draft: Box<Draft> },
     /// Go on with a call that named somebody.
-    Person {
-        call: CallId,
-        ask: super::contacts::PersonAsk,
-    },
+    Person { call: CallId, ask: super::contacts::PersonAsk },
     /// Compare with what is pinned.
     Check,
 }
@@ -62,15 +55,8 @@ pub(super) struct PodAsk {
 
 #[derive(Debug)]
 enum What {
-    Alias {
-        alias: Alias,
-        then: Then,
-    },
-    Register {
-        call: CallId,
-        user: UserId,
-        alias: Alias,
-    },
+    Alias { alias: Alias, then: Then },
+    Register { call: CallId, user: UserId, alias: Alias },
 }
 
 impl Node {
@@ -103,27 +89,17 @@ impl Node {
                 self.upkeep.found_pod(host, record.clone());
                 return self.upkeep.attach_soon(user, now);
             }
-            Purpose::Alias { alias, then } => (
-                Request::ResolveAlias {
-                    alias: alias.clone(),
-                },
-                What::Alias { alias, then },
-            ),
+            Purpose::Alias { alias, then } => {
+                (Request::ResolveAlias { alias: alias.clone() }, What::Alias { alias, then })
+            }
             Purpose::Register { call, user, claim } => {
                 let Ok(alias) = claim.peek().map(|claim| claim.alias) else {
                     return;
                 };
-                (
-                    Request::RegisterAlias { claim: *claim },
-                    What::Register { call, user, alias },
-                )
+                (Request::RegisterAlias { claim: *claim }, What::Register { call, user, alias })
             }
         };
-        let ask = PodAsk {
-            key: record.key,
-            host,
-            what,
-        };
+        let ask = PodAsk { key: record.key, host, what };
         self.ask(record, request, Token::Pod(Box::new(ask)), now);
     }
 
@@ -178,9 +154,8 @@ impl Node {
         match result {
             Ok(Response::Binding { binding }) => {
                 verify_binding(&binding, ask.key, alias).map_err(|error| {
-                    ErrorKind::KeyChanged.because(format!(
-                        "pod {host} gave a binding that is not believed: {error}"
-                    ))
+                    ErrorKind::KeyChanged
+                        .because(format!("pod {host} gave a binding that is not believed: {error}"))
                 })
             }
             Ok(Response::Refused { reason, detail }) => {
@@ -246,10 +221,7 @@ impl Node {
         match then {
             Then::Check => {}
             Then::Answer { call } => {
-                let binding = rpc::Binding {
-                    alias: resolved.alias.clone(),
-                    id: user,
-                };
+                let binding = rpc::Binding { alias: resolved.alias.clone(), id: user };
                 self.reply(call, Ok(to_result(&binding)));
             }
             Then::Send { draft } => self.send_checked(*draft, user, now),

@@ -33,9 +33,8 @@ impl Node {
                 with.name.len()
             )));
         }
-        let avatar = STANDARD
-            .decode(with.avatar.as_deref().unwrap_or_default())
-            .map_err(|error| {
+        let avatar =
+            STANDARD.decode(with.avatar.as_deref().unwrap_or_default()).map_err(|error| {
                 ErrorKind::BadParameters.because(format!("avatar is no base64: {error}"))
             })?;
         if avatar.len() > AVATAR_BYTES_MAX {
@@ -48,12 +47,7 @@ impl Node {
         let known = account.profile.as_ref().and_then(profile_body);
         let (more, last) = known.map_or_else(Default::default, |(body, seq)| (body.more, seq));
         let avatar = ByteBuf::from(avatar);
-        let body = ProfileBody {
-            uid: user,
-            name: with.name.clone(),
-            avatar,
-            more,
-        };
+        let body = ProfileBody { uid: user, name: with.name.clone(), avatar, more };
         let sequence = now.wall.0.max(last + 1);
         let record = account.profile_record(self.config.network, &body, sequence, now.wall);
         let (bytes, digest) = Unverified::prepare(&record);
@@ -85,10 +79,7 @@ impl Node {
         ok: bool,
         stale: Option<u64>,
     ) {
-        let profile = self
-            .accounts
-            .get(user)
-            .and_then(|account| account.profile.clone());
+        let profile = self.accounts.get(user).and_then(|account| account.profile.clone());
         let known = profile.as_ref().and_then(profile_body);
         let answer = match (known, stale) {
             (_, Some(sequence)) => Err(ErrorKind::Conflict.because(format!(
@@ -108,12 +99,7 @@ impl Node {
     /// Looks somebody's profile up.
     pub(super) fn profile_show(&mut self, call: CallId, user: UserId, now: Now) {
         let point = Point::of_profile(user);
-        if !self.look(
-            point,
-            RecordKind::Profile,
-            Lookup::Profile { user, call },
-            now,
-        ) {
+        if !self.look(point, RecordKind::Profile, Lookup::Profile { user, call }, now) {
             let error = ErrorKind::Busy.because("too many lookups are under way");
             self.reply(call, Err(error));
         }
@@ -128,10 +114,7 @@ impl Node {
     ) {
         let newest = records.iter().max_by_key(|record| record.sequence);
         let found = newest.and_then(|record| profile_body(record.source()));
-        let own = self
-            .accounts
-            .get(user)
-            .and_then(|account| account.profile.as_ref());
+        let own = self.accounts.get(user).and_then(|account| account.profile.as_ref());
         let answer = match found.or_else(|| own.and_then(profile_body)) {
             Some((body, sequence)) => Ok(to_result(&view(body, sequence, answered))),
             None => Err(ErrorKind::NotFound.because(format!("{user} has published no profile"))),

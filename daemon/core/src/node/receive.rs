@@ -21,16 +21,9 @@ impl Node {
     /// The nodes closest to one of our users are known: attach to them and to the pods.
     pub(super) fn handle_holders(&mut self, user: UserId, nodes: &[NodeRecord], now: Now) {
         let own = self.id;
-        let mut wanted: Vec<NodeRecord> = nodes
-            .iter()
-            .filter(|record| record.node() != own)
-            .cloned()
-            .collect();
-        let pods = self
-            .accounts
-            .get(user)
-            .map(crate::account::Account::pods)
-            .unwrap_or_default();
+        let mut wanted: Vec<NodeRecord> =
+            nodes.iter().filter(|record| record.node() != own).cloned().collect();
+        let pods = self.accounts.get(user).map(crate::account::Account::pods).unwrap_or_default();
         for host in &pods {
             match self.upkeep.pod(host) {
                 Some(record) => wanted.push(record.clone()),
@@ -49,12 +42,7 @@ impl Node {
     /// Asks the holders whose turn it is for a challenge (SPEC 6.9).
     pub(super) fn attach_due(&mut self, now: Now) {
         for (user, record) in self.inbox.due(now) {
-            self.ask(
-                &record,
-                Request::Attach { user },
-                Token::Attach { user },
-                now,
-            );
+            self.ask(&record, Request::Attach { user }, Token::Attach { user }, now);
         }
     }
 
@@ -89,11 +77,7 @@ impl Node {
             proof: Unverified::sign(&proof, |digest| account.device.sign(digest)),
         };
         let timeout_ms = bytchat_proto::limits::CHALLENGE_MS;
-        let ask = NewAsk {
-            request,
-            token: Token::Prove { user },
-            timeout_ms,
-        };
+        let ask = NewAsk { request, token: Token::Prove { user }, timeout_ms };
         self.links.request_on(link, ask, now, &mut self.out);
     }
 
@@ -120,17 +104,11 @@ impl Node {
         let Some(account) = self.accounts.get_mut(user).filter(|_| few) else {
             return;
         };
-        let keys = account
-            .device
-            .one_time_keys(from, now.wall, ONE_TIME_KEYS_PER_BATCH);
+        let keys = account.device.one_time_keys(from, now.wall, ONE_TIME_KEYS_PER_BATCH);
         account.save_device(&self.vault, &mut self.out);
         let request = Request::PutKeys { user, keys };
         let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
-        let ask = NewAsk {
-            request,
-            token: Token::Nothing,
-            timeout_ms,
-        };
+        let ask = NewAsk { request, token: Token::Nothing, timeout_ms };
         self.links.request_on(link, ask, now, &mut self.out);
     }
 
@@ -148,10 +126,7 @@ impl Node {
     pub(super) fn handle_notice(&mut self, from: NodeId, notice: &Notice, now: Now) {
         let (user, id) = (notice.user, notice.envelope);
         let ours = self.accounts.with_device(user, notice.device).is_some();
-        let attached = self
-            .links
-            .to(from)
-            .is_some_and(|link| self.inbox.is_attached(user, link));
+        let attached = self.links.to(from).is_some_and(|link| self.inbox.is_attached(user, link));
         if !ours || !attached {
             return;
         }
@@ -159,16 +134,9 @@ impl Node {
             return self.inbox.remove(user, id, now);
         }
         for link in self.inbox.links(user) {
-            let request = Request::Fetch {
-                user,
-                envelopes: vec![id],
-            };
+            let request = Request::Fetch { user, envelopes: vec![id] };
             let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
-            let ask = NewAsk {
-                request,
-                token: Token::Nothing,
-                timeout_ms,
-            };
+            let ask = NewAsk { request, token: Token::Nothing, timeout_ms };
             self.links.request_on(link, ask, now, &mut self.out);
         }
     }
@@ -180,18 +148,13 @@ impl Node {
         until: Timestamp,
         now: Now,
     ) -> Option<Response> {
-        self.accounts
-            .with_device(envelope.user(), envelope.device())?;
+        self.accounts.with_device(envelope.user(), envelope.device())?;
         if until <= now.wall {
             return Some(Response::refused(Refusal::Expired, "the envelope is over"));
         }
         self.open(envelope, now);
-        let receipt = HolderReceipt {
-            envelope: envelope.id(),
-            holder: self.id,
-            until,
-            taken: true,
-        };
+        let receipt =
+            HolderReceipt { envelope: envelope.id(), holder: self.id, until, taken: true };
         let receipt = Unverified::sign(&receipt, |digest| self.secret.sign(digest));
         Some(Response::Receipt { receipt })
     }
@@ -263,22 +226,12 @@ impl Node {
             let Some(account) = self.accounts.get(user) else {
                 continue;
             };
-            let removal = Removal {
-                user,
-                device: account.device.device(),
-                envelopes,
-            };
+            let removal = Removal { user, device: account.device.device(), envelopes };
             let removal = Unverified::sign(&removal, |digest| account.device.sign(digest));
             for link in self.inbox.links(user) {
-                let request = Request::Remove {
-                    removal: removal.clone(),
-                };
+                let request = Request::Remove { removal: removal.clone() };
                 let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
-                let ask = NewAsk {
-                    request,
-                    token: Token::Nothing,
-                    timeout_ms,
-                };
+                let ask = NewAsk { request, token: Token::Nothing, timeout_ms };
                 self.links.request_on(link, ask, now, &mut self.out);
             }
         }

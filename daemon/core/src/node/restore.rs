@@ -110,8 +110,7 @@ impl Node {
 
     fn restore_pin(&mut self, key: &[u8], value: &[u8]) {
         let text = |prefix: &[u8]| {
-            key.strip_prefix(prefix)
-                .and_then(|rest| std::str::from_utf8(rest).ok())
+            key.strip_prefix(prefix).and_then(|rest| std::str::from_utf8(rest).ok())
         };
         if let Some(alias) = text(b"alias/").and_then(|text| text.parse::<Alias>().ok()) {
             self.book.restore_alias(alias, value);

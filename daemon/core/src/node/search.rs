@@ -78,10 +78,8 @@ impl Node {
         let Some(why) = self.lookups.remove(&lookup) else {
             return;
         };
-        let mut nodes: Vec<NodeRecord> = closest
-            .iter()
-            .map(|peer| NodeRecord::clone(&peer.record))
-            .collect();
+        let mut nodes: Vec<NodeRecord> =
+            closest.iter().map(|peer| NodeRecord::clone(&peer.record)).collect();
         tracing::debug!(?why, records = records.len(), answered, "a lookup is done");
         match why {
             Lookup::Route { user, kind } => {
@@ -101,10 +99,7 @@ impl Node {
             }
             Lookup::OwnRecord { user } => {
                 records.extend(
-                    self.dht
-                        .holds(Point::of_user(user), RecordKind::User)
-                        .into_iter()
-                        .cloned(),
+                    self.dht.holds(Point::of_user(user), RecordKind::User).into_iter().cloned(),
                 );
                 records.retain(|record| record.user() == user);
                 self.handle_own_record(user, records, now);
@@ -150,19 +145,10 @@ impl Node {
             })
         };
         let opens = route.devices.values().any(|device| !can_send(device));
-        let holder = route
-            .closest
-            .iter()
-            .find(|record| record.node() != self.id)
-            .cloned();
+        let holder = route.closest.iter().find(|record| record.node() != self.id).cloned();
         match holder.filter(|_| opens) {
             Some(holder) => {
-                self.ask(
-                    &holder,
-                    Request::TakeKeys { user },
-                    Token::TakeKeys { user },
-                    now,
-                );
+                self.ask(&holder, Request::TakeKeys { user }, Token::TakeKeys { user }, now);
             }
             None => self.work_to(user, now),
         }

@@ -54,8 +54,7 @@ impl Node {
             body: ByteBuf::from(draft.text.as_bytes().to_vec()),
         };
         let (id, bytes) =
-            self.round(draft.account, to)
-                .append(draft.account, device, now.wall, kind);
+            self.round(draft.account, to).append(draft.account, device, now.wall, kind);
         self.save_round(draft.account, to);
         let text = hash(&draft.text);
         let message = Message {
@@ -78,23 +77,11 @@ impl Node {
             block: Some(id),
             ..outbox::entry(draft.account, to, outbox::block_content(bytes), now)
         };
-        self.step(
-            draft.account,
-            id,
-            "queued: it is on this machine's disk",
-            now,
-        );
+        self.step(draft.account, id, "queued: it is on this machine's disk", now);
         let entry = self.outbox.queue(entry, &mut self.out);
-        let sent = Sent {
-            id,
-            state: State::Queued,
-            to,
-        };
+        let sent = Sent { id, state: State::Queued, to };
         if let Some(client_id) = draft.client_id {
-            let done = ClientDone {
-                sent: sent.clone(),
-                text,
-            };
+            let done = ClientDone { sent: sent.clone(), text };
             self.remember_client(draft.account, &client_id, &done);
         }
         self.book.wrote_to(draft.account, to, &mut self.out);
@@ -115,25 +102,20 @@ impl Node {
         if self.book.is_blocked(draft.account, to) {
             return Err(ErrorKind::Blocked.because(format!("{to} is blocked here")));
         }
-        self.outbox
-            .room()
-            .map_err(|full| ErrorKind::Quota.because(full.to_string()))
+        self.outbox.room().map_err(|full| ErrorKind::Quota.because(full.to_string()))
     }
 
     /// The round of two users, as the account knows it.
     pub(super) fn round(&mut self, account: UserId, peer: UserId) -> &mut Round {
         let id = direct_round(self.config.network, account, peer);
-        self.rounds
-            .entry((account, peer))
-            .or_insert_with(|| Round::new(id))
+        self.rounds.entry((account, peer)).or_insert_with(|| Round::new(id))
     }
 
     /// Writes a round's state down.
     pub(super) fn save_round(&mut self, account: UserId, peer: UserId) {
         if let Some(round) = self.rounds.get(&(account, peer)) {
             let key = [account.as_bytes(), peer.as_bytes()].concat();
-            self.out
-                .put(Table::Round, key, bytchat_proto::codec::encode(round));
+            self.out.put(Table::Round, key, bytchat_proto::codec::encode(round));
         }
     }
 
@@ -154,11 +136,7 @@ impl Node {
         }
         let to = entry.to;
         tracing::debug!(?id, %to, tries = entry.tries, known = self.routes.get(to, now).is_some(), "an entry is worked on");
-        if entry
-            .alias
-            .as_ref()
-            .is_some_and(|alias| self.book.has_changed(alias))
-        {
+        if entry.alias.as_ref().is_some_and(|alias| self.book.has_changed(alias)) {
             self.step_once(id, "not sent: the key behind the alias has changed", now);
             return self.put_off(id, now);
         }
@@ -190,10 +168,7 @@ impl Node {
             return;
         };
         let unsealed = |device: &&DeviceKey| {
-            entry
-                .targets
-                .get(*device)
-                .is_none_or(|target| target.envelope.is_none())
+            entry.targets.get(*device).is_none_or(|target| target.envelope.is_none())
         };
         let devices: Vec<DeviceKey> = route.devices.keys().filter(unsealed).copied().collect();
         let mut sealed = 0;
@@ -211,11 +186,7 @@ impl Node {
             if let Some(account) = self.accounts.get(account) {
                 account.save_device(&self.vault, &mut self.out);
             }
-            self.step_entry(
-                id,
-                &format!("sealed for {sealed} device(s) of the recipient"),
-                now,
-            );
+            self.step_entry(id, &format!("sealed for {sealed} device(s) of the recipient"), now);
         }
     }
 
@@ -242,13 +213,8 @@ impl Node {
             content,
         };
         let sessions = self.sessions.entry((account, device)).or_default();
-        let envelope = crypto::seal(
-            &mut own.own(),
-            sessions,
-            &recipient,
-            &letter,
-            self.out.random(),
-        )?;
+        let envelope =
+            crypto::seal(&mut own.own(), sessions, &recipient, &letter, self.out.random())?;
         self.save_session(account, device);
         self.outbox.sealed(id, device, envelope, &mut self.out);
         Ok(())
@@ -267,11 +233,7 @@ impl Node {
         let known = route.devices.get(&device)?.clone();
         let sessions = self.sessions.get(&(account, device));
         let opens = sessions.is_none_or(|sessions| !sessions.can_send(&known.party));
-        let one_time = if opens {
-            self.routes.take_one_time(to, device)
-        } else {
-            None
-        };
+        let one_time = if opens { self.routes.take_one_time(to, device) } else { None };
         let fallback = known.prekeys.fallback.as_slice().try_into().ok()?;
         let recipient = Recipient {
             party: known.party,
@@ -288,9 +250,7 @@ impl Node {
         let key = [account.as_bytes(), device.as_bytes()].concat();
         if let Some(sessions) = self.sessions.get(&(account, device)) {
             let place = [b"session/".as_slice(), key.as_slice()].concat();
-            let sealed = self
-                .vault
-                .seal(&place, &sessions.pickle(), self.out.random());
+            let sealed = self.vault.seal(&place, &sessions.pickle(), self.out.random());
             self.out.put(Table::Session, key, sealed);
         }
     }

@@ -117,19 +117,8 @@ impl Upkeep {
 
     /// When the next duty is due.
     pub(super) fn poll_timeout(&self) -> Option<Deadline> {
-        let of_users = self
-            .publish
-            .values()
-            .chain(self.attach.values())
-            .copied()
-            .min();
-        let clocks = [
-            self.location,
-            self.bootstrap,
-            self.routing,
-            self.repair,
-            self.sweep,
-        ];
+        let of_users = self.publish.values().chain(self.attach.values()).copied().min();
+        let clocks = [self.location, self.bootstrap, self.routing, self.repair, self.sweep];
         let at = clocks.into_iter().chain(of_users).min()?;
         Some(Deadline { at, why: "upkeep" })
     }
@@ -236,9 +225,7 @@ impl Node {
         }
         let links: Vec<_> = self.links.nodes().take(ROUTING_LINKS_MAX).collect();
         for (_, link) in links {
-            let routing = Contacts {
-                contacts: contacts.clone(),
-            };
+            let routing = Contacts { contacts: contacts.clone() };
             self.links.push(link, Body::Routing(routing), &mut self.out);
         }
     }
@@ -247,19 +234,14 @@ impl Node {
     fn repair(&mut self, now: Now) {
         let (dht, own) = (&self.dht, self.id);
         let closest = |point: Point| {
-            let mut nodes: Vec<_> = dht
-                .closest(point, CONTACTS_PER_ANSWER_MAX)
-                .iter()
-                .map(|peer| peer.node)
-                .collect();
+            let mut nodes: Vec<_> =
+                dht.closest(point, CONTACTS_PER_ANSWER_MAX).iter().map(|peer| peer.node).collect();
             nodes.push(own);
             nodes.sort_by_key(|node| Point::of_node(*node).distance(point));
             nodes.truncate(HOLDERS);
             nodes
         };
-        let done = self
-            .mailbox
-            .repair(&closest, REPAIR_BUDGET, now, &mut self.out);
+        let done = self.mailbox.repair(&closest, REPAIR_BUDGET, now, &mut self.out);
         let wait = if done { 5 * MINUTE_MS } else { 1_000 };
         self.upkeep.repair = now.mono.plus_ms(wait);
     }

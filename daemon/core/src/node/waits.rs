@@ -13,17 +13,9 @@ use crate::time::{Deadline, Mono, Now};
 #[derive(Clone, Debug)]
 pub(super) enum Waiting {
     /// Until a message of one of these accounts reaches a state.
-    Message {
-        accounts: Vec<UserId>,
-        id: BlockId,
-        state: State,
-    },
+    Message { accounts: Vec<UserId>, id: BlockId, state: State },
     /// Until there is an event with a higher number for the caller.
-    Event {
-        caller: Caller,
-        since: u64,
-        limit: usize,
-    },
+    Event { caller: Caller, since: u64, limit: usize },
 }
 
 /// A front end's own id for a call, hashed, within an account.
@@ -103,9 +95,7 @@ impl Waits {
         picked
             .into_iter()
             .filter_map(|call| {
-                self.calls
-                    .remove(&call)
-                    .map(|(until, waiting)| (call, until, waiting))
+                self.calls.remove(&call).map(|(until, waiting)| (call, until, waiting))
             })
             .collect()
     }
@@ -130,6 +120,11 @@ impl Waits {
         *reached
     }
 
+    /// How far a message has come, if it moved lately.
+    pub(super) fn reached(&self, account: UserId, block: BlockId) -> Option<State> {
+        self.reached.get(&(account, block)).copied()
+    }
+
     /// Marks a client id as under way; false if it is already.
     pub(super) fn begin_client(&mut self, client: ClientKey) -> bool {
         self.clients.len() < RPC_WAITS_MAX && self.clients.insert(client)
@@ -142,17 +137,8 @@ impl Waits {
 
     /// When something is due.
     pub(super) fn poll_timeout(&self) -> Option<Deadline> {
-        let gather = self.gather_at.map(|at| Deadline {
-            at,
-            why: "send receipts",
-        });
+        let gather = self.gather_at.map(|at| Deadline { at, why: "send receipts" });
         let call = self.calls.values().map(|(until, _)| *until).min();
-        Deadline::earliest(
-            gather,
-            call.map(|at| Deadline {
-                at,
-                why: "a call waits",
-            }),
-        )
+        Deadline::earliest(gather, call.map(|at| Deadline { at, why: "a call waits" }))
     }
 }

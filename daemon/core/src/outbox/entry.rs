@@ -84,10 +84,7 @@ impl Default for Entry {
 impl Target {
     /// A device to which an envelope was sealed just now.
     pub fn of(envelope: Envelope) -> Self {
-        Self {
-            envelope: Some(envelope),
-            ..Self::default()
-        }
+        Self { envelope: Some(envelope), ..Self::default() }
     }
 
     /// Whether enough nodes have signed. SPEC 6.8: `stored` needs a quorum of holders, or the
@@ -115,11 +112,7 @@ impl Entry {
 
     /// How many holders have signed, for the device that has fewest.
     pub fn stored_count(&self) -> usize {
-        self.targets
-            .values()
-            .map(|target| target.holders.len())
-            .min()
-            .unwrap_or(0)
+        self.targets.values().map(|target| target.holders.len()).min().unwrap_or(0)
     }
 
     /// Nobody took it in time.

@@ -42,10 +42,7 @@ impl Outbox {
         let Some((kind, rest)) = key.split_first() else {
             return;
         };
-        let id = rest
-            .get(..8)
-            .and_then(|id| id.try_into().ok())
-            .map(u64::from_be_bytes);
+        let id = rest.get(..8).and_then(|id| id.try_into().ok()).map(u64::from_be_bytes);
         let Some(id) = id.map(EntryId) else { return };
         self.next = self.next.max(id.0);
         if *kind == ENTRY {
@@ -69,10 +66,7 @@ impl Outbox {
     fn index(&mut self, id: EntryId, mut entry: Entry) {
         if let Some(mut early) = self.entries.remove(&id) {
             for (device, target) in &mut entry.targets {
-                target.envelope = early
-                    .targets
-                    .remove(device)
-                    .and_then(|early| early.envelope);
+                target.envelope = early.targets.remove(device).and_then(|early| early.envelope);
             }
         }
         if let Some(block) = entry.block {
@@ -129,11 +123,7 @@ impl Outbox {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
-        out.put(
-            Table::Outbox,
-            row_key(ENVELOPE, id, Some(device)),
-            envelope.as_bytes(),
-        );
+        out.put(Table::Outbox, row_key(ENVELOPE, id, Some(device)), envelope.as_bytes());
         self.bytes += envelope.as_bytes().len();
         let old = std::mem::replace(entry.target_mut(device), Target::of(envelope));
         self.bytes -= old.envelope.map_or(0, |old| old.as_bytes().len());
@@ -147,10 +137,7 @@ impl Outbox {
         out.remove(Table::Outbox, row_key(ENTRY, id, None));
         for (device, target) in &entry.targets {
             out.remove(Table::Outbox, row_key(ENVELOPE, id, Some(*device)));
-            let bytes = target
-                .envelope
-                .as_ref()
-                .map_or(0, |envelope| envelope.as_bytes().len());
+            let bytes = target.envelope.as_ref().map_or(0, |envelope| envelope.as_bytes().len());
             self.bytes -= bytes;
         }
         if let Some(block) = entry.block {
@@ -161,20 +148,12 @@ impl Outbox {
     /// Entries whose next try is due.
     pub fn due(&self, now: Now) -> Vec<EntryId> {
         let due = |entry: &Entry| now.mono >= entry.next_try;
-        self.entries
-            .iter()
-            .filter(|(_, entry)| due(entry))
-            .map(|(id, _)| *id)
-            .collect()
+        self.entries.iter().filter(|(_, entry)| due(entry)).map(|(id, _)| *id).collect()
     }
 
     /// Entries for one recipient, oldest first: a route to it has come.
     pub fn to_user(&self, to: UserId) -> Vec<EntryId> {
-        self.entries
-            .iter()
-            .filter(|(_, entry)| entry.to == to)
-            .map(|(id, _)| *id)
-            .collect()
+        self.entries.iter().filter(|(_, entry)| entry.to == to).map(|(id, _)| *id).collect()
     }
 
     /// Clears the envelopes that a recipient could not read, so that they are sealed anew.
@@ -182,10 +161,7 @@ impl Outbox {
         let mut again = Vec::new();
         for (id, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.to == to) {
             let unread = |target: &Target| {
-                target
-                    .envelope
-                    .as_ref()
-                    .is_some_and(|known| envelopes.contains(&known.id()))
+                target.envelope.as_ref().is_some_and(|known| envelopes.contains(&known.id()))
             };
             let devices: Vec<DeviceKey> = entry
                 .targets
@@ -194,10 +170,7 @@ impl Outbox {
                 .map(|(device, _)| *device)
                 .collect();
             for device in &devices {
-                let dropped = entry
-                    .targets
-                    .remove(device)
-                    .and_then(|target| target.envelope);
+                let dropped = entry.targets.remove(device).and_then(|target| target.envelope);
                 self.bytes -= dropped.map_or(0, |envelope| envelope.as_bytes().len());
             }
             if !devices.is_empty() {
@@ -216,10 +189,7 @@ impl Outbox {
     /// When the next try is due.
     pub fn poll_timeout(&self) -> Option<Deadline> {
         let at = self.entries.values().map(|entry| entry.next_try).min()?;
-        Some(Deadline {
-            at,
-            why: "send again",
-        })
+        Some(Deadline { at, why: "send again" })
     }
 }
 

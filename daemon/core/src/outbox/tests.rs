@@ -16,18 +16,12 @@ const BOB: UserId = UserId([2; 20]);
 const DEVICE: DeviceKey = DeviceKey([3; 32]);
 
 fn now(ms: u64) -> Now {
-    Now {
-        mono: Mono(ms),
-        wall: Timestamp(1_000_000 + ms),
-    }
+    Now { mono: Mono(ms), wall: Timestamp(1_000_000 + ms) }
 }
 
 fn message(number: u8) -> Entry {
     let content = block_content(vec![number]);
-    Entry {
-        block: Some(BlockId([number; 32])),
-        ..entry(ALICE, BOB, content, now(0))
-    }
+    Entry { block: Some(BlockId([number; 32])), ..entry(ALICE, BOB, content, now(0)) }
 }
 
 fn envelope(number: u8) -> Envelope {
@@ -65,20 +59,12 @@ fn everything_comes_back_from_the_rows() {
         (Outbox::default(), Outputs::new([0; 32]), BTreeMap::new());
     let id = outbox.queue(message(1), &mut out);
     outbox.sealed(id, DEVICE, envelope(1), &mut out);
-    outbox
-        .get_mut(id)
-        .unwrap()
-        .target_mut(DEVICE)
-        .holders
-        .insert(NodeId([9; 20]), Timestamp(7));
+    outbox.get_mut(id).unwrap().target_mut(DEVICE).holders.insert(NodeId([9; 20]), Timestamp(7));
     outbox.save(id, &mut out);
     rows(&mut out, &mut disk);
     let again = restored(&disk);
     let entry = again.get(id).unwrap();
-    assert_eq!(
-        entry.targets[&DEVICE].envelope.as_ref().unwrap().id(),
-        envelope(1).id()
-    );
+    assert_eq!(entry.targets[&DEVICE].envelope.as_ref().unwrap().id(), envelope(1).id());
     assert_eq!(entry.stored_count(), 1);
     assert_eq!(again.of_block(ALICE, BlockId([1; 32])), Some(id));
     assert_eq!(again.bytes, envelope(1).as_bytes().len());
@@ -113,11 +99,7 @@ fn an_unread_envelope_is_sealed_anew() {
     let id = outbox.queue(message(1), &mut out);
     outbox.sealed(id, DEVICE, envelope(1), &mut out);
     outbox.get_mut(id).unwrap().put_off(now(0));
-    assert!(
-        outbox
-            .resend(ALICE, &[envelope(1).id()], Mono(5))
-            .is_empty()
-    );
+    assert!(outbox.resend(ALICE, &[envelope(1).id()], Mono(5)).is_empty());
     assert_eq!(outbox.resend(BOB, &[envelope(1).id()], Mono(5)), vec![id]);
     assert!(outbox.get(id).unwrap().targets.is_empty());
     assert_eq!(outbox.due(now(5)), vec![id]);
@@ -146,14 +128,7 @@ fn a_state_never_goes_back() {
 #[test]
 fn receipts_do_not_count_as_messages() {
     let (mut outbox, mut out) = (Outbox::default(), Outputs::new([0; 32]));
-    let receipt = MessageReceipt {
-        blocks: vec![],
-        read: false,
-        at: Timestamp(0),
-    };
-    outbox.queue(
-        entry(ALICE, BOB, Content::Receipt(receipt), now(0)),
-        &mut out,
-    );
+    let receipt = MessageReceipt { blocks: vec![], read: false, at: Timestamp(0) };
+    outbox.queue(entry(ALICE, BOB, Content::Receipt(receipt), now(0)), &mut out);
     assert_eq!(outbox.count(), 0);
 }

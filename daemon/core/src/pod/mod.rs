@@ -57,10 +57,7 @@ impl Pod {
         let ours = alias.filter(|alias| Some(alias.host()) == self.host.as_ref());
         match (ours, decode::<Registered>(value)) {
             (Some(alias), Ok(registered)) => self.insert(alias, registered),
-            _ => warn!(
-                bytes = value.len(),
-                "an alias on disk is not of this pod: left out"
-            ),
+            _ => warn!(bytes = value.len(), "an alias on disk is not of this pod: left out"),
         }
     }
 
@@ -122,10 +119,7 @@ impl Pod {
             return refused;
         }
         // SPEC 5.3: the pod countersigns the claim as it was signed.
-        let binding = AliasBinding {
-            claim: claim.source().clone(),
-            registered: now.wall,
-        };
+        let binding = AliasBinding { claim: claim.source().clone(), registered: now.wall };
         let binding = Unverified::sign(&binding, sign);
         let registered = Registered {
             user: claim.account.user(),
@@ -160,10 +154,7 @@ impl Pod {
             return Some(Response::refused(Refusal::Full, detail));
         }
         if self.aliases.len() >= self.aliases_max {
-            return Some(Response::refused(
-                Refusal::Full,
-                "this pod has no room left",
-            ));
+            return Some(Response::refused(Refusal::Full, "this pod has no room left"));
         }
         None
     }
@@ -203,8 +194,6 @@ impl Registered {
     }
 
     fn proof(&self) -> Response {
-        Response::Binding {
-            binding: self.binding.clone(),
-        }
+        Response::Binding { binding: self.binding.clone() }
     }
 }

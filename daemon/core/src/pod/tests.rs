@@ -62,21 +62,14 @@ fn an_alias_resolves_to_a_binding_with_both_signatures() {
     let mut pod = pod();
     let alice = Account::of(0);
     assert!(!pod.serves(alice.key.user()));
-    let first = binding(register(
-        &mut pod,
-        claim(0, "alice@pod.test", 1, at(0)),
-        at(0),
-    ));
+    let first = binding(register(&mut pod, claim(0, "alice@pod.test", 1, at(0)), at(0)));
     let found = binding(resolve(&mut pod, "Alice@pod.test"));
     assert_eq!(first, found);
     let node = NodeKey(Signer::new(200).public());
     let alias = "alice@pod.test".parse().unwrap();
     let resolved = verify_binding(&found, node, &alias).unwrap();
     assert_eq!(resolved.user, alice.key.user());
-    assert_eq!(
-        reason(&resolve(&mut pod, "bob@pod.test")),
-        Some(Refusal::NotFound)
-    );
+    assert_eq!(reason(&resolve(&mut pod, "bob@pod.test")), Some(Refusal::NotFound));
     assert!(pod.serves(alice.key.user()));
     assert_eq!(pod.alias_count(), 1);
 }
@@ -103,15 +96,9 @@ fn a_claim_that_the_account_did_not_sign_is_refused() {
     let forged = Unverified::sign(&AliasClaim::clone(&decode(&bytes).unwrap()), |digest| {
         Account::of(1).sign(digest)
     });
-    assert_eq!(
-        reason(&register(&mut pod, forged, at(0))),
-        Some(Refusal::BadSignature)
-    );
+    assert_eq!(reason(&register(&mut pod, forged, at(0))), Some(Refusal::BadSignature));
     let junk = Unverified::assemble(vec![0xff; 40], vec![0; 384]);
-    assert_eq!(
-        reason(&register(&mut pod, junk, at(0))),
-        Some(Refusal::Malformed)
-    );
+    assert_eq!(reason(&register(&mut pod, junk, at(0))), Some(Refusal::Malformed));
     assert_eq!(pod.alias_count(), 0);
 }
 
@@ -125,10 +112,7 @@ fn only_the_pod_of_the_host_registers_and_resolves() {
         let asked = resolve(pod, "alice@other.test");
         assert_eq!(reason(&asked), Some(Refusal::NotPod));
     }
-    assert_eq!(
-        reason(&resolve(&mut none, "alice@pod.test")),
-        Some(Refusal::NotPod)
-    );
+    assert_eq!(reason(&resolve(&mut none, "alice@pod.test")), Some(Refusal::NotPod));
 }
 
 #[test]
@@ -136,15 +120,9 @@ fn old_claims_and_claims_from_the_future_are_refused() {
     let mut pod = pod();
     let old = claim(0, "old@pod.test", 1, at(0));
     let late = at(DAY_MS + 1);
-    assert_eq!(
-        reason(&register(&mut pod, old.clone(), late)),
-        Some(Refusal::Expired)
-    );
+    assert_eq!(reason(&register(&mut pod, old.clone(), late)), Some(Refusal::Expired));
     let future = claim(0, "new@pod.test", 1, at(HOUR_MS));
-    assert_eq!(
-        reason(&register(&mut pod, future, at(0))),
-        Some(Refusal::Malformed)
-    );
+    assert_eq!(reason(&register(&mut pod, future, at(0))), Some(Refusal::Malformed));
     let first = binding(register(&mut pod, old.clone(), at(DAY_MS)));
     assert_eq!(binding(register(&mut pod, old, late)), first);
 }
@@ -159,11 +137,7 @@ fn an_account_registers_a_few_aliases_and_a_pod_so_many() {
     let more = register(&mut pod, claim(0, "more@pod.test", 1, at(0)), at(0));
     assert_eq!(reason(&more), Some(Refusal::Full));
     pod.aliases_max = ALIASES_PER_USER_MAX + 1;
-    binding(register(
-        &mut pod,
-        claim(1, "bob@pod.test", 1, at(0)),
-        at(0),
-    ));
+    binding(register(&mut pod, claim(1, "bob@pod.test", 1, at(0)), at(0)));
     let full = register(&mut pod, claim(1, "bob2@pod.test", 1, at(0)), at(0));
     assert_eq!(reason(&full), Some(Refusal::Full));
     assert_eq!(pod.alias_count(), ALIASES_PER_USER_MAX + 1);

@@ -80,11 +80,7 @@ pub enum Rejected {
 impl Round {
     /// An empty log.
     pub fn new(id: RoundId) -> Self {
-        Self {
-            id,
-            heads: Vec::new(),
-            authors: BTreeMap::new(),
-        }
+        Self { id, heads: Vec::new(), authors: BTreeMap::new() }
     }
 
     /// The round.
@@ -123,16 +119,10 @@ impl Round {
     pub fn accept(&mut self, bytes: &[u8], proven: &Party) -> Result<Accepted, Rejected> {
         let (id, block) = Block::decode(bytes)?;
         if block.round != self.id {
-            return Err(Rejected::WrongRound {
-                got: block.round,
-                expected: self.id,
-            });
+            return Err(Rejected::WrongRound { got: block.round, expected: self.id });
         }
         if block.author != proven.device || block.user != proven.user {
-            return Err(Rejected::WrongAuthor {
-                got: block.author,
-                expected: proven.device,
-            });
+            return Err(Rejected::WrongAuthor { got: block.author, expected: proven.device });
         }
         let known = self.authors.contains_key(&block.author);
         if !known && self.authors.len() >= 4 * DEVICES_PER_USER_MAX {
@@ -153,17 +143,11 @@ impl Round {
 
 impl Author {
     fn accept(&mut self, id: BlockId, block: &Block) -> Result<(), Rejected> {
-        let equivocation = Rejected::Equivocation {
-            author: block.author,
-            sequence: block.sequence,
-        };
+        let equivocation =
+            Rejected::Equivocation { author: block.author, sequence: block.sequence };
         if block.sequence <= self.whole {
             let other = block.sequence == self.whole && self.last != Some(id);
-            return Err(if other {
-                equivocation
-            } else {
-                Rejected::Duplicate(id)
-            });
+            return Err(if other { equivocation } else { Rejected::Duplicate(id) });
         }
         match self.ahead.get(&block.sequence) {
             Some(known) if *known == id => return Err(Rejected::Duplicate(id)),
@@ -197,11 +181,7 @@ mod tests {
     const USER: UserId = UserId([1; 20]);
 
     fn party() -> Party {
-        Party {
-            user: USER,
-            fingerprint: Fingerprint([1; 64]),
-            device: ALICE,
-        }
+        Party { user: USER, fingerprint: Fingerprint([1; 64]), device: ALICE }
     }
 
     fn text(body: &str) -> BlockKind {
@@ -223,10 +203,7 @@ mod tests {
         let blocks = written(1);
         let mut round = Round::new(RoundId([7; 32]));
         assert!(!round.accept(&blocks[0].1, &party()).unwrap().gap);
-        assert_eq!(
-            round.accept(&blocks[0].1, &party()),
-            Err(Rejected::Duplicate(blocks[0].0))
-        );
+        assert_eq!(round.accept(&blocks[0].1, &party()), Err(Rejected::Duplicate(blocks[0].0)));
     }
 
     #[test]
@@ -244,10 +221,7 @@ mod tests {
     #[test]
     fn another_device_cannot_speak_as_the_author() {
         let mut round = Round::new(RoundId([7; 32]));
-        let thief = Party {
-            device: DeviceKey([2; 32]),
-            ..party()
-        };
+        let thief = Party { device: DeviceKey([2; 32]), ..party() };
         let error = round.accept(&written(1)[0].1, &thief).unwrap_err();
         assert!(matches!(error, Rejected::WrongAuthor { .. }));
     }
@@ -273,15 +247,7 @@ mod tests {
     fn a_rejected_block_changes_nothing() {
         let mut round = Round::new(RoundId([7; 32]));
         let before = round.clone();
-        round
-            .accept(
-                &written(1)[0].1,
-                &Party {
-                    user: UserId([9; 20]),
-                    ..party()
-                },
-            )
-            .unwrap_err();
+        round.accept(&written(1)[0].1, &Party { user: UserId([9; 20]), ..party() }).unwrap_err();
         assert_eq!(round, before);
     }
 

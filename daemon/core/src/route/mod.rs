@@ -104,10 +104,7 @@ impl Routes {
         if entry.search.is_some() {
             return false;
         }
-        entry.search = Some(Search {
-            left: KINDS.len(),
-            ..Search::default()
-        });
+        entry.search = Some(Search { left: KINDS.len(), ..Search::default() });
         true
     }
 
@@ -156,11 +153,7 @@ impl Routes {
         }
         entry.route = entry.search.take().and_then(|search| search.finish(user));
         entry.fetched = now.mono;
-        if entry.route.is_some() {
-            Outcome::Found
-        } else {
-            Outcome::Unknown
-        }
+        if entry.route.is_some() { Outcome::Found } else { Outcome::Unknown }
     }
 
     /// Takes one-time keys that a holder handed out. SPEC 6.4: a key is good only from the
@@ -172,10 +165,7 @@ impl Routes {
         keys: &[Unverified<OneTimeKey>],
         now: Timestamp,
     ) {
-        let route = self
-            .by_user
-            .get_mut(&user)
-            .and_then(|entry| entry.route.as_mut());
+        let route = self.by_user.get_mut(&user).and_then(|entry| entry.route.as_mut());
         let Some(route) = route else { return };
         for key in keys.iter().take(route.devices.len()) {
             let Ok(device) = key.peek().map(|key| key.device) else {
@@ -214,20 +204,8 @@ impl Search {
             let Some(prekeys) = newest_prekeys(&self.prekeys, device) else {
                 continue;
             };
-            let party = Party {
-                user,
-                fingerprint: account.fingerprint(),
-                device,
-            };
-            devices.insert(
-                device,
-                Device {
-                    party,
-                    identity,
-                    prekeys,
-                    one_time: None,
-                },
-            );
+            let party = Party { user, fingerprint: account.fingerprint(), device };
+            devices.insert(device, Device { party, identity, prekeys, one_time: None });
         }
         Some(Route {
             head: record.sequence,
@@ -241,15 +219,12 @@ impl Search {
 
 fn newest_prekeys(records: &[Verified<RecordBody>], device: DeviceKey) -> Option<PrekeyBody> {
     let signed_by = |record: &&Verified<RecordBody>| match &record.signer {
-        Signer::Device { certificate, .. } => certificate
-            .peek()
-            .is_ok_and(|certificate| certificate.device == device),
+        Signer::Device { certificate, .. } => {
+            certificate.peek().is_ok_and(|certificate| certificate.device == device)
+        }
         Signer::Account { .. } => false,
     };
-    let newest = records
-        .iter()
-        .filter(signed_by)
-        .max_by_key(|record| record.sequence)?;
+    let newest = records.iter().filter(signed_by).max_by_key(|record| record.sequence)?;
     decode(&newest.body).ok()
 }
 

@@ -23,10 +23,7 @@ const CERTIFICATE_KEY: &[u8] = include_bytes!("certificate-key.der");
 /// it and still serves others.
 async fn refusal(peer: &Peer) -> ConnectionError {
     let mut node = Node::start().await;
-    let error = match timeout(PATIENCE, peer.connect(node.address()))
-        .await
-        .unwrap()
-    {
+    let error = match timeout(PATIENCE, peer.connect(node.address())).await.unwrap() {
         Err(error) => error,
         Ok((_endpoint, connection)) => timeout(PATIENCE, connection.closed()).await.unwrap(),
     };
@@ -37,11 +34,7 @@ async fn refusal(peer: &Peer) -> ConnectionError {
 }
 
 fn alert_of(error: &ConnectionError) -> Option<TransportErrorCode> {
-    if let ConnectionError::ConnectionClosed(close) = error {
-        Some(close.error_code)
-    } else {
-        None
-    }
+    if let ConnectionError::ConnectionClosed(close) = error { Some(close.error_code) } else { None }
 }
 
 fn alert(description: AlertDescription) -> Option<TransportErrorCode> {
@@ -51,26 +44,15 @@ fn alert(description: AlertDescription) -> Option<TransportErrorCode> {
 #[tokio::test]
 async fn a_client_without_the_post_quantum_exchange_is_refused() {
     for group in [kx_group::X25519, kx_group::SECP256R1, kx_group::MLKEM768] {
-        let peer = Peer {
-            groups: vec![group],
-            ..Peer::good()
-        };
+        let peer = Peer { groups: vec![group], ..Peer::good() };
         let error = refusal(&peer).await;
-        assert_eq!(
-            alert_of(&error),
-            alert(AlertDescription::HandshakeFailure),
-            "{error}"
-        );
+        assert_eq!(alert_of(&error), alert(AlertDescription::HandshakeFailure), "{error}");
     }
 }
 
 #[tokio::test]
 async fn a_server_without_the_post_quantum_exchange_is_refused() {
-    let server = Peer {
-        groups: vec![kx_group::X25519],
-        ..Peer::good()
-    }
-    .listen();
+    let server = Peer { groups: vec![kx_group::X25519], ..Peer::good() }.listen();
     let mut node = Node::start().await;
     let accept = async { server.accept().await.unwrap().await.unwrap_err() };
     node.net.dial(DialId(1), server.local_addr().unwrap(), None);
@@ -83,100 +65,53 @@ async fn a_client_with_a_certificate_is_refused() {
     let key = NodeKey::from_pkcs8(CERTIFICATE_KEY).unwrap();
     let certificate = certified(CERTIFICATE, &key);
     certificate.keys_match().unwrap();
-    let peer = Peer {
-        identity: Identity::X509(certificate),
-        ..Peer::good()
-    };
+    let peer = Peer { identity: Identity::X509(certificate), ..Peer::good() };
     let error = refusal(&peer).await;
-    assert_eq!(
-        alert_of(&error),
-        alert(AlertDescription::HandshakeFailure),
-        "{error}"
-    );
+    assert_eq!(alert_of(&error), alert(AlertDescription::HandshakeFailure), "{error}");
 }
 
 #[tokio::test]
 async fn a_client_with_a_certificate_where_a_raw_key_belongs_is_refused() {
     let key = NodeKey::from_pkcs8(CERTIFICATE_KEY).unwrap();
-    let peer = Peer {
-        identity: Identity::RawKey(certified(CERTIFICATE, &key)),
-        ..Peer::good()
-    };
+    let peer = Peer { identity: Identity::RawKey(certified(CERTIFICATE, &key)), ..Peer::good() };
     let error = refusal(&peer).await;
-    assert_eq!(
-        alert_of(&error),
-        alert(AlertDescription::HandshakeFailure),
-        "{error}"
-    );
+    assert_eq!(alert_of(&error), alert(AlertDescription::HandshakeFailure), "{error}");
 }
 
 #[tokio::test]
 async fn a_client_without_a_key_is_refused() {
-    let peer = Peer {
-        identity: Identity::None,
-        ..Peer::good()
-    };
+    let peer = Peer { identity: Identity::None, ..Peer::good() };
     let error = refusal(&peer).await;
-    assert_eq!(
-        alert_of(&error),
-        alert(AlertDescription::CertificateRequired),
-        "{error}"
-    );
+    assert_eq!(alert_of(&error), alert(AlertDescription::CertificateRequired), "{error}");
 }
 
 #[tokio::test]
 async fn a_client_that_cannot_prove_its_key_is_refused() {
     let (own, other) = (NodeKey::generate().unwrap(), NodeKey::generate().unwrap());
     let stolen = certified(&encode_spki(&other.public()), &own);
-    let error = refusal(&Peer {
-        identity: Identity::RawKey(stolen),
-        ..Peer::good()
-    })
-    .await;
-    assert_eq!(
-        alert_of(&error),
-        alert(AlertDescription::DecryptError),
-        "{error}"
-    );
+    let error = refusal(&Peer { identity: Identity::RawKey(stolen), ..Peer::good() }).await;
+    assert_eq!(alert_of(&error), alert(AlertDescription::DecryptError), "{error}");
 }
 
 #[tokio::test]
 async fn a_server_that_cannot_prove_its_key_is_refused() {
     let (own, other) = (NodeKey::generate().unwrap(), NodeKey::generate().unwrap());
     let stolen = certified(&encode_spki(&other.public()), &own);
-    let server = Peer {
-        identity: Identity::RawKey(stolen),
-        ..Peer::good()
-    }
-    .listen();
+    let server = Peer { identity: Identity::RawKey(stolen), ..Peer::good() }.listen();
     let mut node = Node::start().await;
     let accept = async { server.accept().await.unwrap().await.unwrap_err() };
-    node.net.dial(
-        DialId(1),
-        server.local_addr().unwrap(),
-        Some(other.public()),
-    );
+    node.net.dial(DialId(1), server.local_addr().unwrap(), Some(other.public()));
     let (refused, reason) = tokio::join!(timeout(PATIENCE, accept), node.dial_failed());
-    assert_eq!(
-        alert_of(&refused.unwrap()),
-        alert(AlertDescription::DecryptError)
-    );
+    assert_eq!(alert_of(&refused.unwrap()), alert(AlertDescription::DecryptError));
     assert!(reason.contains("BadSignature"), "{reason}");
 }
 
 #[tokio::test]
 async fn another_protocol_is_refused() {
     for alpn in [b"bytchat/2".as_slice(), b"h3", b"bytchat"] {
-        let peer = Peer {
-            alpn: alpn.to_vec(),
-            ..Peer::good()
-        };
+        let peer = Peer { alpn: alpn.to_vec(), ..Peer::good() };
         let error = refusal(&peer).await;
-        assert_eq!(
-            alert_of(&error),
-            alert(AlertDescription::NoApplicationProtocol),
-            "{error}"
-        );
+        assert_eq!(alert_of(&error), alert(AlertDescription::NoApplicationProtocol), "{error}");
     }
 }
 
@@ -196,13 +131,7 @@ impl Link {
         let (mut send, recv) = connection.open_bi().await.unwrap();
         send.write_all(&[0; 4]).await.unwrap();
         node.up().await;
-        Self {
-            node,
-            _endpoint: endpoint,
-            connection,
-            send,
-            recv,
-        }
+        Self { node, _endpoint: endpoint, connection, send, recv }
     }
 
     async fn own_stream(&mut self, bytes: &[u8]) {
@@ -232,10 +161,7 @@ fn prefixed(length: usize, bytes: &[u8]) -> Vec<u8> {
 async fn a_frame_too_long_for_the_shared_stream_closes_the_link() {
     let mut link = Link::open().await;
     link.send.write_all(&prefixed(3, b"abc")).await.unwrap();
-    link.send
-        .write_all(&prefixed(FRAME_INLINE_BYTES_MAX + 1, b""))
-        .await
-        .unwrap();
+    link.send.write_all(&prefixed(FRAME_INLINE_BYTES_MAX + 1, b"")).await.unwrap();
     assert_eq!(link.node.frame().await, b"abc");
     link.ends("expected at most 16384").await;
 }
@@ -287,10 +213,7 @@ async fn a_peer_that_stops_our_frames_loses_the_link() {
     let mut link = Link::open().await;
     let NetCounts { seats, .. } = link.node.net.counts();
     assert_eq!(seats, 1);
-    link.node
-        .net
-        .send(super::LinkId(0), b"hello".to_vec())
-        .unwrap();
+    link.node.net.send(super::LinkId(0), b"hello".to_vec()).unwrap();
     let mut hello = [0; 9];
     link.recv.read_exact(&mut hello).await.unwrap();
     assert_eq!(hello, prefixed(5, b"hello").as_slice());
@@ -298,18 +221,14 @@ async fn a_peer_that_stops_our_frames_loses_the_link() {
     // The stop arrives before what is sent after it.
     link.send.write_all(&prefixed(4, b"done")).await.unwrap();
     assert_eq!(link.node.frame().await, b"done");
-    link.node
-        .net
-        .send(super::LinkId(0), b"more".to_vec())
-        .unwrap();
+    link.node.net.send(super::LinkId(0), b"more".to_vec()).unwrap();
     link.ends("does not take our frames").await;
 }
 
 #[tokio::test]
 async fn a_stream_of_its_own_holds_exactly_one_frame() {
     let mut link = Link::open().await;
-    link.own_stream(&[prefixed(1, b"a"), vec![0]].concat())
-        .await;
+    link.own_stream(&[prefixed(1, b"a"), vec![0]].concat()).await;
     link.ends("bytes behind a frame").await;
     let mut link = Link::open().await;
     link.own_stream(&[]).await;
@@ -358,17 +277,12 @@ async fn initials(count: usize) -> Vec<Vec<u8>> {
     let mut seen = BTreeMap::new();
     while seen.len() < count {
         let to = sink.local_addr().unwrap();
-        let _dial = client
-            .connect_with(Peer::good().client(), to, SERVER_NAME)
-            .unwrap();
+        let _dial = client.connect_with(Peer::good().client(), to, SERVER_NAME).unwrap();
         let before = seen.len();
         // What follows of the dials before has their connection ids.
         while seen.len() == before {
             let mut packet = vec![0; 2048];
-            let length = timeout(PATIENCE, sink.recv(&mut packet))
-                .await
-                .unwrap()
-                .unwrap();
+            let length = timeout(PATIENCE, sink.recv(&mut packet)).await.unwrap().unwrap();
             packet.truncate(length);
             let id = packet[6..6 + usize::from(packet[5])].to_vec();
             seen.entry(id).or_insert(packet);
@@ -382,10 +296,7 @@ async fn a_flood_of_hellos_takes_few_seats_and_others_still_come_in() {
     const FLOOD: usize = 40;
     const HALF_OPEN: usize = 8;
     let packets = initials(FLOOD).await;
-    let limits = NetLimits {
-        half_open: HALF_OPEN,
-        ..NetLimits::default()
-    };
+    let limits = NetLimits { half_open: HALF_OPEN, ..NetLimits::default() };
     let mut node = Node::start_with(&[LOCAL], limits).await;
     let to = node.address();
     let flooder = tokio::net::UdpSocket::bind(LOCAL).await.unwrap();
@@ -395,16 +306,10 @@ async fn a_flood_of_hellos_takes_few_seats_and_others_still_come_in() {
     let mut retries = 0;
     while retries < FLOOD - HALF_OPEN {
         let mut answer = [0; 2048];
-        timeout(PATIENCE, flooder.recv(&mut answer))
-            .await
-            .unwrap()
-            .unwrap();
+        timeout(PATIENCE, flooder.recv(&mut answer)).await.unwrap().unwrap();
         retries += usize::from(answer[0] & 0xf0 == 0xf0);
     }
-    let flooded = NetCounts {
-        seats: HALF_OPEN,
-        half_open: HALF_OPEN,
-    };
+    let flooded = NetCounts { seats: HALF_OPEN, half_open: HALF_OPEN };
     assert_eq!(node.net.counts(), flooded);
     let mut good = Node::start().await;
     let (_, at_node) = connect(&mut good, &mut node).await;

@@ -41,17 +41,9 @@ impl Node {
     async fn start_with(listen: &[SocketAddr], limits: NetLimits) -> Self {
         let key = NodeKey::generate().unwrap();
         let public = key.public();
-        let config = NetConfig {
-            listen: listen.to_vec(),
-            key,
-            limits,
-        };
+        let config = NetConfig { listen: listen.to_vec(), key, limits };
         let (net, events) = Net::start(config).await.unwrap();
-        Self {
-            net,
-            events,
-            key: public,
-        }
+        Self { net, events, key: public }
     }
 
     fn address(&self) -> SocketAddr {
@@ -59,31 +51,15 @@ impl Node {
     }
 
     async fn next(&mut self) -> NetEvent {
-        timeout(PATIENCE, self.events.recv())
-            .await
-            .unwrap()
-            .unwrap()
+        timeout(PATIENCE, self.events.recv()).await.unwrap().unwrap()
     }
 
     async fn up(&mut self) -> Up {
         let event = self.next().await;
-        let NetEvent::Up {
-            link,
-            key,
-            address,
-            binding,
-            dial,
-        } = event
-        else {
+        let NetEvent::Up { link, key, address, binding, dial } = event else {
             panic!("expected up, got {event:?}");
         };
-        Up {
-            link,
-            key,
-            address,
-            binding,
-            dial,
-        }
+        Up { link, key, address, binding, dial }
     }
 
     async fn frame(&mut self) -> Vec<u8> {
@@ -127,13 +103,7 @@ async fn two_nodes_see_each_others_key_and_the_same_binding() {
     let (again, _) = connect(&mut a, &mut b).await;
     assert_ne!(at_a.binding, again.binding);
     assert_ne!(at_a.link, again.link);
-    assert_eq!(
-        b.net.counts(),
-        NetCounts {
-            seats: 2,
-            half_open: 0
-        }
-    );
+    assert_eq!(b.net.counts(), NetCounts { seats: 2, half_open: 0 });
 }
 
 #[tokio::test]
@@ -149,10 +119,7 @@ async fn a_dial_that_finds_another_key_fails() {
     a.net.dial(DialId(1), b.address(), Some(a.key));
     let reason = a.dial_failed().await;
     let (got, expected) = (KeyText(&b.key), KeyText(&a.key));
-    assert!(
-        reason.contains(&format!("key {got}, expected {expected}")),
-        "{reason}"
-    );
+    assert!(reason.contains(&format!("key {got}, expected {expected}")), "{reason}");
     connect(&mut a, &mut b).await;
 }
 
@@ -168,19 +135,9 @@ async fn a_node_does_not_link_to_itself() {
 async fn frames_of_all_sizes_arrive_intact_in_both_directions() {
     let (mut a, mut b) = (Node::start().await, Node::start().await);
     let (at_a, at_b) = connect(&mut a, &mut b).await;
-    let sizes = [
-        0,
-        1,
-        FRAME_INLINE_BYTES_MAX,
-        FRAME_INLINE_BYTES_MAX + 1,
-        FRAME_BYTES_MAX,
-    ];
+    let sizes = [0, 1, FRAME_INLINE_BYTES_MAX, FRAME_INLINE_BYTES_MAX + 1, FRAME_BYTES_MAX];
     let fill = |size: usize, salt: u8| -> Vec<u8> {
-        (0u8..=250)
-            .cycle()
-            .take(size)
-            .map(|byte| byte ^ salt)
-            .collect()
+        (0u8..=250).cycle().take(size).map(|byte| byte ^ salt).collect()
     };
     for size in sizes {
         a.net.send(at_a.link, fill(size, 1)).unwrap();
@@ -218,10 +175,7 @@ async fn what_was_sent_before_a_close_by_the_reader_of_it_still_arrives() {
     b.net.close(at_b.link, "heard enough");
     assert_eq!(b.down().await, "heard enough");
     assert_eq!(a.down().await, "closed by peer: heard enough");
-    assert_eq!(
-        a.net.send(at_a.link, vec![1]),
-        Err(SendError::Down { link: at_a.link })
-    );
+    assert_eq!(a.net.send(at_a.link, vec![1]), Err(SendError::Down { link: at_a.link }));
     assert_eq!(a.net.counts(), NetCounts::default());
 }
 
@@ -230,10 +184,7 @@ async fn an_oversized_frame_is_refused_and_the_link_stays() {
     let (mut a, mut b) = (Node::start().await, Node::start().await);
     let (at_a, _) = connect(&mut a, &mut b).await;
     let got = FRAME_BYTES_MAX + 1;
-    assert_eq!(
-        a.net.send(at_a.link, vec![0; got]),
-        Err(SendError::TooLong { got })
-    );
+    assert_eq!(a.net.send(at_a.link, vec![0; got]), Err(SendError::TooLong { got }));
     a.net.send(at_a.link, b"still here".to_vec()).unwrap();
     assert_eq!(b.frame().await, b"still here");
 }
@@ -246,14 +197,8 @@ async fn a_link_whose_queue_is_full_is_closed() {
     for _ in 0..SEND_QUEUE_BYTES_MAX / FRAME_BYTES_MAX {
         a.net.send(at_a.link, vec![0; FRAME_BYTES_MAX]).unwrap();
     }
-    assert_eq!(
-        a.net.send(at_a.link, vec![0]),
-        Err(SendError::TooSlow { link: at_a.link })
-    );
-    assert_eq!(
-        a.net.send(at_a.link, vec![0]),
-        Err(SendError::Down { link: at_a.link })
-    );
+    assert_eq!(a.net.send(at_a.link, vec![0]), Err(SendError::TooSlow { link: at_a.link }));
+    assert_eq!(a.net.send(at_a.link, vec![0]), Err(SendError::Down { link: at_a.link }));
     assert!(a.down().await.contains("does not keep up"));
     assert!(b.down().await.contains("does not keep up"));
 }
@@ -266,10 +211,7 @@ async fn peers_learn_of_a_shutdown_at_once() {
     b.net.shutdown().await;
     assert_eq!(a.down().await, "closed by peer: node shuts down");
     assert_eq!(
-        b.events
-            .recv()
-            .await
-            .map(|event| matches!(event, NetEvent::Down { .. })),
+        b.events.recv().await.map(|event| matches!(event, NetEvent::Down { .. })),
         Some(true)
     );
     assert_eq!(b.events.recv().await, None);
@@ -289,30 +231,19 @@ async fn a_dropped_network_closes_its_links() {
 async fn a_node_that_was_killed_and_is_back_resets_its_former_links() {
     let mut a = Node::start().await;
     let key = NodeKey::generate().unwrap();
-    let config = |listen| NetConfig {
-        listen: vec![listen],
-        key: key.clone(),
-        limits: NetLimits::default(),
-    };
+    let config =
+        |listen| NetConfig { listen: vec![listen], key: key.clone(), limits: NetLimits::default() };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (first, mut events) = runtime
-        .spawn(Net::start(config(LOCAL)))
-        .await
-        .unwrap()
-        .unwrap();
+    let (first, mut events) = runtime.spawn(Net::start(config(LOCAL))).await.unwrap().unwrap();
     let address = first.listen_addresses()[0];
     a.net.dial(DialId(1), address, Some(key.public()));
     let link = a.up().await.link;
-    let Some(NetEvent::Up { link: back, .. }) = events.recv().await else {
-        panic!("no link")
-    };
+    let Some(NetEvent::Up { link: back, .. }) = events.recv().await else { panic!("no link") };
     // Once something came back, both ends know that the handshake is over.
     first.send(back, b"hello".to_vec()).unwrap();
     assert_eq!(a.frame().await, b"hello");
     // Without its runtime it can say nothing any more.
-    tokio::task::spawn_blocking(move || runtime.shutdown_timeout(PATIENCE))
-        .await
-        .unwrap();
+    tokio::task::spawn_blocking(move || runtime.shutdown_timeout(PATIENCE)).await.unwrap();
     drop(first);
     let (_second, _events) = Net::start(config(address)).await.unwrap();
     a.net.send(link, b"are you there".repeat(10)).unwrap();
@@ -323,30 +254,14 @@ async fn a_node_that_was_killed_and_is_back_resets_its_former_links() {
 async fn an_address_in_use_is_named() {
     let a = Node::start().await;
     let key = NodeKey::generate().unwrap();
-    let config = NetConfig {
-        listen: vec![a.address()],
-        key,
-        limits: NetLimits::default(),
-    };
+    let config = NetConfig { listen: vec![a.address()], key, limits: NetLimits::default() };
     let error = Net::start(config.clone()).await.unwrap_err();
     assert!(matches!(error, NetError::InUse { address } if address == a.address()));
     assert!(error.to_string().contains(&a.address().to_string()));
-    let foreign = NetConfig {
-        listen: vec!["192.0.2.1:0".parse().unwrap()],
-        ..config.clone()
-    };
-    assert!(matches!(
-        Net::start(foreign).await.unwrap_err(),
-        NetError::Listen { .. }
-    ));
-    let none = NetConfig {
-        listen: Vec::new(),
-        ..config
-    };
-    assert!(matches!(
-        Net::start(none).await.unwrap_err(),
-        NetError::NoAddress
-    ));
+    let foreign = NetConfig { listen: vec!["192.0.2.1:0".parse().unwrap()], ..config.clone() };
+    assert!(matches!(Net::start(foreign).await.unwrap_err(), NetError::Listen { .. }));
+    let none = NetConfig { listen: Vec::new(), ..config };
+    assert!(matches!(Net::start(none).await.unwrap_err(), NetError::NoAddress));
 }
 
 #[tokio::test]
@@ -398,14 +313,8 @@ async fn dials_under_way_are_bounded() {
 
 #[tokio::test]
 async fn a_full_node_neither_accepts_nor_dials() {
-    let limits = NetLimits {
-        links: 1,
-        ..NetLimits::default()
-    };
-    let (mut a, mut b) = (
-        Node::start().await,
-        Node::start_with(&[LOCAL], limits).await,
-    );
+    let limits = NetLimits { links: 1, ..NetLimits::default() };
+    let (mut a, mut b) = (Node::start().await, Node::start_with(&[LOCAL], limits).await);
     let (at_a, _) = connect(&mut a, &mut b).await;
     a.net.dial(DialId(1), b.address(), None);
     assert!(a.dial_failed().await.contains("closed by peer"));
@@ -419,22 +328,13 @@ async fn a_full_node_neither_accepts_nor_dials() {
 
 #[tokio::test]
 async fn a_host_with_too_many_links_gets_no_more() {
-    let limits = NetLimits {
-        links_per_host: 1,
-        loopback_exempt: false,
-        ..NetLimits::default()
-    };
-    let (mut a, mut b) = (
-        Node::start().await,
-        Node::start_with(&[LOCAL], limits).await,
-    );
+    let limits = NetLimits { links_per_host: 1, loopback_exempt: false, ..NetLimits::default() };
+    let (mut a, mut b) = (Node::start().await, Node::start_with(&[LOCAL], limits).await);
     connect(&mut a, &mut b).await;
     a.net.dial(DialId(1), b.address(), None);
     // The dialling side is up before it can hear of the refusal.
     let second = a.up().await.link;
-    let NetEvent::Down { link, reason } = a.next().await else {
-        panic!("expected down")
-    };
+    let NetEvent::Down { link, reason } = a.next().await else { panic!("expected down") };
     assert_eq!(link, second);
     assert!(reason.contains("too many links from there"), "{reason}");
     assert_eq!(b.net.counts().half_open, 0);

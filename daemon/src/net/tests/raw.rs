@@ -35,18 +35,11 @@ impl Peer {
     pub(super) fn good() -> Self {
         let key = NodeKey::generate().unwrap();
         let identity = Identity::RawKey(certified(&encode_spki(&key.public()), &key));
-        Self {
-            groups: vec![kx_group::X25519MLKEM768],
-            alpn: ALPN.to_vec(),
-            identity,
-        }
+        Self { groups: vec![kx_group::X25519MLKEM768], alpn: ALPN.to_vec(), identity }
     }
 
     fn provider(&self) -> Arc<CryptoProvider> {
-        Arc::new(CryptoProvider {
-            kx_groups: self.groups.clone(),
-            ..default_provider()
-        })
+        Arc::new(CryptoProvider { kx_groups: self.groups.clone(), ..default_provider() })
     }
 
     pub(super) fn client(&self) -> ClientConfig {
@@ -64,26 +57,18 @@ impl Peer {
         };
         let mut config = builder.with_client_cert_resolver(resolver);
         config.alpn_protocols = vec![self.alpn.clone()];
-        ClientConfig::new(Arc::new(
-            QuicClientConfig::try_from(Arc::new(config)).unwrap(),
-        ))
+        ClientConfig::new(Arc::new(QuicClientConfig::try_from(Arc::new(config)).unwrap()))
     }
 
     pub(super) fn server(&self) -> ServerConfig {
-        let Identity::RawKey(key) = &self.identity else {
-            panic!("a server has a raw key")
-        };
+        let Identity::RawKey(key) = &self.identity else { panic!("a server has a raw key") };
         let mut config = rustls::ServerConfig::builder_with_provider(self.provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
             .with_client_cert_verifier(Arc::new(BelievesAll))
-            .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(
-                Arc::clone(key),
-            )));
+            .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(Arc::clone(key))));
         config.alpn_protocols = vec![self.alpn.clone()];
-        ServerConfig::with_crypto(Arc::new(
-            QuicServerConfig::try_from(Arc::new(config)).unwrap(),
-        ))
+        ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(Arc::new(config)).unwrap()))
     }
 
     pub(super) fn listen(&self) -> Endpoint {
@@ -96,10 +81,7 @@ impl Peer {
         to: std::net::SocketAddr,
     ) -> Result<(Endpoint, Connection), quinn::ConnectionError> {
         let endpoint = Endpoint::client(LOCAL).unwrap();
-        let connection = endpoint
-            .connect_with(self.client(), to, SERVER_NAME)
-            .unwrap()
-            .await?;
+        let connection = endpoint.connect_with(self.client(), to, SERVER_NAME).unwrap().await?;
         Ok((endpoint, connection))
     }
 }
@@ -107,10 +89,7 @@ impl Peer {
 /// Puts an identity together with the secret of `signer`, which may be another's.
 pub(super) fn certified(identity: &[u8], signer: &NodeKey) -> Arc<CertifiedKey> {
     let signer = any_eddsa_type(&PrivatePkcs8KeyDer::from(signer.to_pkcs8().as_slice())).unwrap();
-    Arc::new(CertifiedKey::new(
-        vec![CertificateDer::from(identity.to_vec())],
-        signer,
-    ))
+    Arc::new(CertifiedKey::new(vec![CertificateDer::from(identity.to_vec())], signer))
 }
 
 #[derive(Debug)]

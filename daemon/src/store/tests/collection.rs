@@ -10,10 +10,7 @@ use super::{Chance, assert_whole, dump, forget_index, get, put, remove, segments
 use crate::store::{Options, Store};
 
 fn log_bytes(dir: &std::path::Path) -> u64 {
-    segments(dir)
-        .iter()
-        .map(|path| fs::metadata(path).unwrap().len())
-        .sum()
+    segments(dir).iter().map(|path| fs::metadata(path).unwrap().len()).sum()
 }
 
 #[test]
@@ -21,17 +18,10 @@ fn the_log_stays_bounded_while_rows_change_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), small()).unwrap();
     let chance = &mut Chance(5);
-    store
-        .commit(vec![put("old", vec![9; 1000]), put("short", "s")])
-        .unwrap();
+    store.commit(vec![put("old", vec![9; 1000]), put("short", "s")]).unwrap();
     for n in 0..2000_u32 {
         let key = format!("{}", chance.below(10));
-        store
-            .commit(vec![put(
-                &key,
-                [vec![0; 200], n.to_be_bytes().to_vec()].concat(),
-            )])
-            .unwrap();
+        store.commit(vec![put(&key, [vec![0; 200], n.to_be_bytes().to_vec()].concat())]).unwrap();
     }
     // About 3 400 bytes live; 500 000 were written.
     let bytes = log_bytes(dir.path());
@@ -53,12 +43,8 @@ fn a_row_that_was_removed_stays_removed_when_its_removal_is_collected() {
     let store = Store::open(dir.path(), small()).unwrap();
     // The first segments stay alive for long, the removals come and go in later ones.
     for n in 0..30 {
-        store
-            .commit(vec![put(&format!("stay/{n}"), vec![1; 500])])
-            .unwrap();
-        store
-            .commit(vec![put(&format!("gone/{n}"), vec![2; 500])])
-            .unwrap();
+        store.commit(vec![put(&format!("stay/{n}"), vec![1; 500])]).unwrap();
+        store.commit(vec![put(&format!("gone/{n}"), vec![2; 500])]).unwrap();
     }
     for n in 0..30 {
         store.commit(vec![remove(&format!("gone/{n}"))]).unwrap();
@@ -66,9 +52,7 @@ fn a_row_that_was_removed_stays_removed_when_its_removal_is_collected() {
     for n in 0..400 {
         store.commit(vec![put("churn", vec![3; 300])]).unwrap();
         if n % 50 == 0 {
-            store
-                .commit(vec![remove(&format!("stay/{}", n / 50))])
-                .unwrap();
+            store.commit(vec![remove(&format!("stay/{}", n / 50))]).unwrap();
         }
     }
     let rows = dump(&store);
@@ -94,10 +78,7 @@ fn an_index_from_before_a_collection_is_not_believed() {
         store.commit(vec![put("churn", vec![3; 300])]).unwrap();
     }
     let first = segments(dir.path());
-    assert!(
-        !first[0].ends_with("0000000000000001.seg"),
-        "nothing was collected: {first:?}"
-    );
+    assert!(!first[0].ends_with("0000000000000001.seg"), "nothing was collected: {first:?}");
     drop(store);
     forget_index(dir.path());
     super::copy_folder(&old.path().join("index"), &dir.path().join("index"));
@@ -114,9 +95,7 @@ fn segments_are_deleted_oldest_first_and_each_for_good_before_the_next() {
     let disk = Arc::clone(&recorder);
     let store = Store::open_on(dir.path(), small(), disk).unwrap();
     for n in 0..400 {
-        store
-            .commit(vec![put(&format!("{}", n % 7), vec![3; 300])])
-            .unwrap();
+        store.commit(vec![put(&format!("{}", n % 7), vec![3; 300])]).unwrap();
     }
     drop(store);
     let mut unsynced = None;
@@ -129,10 +108,7 @@ fn segments_are_deleted_oldest_first_and_each_for_good_before_the_next() {
         }
         let Event::Remove(path) = event else { continue };
         if path.extension().is_some_and(|extension| extension == "seg") {
-            assert_eq!(
-                unsynced, None,
-                "deleted before the last deletion was durable"
-            );
+            assert_eq!(unsynced, None, "deleted before the last deletion was durable");
             assert!(last.as_ref() < Some(&path), "{last:?} before {path:?}");
             last = Some(path.clone());
             unsynced = Some(path);
@@ -144,24 +120,13 @@ fn segments_are_deleted_oldest_first_and_each_for_good_before_the_next() {
 #[test]
 fn readers_see_their_rows_while_segments_move() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(
-        dir.path(),
-        Options {
-            inline_bytes_max: 0,
-            ..small()
-        },
-    )
-    .unwrap();
+    let store = Store::open(dir.path(), Options { inline_bytes_max: 0, ..small() }).unwrap();
     let keys: Vec<String> = (0..10).map(|n| format!("keep/{n}")).collect();
-    store
-        .commit(keys.iter().map(|key| put(key, key.repeat(20))).collect())
-        .unwrap();
+    store.commit(keys.iter().map(|key| put(key, key.repeat(20))).collect()).unwrap();
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             for n in 0..600 {
-                store
-                    .commit(vec![put(&format!("churn/{}", n % 5), vec![3; 300])])
-                    .unwrap();
+                store.commit(vec![put(&format!("churn/{}", n % 5), vec![3; 300])]).unwrap();
             }
         });
         while !writer.is_finished() {
@@ -176,10 +141,7 @@ fn readers_see_their_rows_while_segments_move() {
 #[test]
 fn large_commits_are_collected_in_parts_and_keep_their_newest_values() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options {
-        segment_bytes_max: 1 << 20,
-        ..small()
-    };
+    let options = Options { segment_bytes_max: 1 << 20, ..small() };
     let store = Store::open(dir.path(), options.clone()).unwrap();
     let chance = &mut Chance(8);
     let mut model = std::collections::BTreeMap::new();
@@ -198,16 +160,10 @@ fn large_commits_are_collected_in_parts_and_keep_their_newest_values() {
     // Once closed, nothing is being collected any more.
     drop(store);
     let bytes = log_bytes(dir.path());
-    assert!(
-        bytes < 8_000_000,
-        "{bytes} bytes of log for 27 000 000 written"
-    );
+    assert!(bytes < 8_000_000, "{bytes} bytes of log for 27 000 000 written");
     for _ in 0..2 {
         let store = Store::open(dir.path(), options.clone()).unwrap();
-        assert!(
-            dump(&store).into_iter().eq(model.clone()),
-            "a row is not the newest"
-        );
+        assert!(dump(&store).into_iter().eq(model.clone()), "a row is not the newest");
         assert_whole(&store);
         drop(store);
         forget_index(dir.path());

@@ -29,12 +29,7 @@ enum Kind {
 
 impl Faulty {
     fn new(kind: Kind, first: usize, count: usize) -> Arc<Self> {
-        Arc::new(Self {
-            kind,
-            first,
-            count,
-            seen: AtomicUsize::new(0),
-        })
+        Arc::new(Self { kind, first, count, seen: AtomicUsize::new(0) })
     }
 
     fn strikes(&self, kind: Kind) -> bool {
@@ -73,19 +68,11 @@ impl Disk for Faulty {
     }
 
     fn sync(&self, _: &Handle) -> io::Result<()> {
-        if self.strikes(Kind::BadSync) {
-            Err(bad())
-        } else {
-            Ok(())
-        }
+        if self.strikes(Kind::BadSync) { Err(bad()) } else { Ok(()) }
     }
 
     fn sync_folder(&self, _: &Path) -> io::Result<()> {
-        if self.strikes(Kind::BadFolderSync) {
-            Err(bad())
-        } else {
-            Ok(())
-        }
+        if self.strikes(Kind::BadFolderSync) { Err(bad()) } else { Ok(()) }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -150,40 +137,24 @@ fn a_disk_that_is_full_at_any_append_loses_nothing() {
 fn a_disk_that_is_full_for_a_while_is_written_again_when_there_is_room() {
     for first in [0, 3, 17, 40] {
         assert!(meet_no_room(first, 25, small()));
-        assert!(meet_no_room(
-            first,
-            25,
-            Options {
-                reserve_bytes: 5000,
-                ..small()
-            }
-        ));
+        assert!(meet_no_room(first, 25, Options { reserve_bytes: 5000, ..small() }));
     }
 }
 
 #[test]
 fn a_full_disk_lets_removals_use_the_reserve() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options {
-        reserve_bytes: 5000,
-        ..small()
-    };
+    let options = Options { reserve_bytes: 5000, ..small() };
     // The mark of the index, the reserve, the head of the segment and one commit come before.
     let disk = Faulty::new(Kind::NoRoom, 4, 2);
     let store = Store::open_on(dir.path(), options, disk).unwrap();
     store.commit(vec![put("a", "1")]).unwrap();
     assert!(dir.path().join("reserve").exists());
-    assert!(matches!(
-        store.commit(vec![put("b", "1")]),
-        Err(StoreError::Full { .. })
-    ));
+    assert!(matches!(store.commit(vec![put("b", "1")]), Err(StoreError::Full { .. })));
     assert!(!dir.path().join("reserve").exists());
     store.commit(vec![remove("a")]).unwrap();
     store.commit(vec![put("b", "1")]).unwrap();
-    assert!(
-        dir.path().join("reserve").exists(),
-        "the reserve is taken again"
-    );
+    assert!(dir.path().join("reserve").exists(), "the reserve is taken again");
 }
 
 /// Runs the script until the disk fails for good; returns whether it did.

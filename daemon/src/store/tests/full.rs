@@ -60,10 +60,7 @@ fn a_full_disk_is_read_opened_cleared_and_written_again() {
     };
     let path = mount.0.join("store");
     let junk = mount.0.join("junk");
-    let options = Options {
-        segment_bytes_max: 1 << 20,
-        ..Options::default()
-    };
+    let options = Options { segment_bytes_max: 1 << 20, ..Options::default() };
     let store = Store::open(&path, options.clone()).unwrap();
     let count = fill_store(&store, 60_000);
     assert!(count > 100, "only {count} rows fit");
@@ -72,10 +69,7 @@ fn a_full_disk_is_read_opened_cleared_and_written_again() {
 
     // Something else takes the last byte while the store is open.
     fill(&junk);
-    assert!(matches!(
-        store.commit(vec![put("x", "x")]),
-        Err(StoreError::Full { .. })
-    ));
+    assert!(matches!(store.commit(vec![put("x", "x")]), Err(StoreError::Full { .. })));
     store.commit(vec![remove("000000")]).unwrap();
     assert_eq!(get(&store, "000000"), None);
     assert_eq!(dump(&store).len(), count - 1);
@@ -114,19 +108,12 @@ fn an_index_that_has_no_room_does_not_stop_the_readers() {
     };
     let path = mount.0.join("store");
     // Without a reserve sled meets the full disk itself.
-    let options = Options {
-        reserve_bytes: 0,
-        segment_bytes_max: 1 << 20,
-        ..Options::default()
-    };
+    let options = Options { reserve_bytes: 0, segment_bytes_max: 1 << 20, ..Options::default() };
     let store = Store::open(&path, options.clone()).unwrap();
     let count = fill_store(&store, 400);
     fill(&mount.0.join("junk"));
     assert_eq!(dump(&store).len(), count);
-    assert!(matches!(
-        store.commit(vec![put("x", vec![0; 9000])]),
-        Err(StoreError::Full { .. })
-    ));
+    assert!(matches!(store.commit(vec![put("x", vec![0; 9000])]), Err(StoreError::Full { .. })));
     assert_eq!(dump(&store).len(), count);
     drop(store);
     let store = Store::open(&path, options.clone()).unwrap();

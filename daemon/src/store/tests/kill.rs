@@ -42,11 +42,7 @@ fn say(line: &str) {
 /// Lets a writer work until it has said so many lines, kills it, and returns how far each came.
 fn run_and_kill(dir: &Path, lines: usize) -> Vec<(u64, u64)> {
     let mut child = Command::new(env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "store::tests::kill::writer_process",
-            "--nocapture",
-        ])
+        .args(["--exact", "store::tests::kill::writer_process", "--nocapture"])
         .env(DIR, dir)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -55,17 +51,10 @@ fn run_and_kill(dir: &Path, lines: usize) -> Vec<(u64, u64)> {
     let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut said: Vec<String> = Vec::new();
     if lines > 0 {
-        let open = out
-            .by_ref()
-            .map(Result::unwrap)
-            .find(|line| line.ends_with("open 0 0"));
+        let open = out.by_ref().map(Result::unwrap).find(|line| line.ends_with("open 0 0"));
         assert!(open.is_some(), "the writer did not open the store");
         said.extend(out.by_ref().take(lines - 1).map(Result::unwrap));
-        assert_eq!(
-            said.len(),
-            lines - 1,
-            "the writer stopped by itself after {said:?}"
-        );
+        assert_eq!(said.len(), lines - 1, "the writer stopped by itself after {said:?}");
     }
     child.kill().unwrap();
     said.extend(out.map(Result::unwrap));
@@ -84,34 +73,21 @@ fn run_and_kill(dir: &Path, lines: usize) -> Vec<(u64, u64)> {
 
 #[test]
 fn no_kill_loses_or_halves_a_commit() {
-    let rounds = if env::var("BYTCHAT_LONG").is_ok() {
-        200
-    } else {
-        20
-    };
+    let rounds = if env::var("BYTCHAT_LONG").is_ok() { 200 } else { 20 };
     let chance = &mut Chance(rounds);
     let dir = tempfile::tempdir().unwrap();
     let mut done = vec![0; usize::try_from(WRITERS).unwrap()];
     let mut total = 0;
     for round in 0..rounds {
         // Some are killed while they open the store.
-        let lines = if chance.below(5) == 0 {
-            0
-        } else {
-            1 + chance.below(400)
-        };
+        let lines = if chance.below(5) == 0 { 0 } else { 1 + chance.below(400) };
         let reached = run_and_kill(dir.path(), lines);
         let context = format!("round {round}, killed after {lines} lines");
         let store = Store::open(dir.path(), small()).unwrap();
         for (writer, (begun, acknowledged)) in (0..).zip(reached) {
             let before: &mut u64 = &mut done[usize::try_from(writer).unwrap()];
             let script = Script { writer };
-            script.check(
-                &store,
-                acknowledged.max(*before),
-                begun.max(*before),
-                &context,
-            );
+            script.check(&store, acknowledged.max(*before), begun.max(*before), &context);
             let now = script.done(&store);
             total += now - *before;
             *before = now;
@@ -126,8 +102,5 @@ fn no_kill_loses_or_halves_a_commit() {
             assert!(dump(&store) == rows, "{context}: a rebuilt index differs");
         }
     }
-    assert!(
-        total > rounds * 20,
-        "only {total} commits in {rounds} rounds"
-    );
+    assert!(total > rounds * 20, "only {total} commits in {rounds} rounds");
 }

@@ -20,26 +20,15 @@ use super::{Options, Store};
 
 /// Small segments, so that a short test sees many of them.
 fn small() -> Options {
-    Options {
-        segment_bytes_max: 4096,
-        inline_bytes_max: 64,
-        reserve_bytes: 0,
-    }
+    Options { segment_bytes_max: 4096, inline_bytes_max: 64, reserve_bytes: 0 }
 }
 
 fn put(key: &str, value: impl Into<Vec<u8>>) -> Write {
-    Write::Put {
-        table: Table::Message,
-        key: key.into(),
-        value: value.into(),
-    }
+    Write::Put { table: Table::Message, key: key.into(), value: value.into() }
 }
 
 fn remove(key: &str) -> Write {
-    Write::Remove {
-        table: Table::Message,
-        key: key.into(),
-    }
+    Write::Remove { table: Table::Message, key: key.into() }
 }
 
 fn get(store: &Store, key: &str) -> Option<Vec<u8>> {
@@ -47,14 +36,7 @@ fn get(store: &Store, key: &str) -> Option<Vec<u8>> {
 }
 
 fn all(table: Table) -> Query {
-    Query {
-        table,
-        from: Vec::new(),
-        to: None,
-        limit: usize::MAX,
-        reverse: false,
-        follow: None,
-    }
+    Query { table, from: Vec::new(), to: None, limit: usize::MAX, reverse: false, follow: None }
 }
 
 fn dump(store: &Store) -> Vec<Row> {
@@ -148,11 +130,7 @@ impl Script {
     fn state_in(&self, store: &Store) -> State {
         let from = format!("{}/", self.writer).into_bytes();
         let to = Some(format!("{}0", self.writer).into_bytes());
-        let query = Query {
-            from,
-            to,
-            ..all(Table::Message)
-        };
+        let query = Query { from, to, ..all(Table::Message) };
         store.scan(&query).unwrap().into_iter().collect()
     }
 

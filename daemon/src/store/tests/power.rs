@@ -53,12 +53,7 @@ fn record() -> Run {
         }
     });
     let events = recorder.events();
-    Run {
-        dir,
-        events,
-        indexes,
-        copies,
-    }
+    Run { dir, events, indexes, copies }
 }
 
 /// Puts an index beside the log: none, an older one, a broken one, or one from before the cut.

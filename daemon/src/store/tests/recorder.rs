@@ -47,10 +47,7 @@ impl Recorder {
 
     pub(super) fn count_syncs(&self) -> usize {
         let events = self.events.lock().unwrap();
-        events
-            .iter()
-            .filter(|event| matches!(event, Event::Sync(_)))
-            .count()
+        events.iter().filter(|event| matches!(event, Event::Sync(_))).count()
     }
 
     // What is noted before it is done may be undone by a cut; the other way round it could not.
@@ -86,15 +83,11 @@ impl Disk for Recorder {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.noted(Event::Rename(from.into(), to.into()), || {
-            RealDisk.rename(from, to)
-        })
+        self.noted(Event::Rename(from.into(), to.into()), || RealDisk.rename(from, to))
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.noted(Event::Link(from.into(), to.into()), || {
-            RealDisk.link(from, to)
-        })
+        self.noted(Event::Link(from.into(), to.into()), || RealDisk.link(from, to))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -204,15 +197,12 @@ impl Medium {
                     .partition(|op| place(op).parent() == Some(folder));
                 self.pending = pending;
                 let settled: Vec<NameOp> = settled;
-                settled
-                    .into_iter()
-                    .for_each(|op| apply_name(&mut self.names, op));
+                settled.into_iter().for_each(|op| apply_name(&mut self.names, op));
             }
             Event::Rename(from, to) => {
                 let inode = self.seen.remove(from).unwrap();
                 self.seen.insert(to.clone(), inode);
-                self.pending
-                    .push(NameOp::Move(from.clone(), to.clone(), inode));
+                self.pending.push(NameOp::Move(from.clone(), to.clone(), inode));
             }
             Event::Link(from, to) => {
                 let inode = self.seen[from];
@@ -288,9 +278,6 @@ fn spared<T>(pending: Vec<T>, chance: &mut Chance, mercy: Mercy) -> Vec<T> {
             let count = chance.below(pending.len() + 1);
             pending.into_iter().take(count).collect()
         }
-        Mercy::Some => pending
-            .into_iter()
-            .filter(|_| chance.below(2) == 0)
-            .collect(),
+        Mercy::Some => pending.into_iter().filter(|_| chance.below(2) == 0).collect(),
     }
 }

@@ -11,10 +11,7 @@ use crate::store::{Options, Problem, Store, StoreError};
 
 fn filled(dir: &Path, commits: u64) -> Script {
     let script = Script { writer: 1 };
-    let options = Options {
-        segment_bytes_max: 1 << 20,
-        ..small()
-    };
+    let options = Options { segment_bytes_max: 1 << 20, ..small() };
     let store = Store::open(dir, options).unwrap();
     for n in 1..=commits {
         store.commit(script.commit(n)).unwrap();
@@ -26,9 +23,7 @@ fn filled(dir: &Path, commits: u64) -> Script {
 fn five_segments(dir: &Path) {
     let store = Store::open(dir, small()).unwrap();
     for n in 0..5 {
-        store
-            .commit(vec![put(&format!("k{n}"), vec![n; 4000])])
-            .unwrap();
+        store.commit(vec![put(&format!("k{n}"), vec![n; 4000])]).unwrap();
     }
     drop(store);
     assert_eq!(segments(dir).len(), 5);
@@ -59,12 +54,7 @@ fn a_torn_tail_is_cut_wherever_it_tears() {
             drop(store);
             forget_index(dir.path());
             let store = Store::open(dir.path(), small()).unwrap();
-            script.check(
-                &store,
-                done + 1,
-                done + 1,
-                &format!("after the cut at {cut}"),
-            );
+            script.check(&store, done + 1, done + 1, &format!("after the cut at {cut}"));
         }
     }
 }
@@ -77,21 +67,14 @@ fn damage_in_an_old_segment_is_kept_aside_and_reported_and_the_rest_is_there() {
     forget_index(dir.path());
     let store = Store::open(dir.path(), small()).unwrap();
     let damaged = |problem: &Problem| matches!(problem, Problem::Damaged { segment: 2, .. });
-    assert!(
-        store.problems().iter().any(damaged),
-        "{:?}",
-        store.problems()
-    );
+    assert!(store.problems().iter().any(damaged), "{:?}", store.problems());
     assert_eq!(get(&store, "k1"), None);
     for n in [0, 2, 3, 4] {
         assert_eq!(get(&store, &format!("k{n}")), Some(vec![n; 4000]));
     }
     let report = store.verify().unwrap();
     assert!(report.problems.iter().any(damaged));
-    assert_eq!(
-        report.quarantined,
-        [dir.path().join("quarantine/0000000000000002.seg")]
-    );
+    assert_eq!(report.quarantined, [dir.path().join("quarantine/0000000000000002.seg")]);
 }
 
 #[test]
@@ -103,15 +86,8 @@ fn damage_in_the_last_segment_is_not_taken_for_a_torn_tail() {
     flip(&log, usize::try_from(middle).unwrap());
     forget_index(dir.path());
     let store = Store::open(dir.path(), small()).unwrap();
-    assert_eq!(
-        script.done(&store),
-        20,
-        "what stands behind the damage is kept"
-    );
-    assert!(matches!(
-        store.problems()[..],
-        [Problem::Damaged { segment: 1, .. }]
-    ));
+    assert_eq!(script.done(&store), 20, "what stands behind the damage is kept");
+    assert!(matches!(store.problems()[..], [Problem::Damaged { segment: 1, .. }]));
     assert!(dir.path().join("quarantine/0000000000000001.seg").exists());
     store.commit(script.commit(21)).unwrap();
     assert_eq!(script.done(&store), 21);
@@ -141,18 +117,10 @@ fn a_damaged_value_is_an_error_and_never_another_value() {
     five_segments(dir.path());
     flip(&segments(dir.path())[1], 2000);
     let store = Store::open(dir.path(), small()).unwrap();
-    let error = store
-        .get(bytchat_core::persist::Table::Message, b"k1")
-        .unwrap_err();
-    assert!(
-        matches!(error, StoreError::Corrupt { segment: 2, .. }),
-        "{error}"
-    );
+    let error = store.get(bytchat_core::persist::Table::Message, b"k1").unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { segment: 2, .. }), "{error}");
     let problems = store.verify().unwrap().problems;
-    assert!(
-        matches!(problems[0], Problem::Damaged { segment: 2, .. }),
-        "{problems:?}"
-    );
+    assert!(matches!(problems[0], Problem::Damaged { segment: 2, .. }), "{problems:?}");
     assert_eq!(get(&store, "k2"), Some(vec![2; 4000]));
 }
 
@@ -179,11 +147,7 @@ fn a_segment_that_is_gone_is_reported() {
     fs::remove_file(&segments(dir.path())[2]).unwrap();
     forget_index(dir.path());
     let store = Store::open(dir.path(), small()).unwrap();
-    assert!(
-        store
-            .problems()
-            .contains(&Problem::Missing { from: 3, to: 3 })
-    );
+    assert!(store.problems().contains(&Problem::Missing { from: 3, to: 3 }));
     assert_eq!(dump(&store).len(), 4);
 }
 
@@ -193,13 +157,7 @@ fn an_index_that_is_ahead_of_the_log_is_not_believed() {
     five_segments(dir.path());
     fs::remove_file(&segments(dir.path())[4]).unwrap();
     let store = Store::open(dir.path(), small()).unwrap();
-    assert_eq!(
-        store.problems(),
-        [Problem::Lost {
-            expected: 5,
-            got: 4
-        }]
-    );
+    assert_eq!(store.problems(), [Problem::Lost { expected: 5, got: 4 }]);
     assert_eq!(dump(&store).len(), 4);
     store.commit(vec![put("k5", "x")]).unwrap();
     drop(store);
@@ -214,10 +172,7 @@ fn a_stale_index_is_brought_up_to_the_log() {
     let script = filled(dir.path(), 10);
     let old = tempfile::tempdir().unwrap();
     copy_folder(&dir.path().join("index"), &old.path().join("index"));
-    let options = Options {
-        segment_bytes_max: 1 << 20,
-        ..small()
-    };
+    let options = Options { segment_bytes_max: 1 << 20, ..small() };
     let store = Store::open(dir.path(), options).unwrap();
     for n in 11..=30 {
         store.commit(script.commit(n)).unwrap();
@@ -282,17 +237,7 @@ fn a_store_of_a_newer_version_is_left_alone() {
     bytes[36..40].copy_from_slice(&crc);
     fs::write(&path, &bytes).unwrap();
     let error = Store::open(dir.path(), small()).err().unwrap();
-    assert!(
-        matches!(
-            error,
-            StoreError::Newer {
-                got: 2,
-                expected: 1,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, StoreError::Newer { got: 2, expected: 1, .. }), "{error}");
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 

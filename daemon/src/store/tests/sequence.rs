@@ -41,14 +41,7 @@ fn write() -> impl Strategy<Value = Write> {
 fn query() -> impl Strategy<Value = Query> {
     let bounds = (key(), prop::option::of(key()));
     (table(), bounds, 0..20_usize, any::<bool>()).prop_map(|(table, (from, to), limit, reverse)| {
-        Query {
-            table,
-            from,
-            to,
-            limit,
-            reverse,
-            follow: None,
-        }
+        Query { table, from, to, limit, reverse, follow: None }
     })
 }
 

@@ -46,10 +46,7 @@ fn writes(out: &mut Outputs) -> Vec<Write> {
 
 fn slotted(record: &Record) -> Slotted {
     let record = believed(record, START);
-    Slotted {
-        slot: record.slot().unwrap(),
-        record: record.into(),
-    }
+    Slotted { slot: record.slot().unwrap(), record: record.into() }
 }
 
 fn account() -> &'static Account {
@@ -62,22 +59,12 @@ fn a_good_record_is_kept_and_written_and_handed_out() {
     let record = account().record(RecordKind::Profile, 5, START);
     assert_eq!(put(&mut dht, &record, &mut out), Response::Done);
     let slot = slotted(&record).slot;
-    let expected = Write::Put {
-        table: Table::Record,
-        key: row_key(&slot),
-        value: encode(&record),
-    };
+    let expected = Write::Put { table: Table::Record, key: row_key(&slot), value: encode(&record) };
     assert_eq!(writes(&mut out), vec![expected]);
     assert_eq!(dht.holds(slot.point, RecordKind::Profile).len(), 1);
-    let ask = |kind| Request::FindRecord {
-        target: slot.point,
-        kind,
-    };
+    let ask = |kind| Request::FindRecord { target: slot.point, kind };
     let found = dht.handle_request(None, &ask(RecordKind::Profile), at(0), &mut out);
-    let expected = Response::Records {
-        records: vec![record],
-        contacts: vec![],
-    };
+    let expected = Response::Records { records: vec![record], contacts: vec![] };
     assert_eq!(found, Some(expected));
     let other = dht.handle_request(None, &ask(RecordKind::User), at(0), &mut out);
     assert!(matches!(other, Some(Response::Records { records, .. }) if records.is_empty()));
@@ -89,10 +76,7 @@ fn an_older_record_is_refused_with_the_number_that_is_held() {
     let new = account().record(RecordKind::Profile, 5, START);
     let old = account().record(RecordKind::Profile, 4, START);
     put(&mut dht, &new, &mut out);
-    assert_eq!(
-        put(&mut dht, &old, &mut out),
-        Response::refused(Refusal::Stale, "sequence 5")
-    );
+    assert_eq!(put(&mut dht, &old, &mut out), Response::refused(Refusal::Stale, "sequence 5"));
     assert_eq!(put(&mut dht, &new, &mut out), Response::Done);
     let newer = account().record(RecordKind::Profile, 6, START);
     assert_eq!(put(&mut dht, &newer, &mut out), Response::Done);
@@ -140,10 +124,7 @@ fn forged_foreign_expired_and_odd_records_are_refused() {
         (account().signed(&eternal), Refusal::Malformed),
         (account().signed(&of_another), Refusal::Malformed),
         (Record::assemble(vec![0xff; 40], vec![]), Refusal::Malformed),
-        (
-            Record::assemble(vec![0; 50_000], vec![]),
-            Refusal::Malformed,
-        ),
+        (Record::assemble(vec![0; 50_000], vec![]), Refusal::Malformed),
     ];
     for (record, expected) in cases {
         assert_eq!(refusal(&put(&mut dht, &record, &mut out)), Some(expected));
@@ -168,18 +149,12 @@ fn a_node_far_away_refuses() {
     assert_eq!(put(&mut dht, &record, &mut out), Response::Done);
     dht.saw(verified(&contact(closer[0])), None, at(0), &mut out);
     assert!(dht.peer_count() == BUCKET_CONTACTS_MAX && !dht.is_holder(point));
-    assert_eq!(
-        refusal(&put(&mut dht, &record, &mut out)),
-        Some(Refusal::NotClosest)
-    );
+    assert_eq!(refusal(&put(&mut dht, &record, &mut out)), Some(Refusal::NotClosest));
 }
 
 #[test]
 fn a_full_holder_gives_up_the_farthest_and_never_a_nearer_one() {
-    let quota = Quota {
-        count: 2,
-        ..Quota::default()
-    };
+    let quota = Quota { count: 2, ..Quota::default() };
     let own = peer(0);
     let mut records = Records::new(own.node, quota);
     let mut out = outputs();
@@ -194,12 +169,10 @@ fn a_full_holder_gives_up_the_farthest_and_never_a_nearer_one() {
     assert_eq!(records.keep(&all[0], Mono(0), &mut out), Kept::New);
     assert!(records.get(&all[2].slot).is_none() && records.get(&all[1].slot).is_some());
     assert_eq!(records.len(), 2);
-    let removed = writes(&mut out)
-        .into_iter()
-        .filter_map(|write| match write {
-            Write::Remove { key, .. } => Some(key),
-            Write::Put { .. } => None,
-        });
+    let removed = writes(&mut out).into_iter().filter_map(|write| match write {
+        Write::Remove { key, .. } => Some(key),
+        Write::Put { .. } => None,
+    });
     assert_eq!(removed.collect::<Vec<_>>(), vec![row_key(&all[2].slot)]);
 }
 
@@ -207,11 +180,7 @@ fn a_full_holder_gives_up_the_farthest_and_never_a_nearer_one() {
 fn bytes_and_records_at_one_point_have_limits() {
     let [first, second] = [1, 2].map(|device| slotted(&account().prekey(device, 1, START)));
     let size = first.record.source().bytes_len();
-    let tight = |per_point, bytes| Quota {
-        count: 10,
-        bytes,
-        per_point,
-    };
+    let tight = |per_point, bytes| Quota { count: 10, bytes, per_point };
     for quota in [tight(1, 10 * size), tight(5, size + size / 2)] {
         let mut records = Records::new(peer(0).node, quota);
         let mut out = outputs();
@@ -254,11 +223,7 @@ fn rows_come_back_and_broken_rows_are_removed() {
     dht.handle_timeout(at(1), &mut out);
     let removed = writes(&mut out);
     assert_eq!(removed.len(), 3);
-    assert!(
-        removed
-            .iter()
-            .all(|write| matches!(write, Write::Remove { .. }))
-    );
+    assert!(removed.iter().all(|write| matches!(write, Write::Remove { .. })));
     let mut late = Dht::new(contact(0), network()).unwrap();
     late.restore_record(&key, &encode(&record), at(8 * DAY_MS));
     assert_eq!(late.record_count(), 0);

@@ -34,10 +34,7 @@ pub(super) fn network() -> NetworkId {
 }
 
 pub(super) fn at(ms: u64) -> Now {
-    Now {
-        mono: Mono(ms),
-        wall: START.plus_ms(ms),
-    }
+    Now { mono: Mono(ms), wall: START.plus_ms(ms) }
 }
 
 fn ed25519(seed: u64) -> Ed25519KeyPair {
@@ -132,20 +129,16 @@ impl Account {
     fn sign(&self, digest: &[u8; 64]) -> Vec<u8> {
         let mut signature = vec![0; self.key.public_modulus_len()];
         let random = SystemRandom::new();
-        self.key
-            .sign(&RSA_PSS_SHA512, &random, digest, &mut signature)
-            .unwrap();
+        self.key.sign(&RSA_PSS_SHA512, &random, digest, &mut signature).unwrap();
         signature
     }
 
     /// The body of a record of this account, to be changed and signed.
     pub(super) fn body(&self, kind: RecordKind, sequence: u64, now: Timestamp) -> RecordBody {
         let body = match kind {
-            RecordKind::User => encode(&UserBody {
-                devices: vec![],
-                revoked: vec![],
-                pods: vec![],
-            }),
+            RecordKind::User => {
+                encode(&UserBody { devices: vec![], revoked: vec![], pods: vec![] })
+            }
             RecordKind::Profile => encode(&ProfileBody {
                 uid: self.user(),
                 name: format!("name {sequence}"),
@@ -163,9 +156,7 @@ impl Account {
             suite: 1,
             network: network(),
             kind,
-            signer: Signer::Account {
-                account: self.public.clone(),
-            },
+            signer: Signer::Account { account: self.public.clone() },
             sequence,
             created: now,
             expires: now.plus_ms(RECORD_TTL_MAX_MS),
@@ -193,10 +184,7 @@ impl Account {
         };
         let certificate = Unverified::sign(&certificate, |digest| self.sign(digest));
         let mut body = self.body(RecordKind::Prekey, sequence, now);
-        body.signer = Signer::Device {
-            account: self.public.clone(),
-            certificate,
-        };
+        body.signer = Signer::Device { account: self.public.clone(), certificate };
         Record::sign(&body, |digest| key.sign(digest).as_ref().to_vec())
     }
 }

@@ -26,10 +26,7 @@ fn lookups_recover_after_a_third_of_the_nodes_died() {
     assert!(early >= 95, "{early} of 100 lookups were exact at once");
     sim.run_for(10 * MINUTE_MS);
     let late = sim.exact_lookups(300);
-    assert!(
-        late >= 299,
-        "{late} of 300 lookups were exact after ten minutes"
-    );
+    assert!(late >= 299, "{late} of 300 lookups were exact after ten minutes");
 }
 
 #[test]
@@ -71,15 +68,11 @@ fn a_reader_gets_the_newest_and_repairs_the_holders_that_lack_it() {
         let sequence = if turn == 3 { 8 } else { 7 };
         let record = account.record(kind, sequence, now);
         let request = bytchat_proto::wire::Request::PutRecord { record };
-        sim.act(index, |dht, now, out| {
-            dht.handle_request(None, &request, now, out)
-        });
+        sim.act(index, |dht, now, out| dht.handle_request(None, &request, now, out));
     }
     let reader = (0..60).find(|index| !holders.contains(&sim.nodes[*index].id));
     let (event, _) = sim.find(reader.unwrap(), point, Some(kind));
-    let Event::Found { records, .. } = event else {
-        unreachable!("only such events are returned")
-    };
+    let Event::Found { records, .. } = event else { unreachable!("only such events are returned") };
     assert_eq!(records.len(), 1);
     sim.run_for(5_000);
     assert_eq!(sim.holding(point, kind, 8), holders);
@@ -93,17 +86,12 @@ fn records_outlive_their_holders() {
     let point = kind.point(account.user());
     let now = sim.now().wall;
     let record = believed(&account.record(kind, 1, now), now);
-    sim.act(0, |dht, now, out| dht.put(record, now, out))
-        .unwrap();
+    sim.act(0, |dht, now, out| dht.put(record, now, out)).unwrap();
     sim.run_for(10_000);
     // Each time four of the five die; the one that is left must bring the record on.
     for _ in 0..3 {
         for holder in sim.true_holders(point, None).iter().skip(1) {
-            let index = sim
-                .nodes
-                .iter()
-                .position(|node| node.id == *holder)
-                .unwrap();
+            let index = sim.nodes.iter().position(|node| node.id == *holder).unwrap();
             sim.kill(index);
         }
         sim.run_for(20 * MINUTE_MS);
@@ -120,8 +108,7 @@ fn closer_newcomers_get_what_they_should_hold() {
     let point = kind.point(account.user());
     let now = sim.now().wall;
     let record = believed(&account.record(kind, 1, now), now);
-    sim.act(3, |dht, now, out| dht.put(record, now, out))
-        .unwrap();
+    sim.act(3, |dht, now, out| dht.put(record, now, out)).unwrap();
     sim.run_for(10_000);
     let before = sim.true_holders(point, None);
     for seed in 0..40 {
@@ -145,8 +132,7 @@ fn a_restarted_node_rejoins_from_its_rows() {
     let point = kind.point(account.user());
     let now = sim.now().wall;
     let record = believed(&account.record(kind, 1, now), now);
-    sim.act(0, |dht, now, out| dht.put(record, now, out))
-        .unwrap();
+    sim.act(0, |dht, now, out| dht.put(record, now, out)).unwrap();
     sim.run_for(10_000);
     let holder = sim.true_holders(point, None)[0];
     let index = sim.nodes.iter().position(|node| node.id == holder).unwrap();

@@ -38,10 +38,7 @@ fn at_address(seed: u64, address: &str) -> Peer {
 fn a_full_bucket_keeps_its_old_contacts_and_lets_others_wait() {
     let mut table = RoutingTable::new(peer(0).node);
     let peers = of_bucket(0, BUCKET_CONTACTS_MAX + BUCKET_REPLACEMENTS_MAX + 2, peer);
-    let heard: Vec<Heard> = peers
-        .iter()
-        .map(|it| table.heard(it, None, Mono(1)))
-        .collect();
+    let heard: Vec<Heard> = peers.iter().map(|it| table.heard(it, None, Mono(1))).collect();
     let joined = heard.iter().filter(|it| **it == Heard::Joined).count();
     assert_eq!(joined, BUCKET_CONTACTS_MAX);
     assert_eq!(table.len(), BUCKET_CONTACTS_MAX);
@@ -62,10 +59,7 @@ fn the_second_failure_makes_way_for_the_contact_heard_last() {
     // A second request that was lost together with the first says nothing new.
     assert!(table.failed(gone, heard, Mono(10_100)).is_none());
     let evicted = table.failed(gone, heard, Mono(20_000)).unwrap();
-    assert_eq!(
-        evicted.successor,
-        Some(peers[BUCKET_CONTACTS_MAX + 1].clone())
-    );
+    assert_eq!(evicted.successor, Some(peers[BUCKET_CONTACTS_MAX + 1].clone()));
     assert!(table.get(gone).is_none());
     assert_eq!(table.len(), BUCKET_CONTACTS_MAX);
 }
@@ -75,36 +69,20 @@ fn nobody_is_evicted_while_nobody_answers() {
     let mut table = RoutingTable::new(peer(0).node);
     table.heard(&peer(1), None, Mono(1));
     for ms in [10_000, 20_000, 30_000] {
-        assert!(
-            table
-                .failed(peer(1).node, Some(Mono(1)), Mono(ms))
-                .is_none()
-        );
+        assert!(table.failed(peer(1).node, Some(Mono(1)), Mono(ms)).is_none());
     }
-    assert!(
-        table
-            .failed(peer(1).node, Some(Mono(35_000)), Mono(40_000))
-            .is_some()
-    );
+    assert!(table.failed(peer(1).node, Some(Mono(35_000)), Mono(40_000)).is_some());
 }
 
 #[test]
 fn an_answer_wipes_out_a_failure() {
     let mut table = RoutingTable::new(peer(0).node);
     table.heard(&peer(1), None, Mono(1));
-    assert!(
-        table
-            .failed(peer(1).node, Some(Mono(90_000)), Mono(10_000))
-            .is_none()
-    );
+    assert!(table.failed(peer(1).node, Some(Mono(90_000)), Mono(10_000)).is_none());
     assert!(table.closest(peer(1).point(), 5, true).is_empty());
     table.heard(&peer(1), None, Mono(20_000));
     assert_eq!(table.closest(peer(1).point(), 5, true).len(), 1);
-    assert!(
-        table
-            .failed(peer(1).node, Some(Mono(90_000)), Mono(30_000))
-            .is_none()
-    );
+    assert!(table.failed(peer(1).node, Some(Mono(90_000)), Mono(30_000)).is_none());
 }
 
 #[test]
@@ -125,13 +103,7 @@ fn one_subnet_cannot_fill_a_bucket_or_the_table() {
 
 #[test]
 fn private_and_loopback_addresses_have_no_prefix() {
-    let none = [
-        "127.0.0.1",
-        "10.1.2.3",
-        "192.168.0.9",
-        "172.16.5.5",
-        "169.254.1.1",
-    ];
+    let none = ["127.0.0.1", "10.1.2.3", "192.168.0.9", "172.16.5.5", "169.254.1.1"];
     let none6 = ["::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1"];
     for address in none.iter().chain(&none6) {
         assert_eq!(Prefix::of(address.parse().unwrap()), None, "{address}");
@@ -170,9 +142,7 @@ fn the_closest_are_the_closest_of_all() {
         let mut expected = inside.clone();
         expected.sort_by_key(|it| it.point().distance(point));
         let own = peer(0).point().distance(point);
-        let closer = expected
-            .iter()
-            .filter(|it| it.point().distance(point) < own);
+        let closer = expected.iter().filter(|it| it.point().distance(point) < own);
         assert_eq!(table.closer_than_own(point), closer.count());
         expected.truncate(20);
         assert_eq!(table.closest(point, 20, false), expected);
@@ -202,15 +172,9 @@ fn forged_and_foreign_contacts_are_not_believed() {
     let (bytes, _) = Contact::prepare(&good.peek().unwrap());
     let forged = Contact::assemble(bytes, vec![0; 64]);
     // The forgery has the bytes of a contact that was checked, but not its signature.
-    assert!(matches!(
-        checked.check(&forged),
-        Err(RecordError::Verify(_))
-    ));
+    assert!(matches!(checked.check(&forged), Err(RecordError::Verify(_))));
     let foreign = contact_in(2, "10.0.0.1:1", NetworkId::of_name("other"), 1);
-    assert!(matches!(
-        checked.check(&foreign),
-        Err(RecordError::Network { .. })
-    ));
+    assert!(matches!(checked.check(&foreign), Err(RecordError::Network { .. })));
 }
 
 #[test]

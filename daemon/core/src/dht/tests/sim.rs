@@ -18,19 +18,8 @@ use crate::persist::{Table, Write};
 use crate::time::{Mono, Now};
 
 enum Parcel {
-    Request {
-        from: usize,
-        to: usize,
-        ask: AskId,
-        sent: u64,
-        request: Request,
-    },
-    Answer {
-        to: usize,
-        ask: AskId,
-        sent: u64,
-        response: Response,
-    },
+    Request { from: usize, to: usize, ask: AskId, sent: u64, request: Request },
+    Answer { to: usize, ask: AskId, sent: u64, response: Response },
 }
 
 pub(super) struct Node {
@@ -232,35 +221,18 @@ impl Sim {
 
     fn deliver(&mut self, parcel: Parcel) {
         match parcel {
-            Parcel::Request {
-                from,
-                to,
-                ask,
-                sent,
-                request,
-            } => {
+            Parcel::Request { from, to, ask, sent, request } => {
                 if !self.nodes[to].alive {
                     return;
                 }
                 self.introduce(to, from);
                 let asker = self.nodes[from].id;
-                let response = self.act(to, |dht, now, out| {
-                    dht.handle_request(Some(asker), &request, now, out)
-                });
-                let answer = Parcel::Answer {
-                    to: from,
-                    ask,
-                    sent,
-                    response: response.unwrap(),
-                };
+                let response = self
+                    .act(to, |dht, now, out| dht.handle_request(Some(asker), &request, now, out));
+                let answer = Parcel::Answer { to: from, ask, sent, response: response.unwrap() };
                 self.send(to, from, answer);
             }
-            Parcel::Answer {
-                to,
-                ask,
-                sent,
-                response,
-            } => {
+            Parcel::Answer { to, ask, sent, response } => {
                 if self.nodes[to].alive {
                     let rtt_ms = self.ms - sent;
                     self.act(to, |dht, now, out| {
@@ -288,10 +260,7 @@ impl Sim {
         node.events.clear();
         node.dht = Dht::new(contact(node.seed), network()).unwrap();
         for ((table, key), value) in &node.rows {
-            #[allow(
-                clippy::wildcard_enum_match_arm,
-                reason = "two of many tables are ours"
-            )]
+            #[allow(clippy::wildcard_enum_match_arm, reason = "two of many tables are ours")]
             match table {
                 Table::Peer => node.dht.restore_peer(key, value, now),
                 Table::Record => node.dht.restore_record(key, value, now),

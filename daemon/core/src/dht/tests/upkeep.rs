@@ -55,12 +55,7 @@ fn a_lookup_of_a_lonely_node_ends_at_once() {
     let (mut dht, mut out) = knowing(0);
     let wanted = dht.find(Point([1; 20]), None, at(0), &mut out).unwrap();
     let found = events(&mut dht);
-    let [
-        Event::Found {
-            lookup, closest, ..
-        },
-    ] = &found[..]
-    else {
+    let [Event::Found { lookup, closest, .. }] = &found[..] else {
         panic!("expected one result, got {found:?}")
     };
     assert!(*lookup == wanted && closest.is_empty());
@@ -73,11 +68,7 @@ fn a_lookup_asks_in_parallel_and_follows_the_answers() {
     dht.find(target, None, at(0), &mut out).unwrap();
     let first = asks(&mut dht);
     assert_eq!(first.len(), LOOKUP_PARALLEL);
-    assert!(
-        first
-            .iter()
-            .all(|ask| ask.request == Request::FindNode { target })
-    );
+    assert!(first.iter().all(|ask| ask.request == Request::FindNode { target }));
     dht.handle_answer(first[0].id, Ok(&nodes(&[99])), 40, at(40), &mut out);
     let second = asks(&mut dht);
     assert_eq!(second.len(), 1);
@@ -157,10 +148,7 @@ fn too_many_lookups_and_puts_are_refused() {
     for _ in 0..LOOKUPS_MAX + LOOKUPS_WAITING_MAX {
         dht.find(Point([1; 20]), None, at(0), &mut out).unwrap();
     }
-    assert_eq!(
-        dht.find(Point([1; 20]), None, at(0), &mut out),
-        Err(TooBusy)
-    );
+    assert_eq!(dht.find(Point([1; 20]), None, at(0), &mut out), Err(TooBusy));
     assert_eq!(dht.asks.len(), 3 * LOOKUPS_MAX);
     let (mut dht, mut out) = knowing(3);
     let record = believed(&accounts()[0].record(RecordKind::User, 1, START), START);
@@ -206,13 +194,8 @@ fn a_put_turns_to_the_next_when_one_refuses() {
     for ask in first[1..].iter().chain(&next) {
         dht.handle_answer(ask.id, Ok(&Response::Done), 50, at(150), &mut out);
     }
-    let stored = events(&mut dht)
-        .into_iter()
-        .find(|it| matches!(it, Event::Stored { .. }));
-    let Some(Event::Stored {
-        put: it, ok, stale, ..
-    }) = stored
-    else {
+    let stored = events(&mut dht).into_iter().find(|it| matches!(it, Event::Stored { .. }));
+    let Some(Event::Stored { put: it, ok, stale, .. }) = stored else {
         panic!("no result of the put")
     };
     assert_eq!((it, ok, stale), (put, true, None));
@@ -229,17 +212,8 @@ fn a_put_learns_that_a_newer_record_is_held() {
         dht.handle_answer(ask.id, Ok(&no), 50, at(100), &mut out);
     }
     assert!(put_asks(&mut dht, &mut out).is_empty());
-    let stored = events(&mut dht)
-        .into_iter()
-        .find(|it| matches!(it, Event::Stored { .. }));
-    assert!(matches!(
-        stored,
-        Some(Event::Stored {
-            ok: false,
-            stale: Some(9),
-            ..
-        })
-    ));
+    let stored = events(&mut dht).into_iter().find(|it| matches!(it, Event::Stored { .. }));
+    assert!(matches!(stored, Some(Event::Stored { ok: false, stale: Some(9), .. })));
 }
 
 #[test]
@@ -256,14 +230,7 @@ fn a_put_of_a_node_that_is_cut_off_is_not_good() {
     let (mut dht, mut out) = knowing(0);
     dht.put(record, at(0), &mut out).unwrap();
     let stored = events(&mut dht);
-    assert!(matches!(
-        &stored[..],
-        [Event::Stored {
-            ok: true,
-            asked: 1,
-            ..
-        }]
-    ));
+    assert!(matches!(&stored[..], [Event::Stored { ok: true, asked: 1, .. }]));
 }
 
 #[test]
@@ -299,13 +266,7 @@ fn a_row_of_the_table_is_written_once_a_minute_at_most() {
     assert!(rows(&mut out).is_empty());
     dht.handle_timeout(at(60_000), &mut out);
     let written = rows(&mut out);
-    assert!(matches!(
-        &written[..],
-        [Write::Put {
-            table: Table::Peer,
-            ..
-        }]
-    ));
+    assert!(matches!(&written[..], [Write::Put { table: Table::Peer, .. }]));
 }
 
 #[test]

@@ -9,11 +9,7 @@ fn a_deposit_is_on_disk_before_its_receipt_and_the_receipt_is_signed() {
     let (mut world, alice) = (World::new(), Device::new(0, 1));
     let envelope = alice.envelope(1);
     let until = world.in_days(5);
-    let request = Request::Deposit {
-        envelope: envelope.clone(),
-        until,
-        repair: false,
-    };
+    let request = Request::Deposit { envelope: envelope.clone(), until, repair: false };
     let answer = world.ask_only(1, &request);
     assert!(matches!(world.out.poll(), Some(Output::Persist(writes)) if writes.len() == 1));
     let receipt = receipt(answer);
@@ -60,15 +56,9 @@ fn the_end_of_an_envelope_stays_within_three_and_seven_days() {
         receipt(world.deposit_until(&alice.envelope(number), until, repair)).until
     };
     assert_eq!(until(1, day, false), now.plus_ms(RECORD_TTL_MIN_MS));
-    assert_eq!(
-        until(2, now.plus_ms(90 * DAY_MS), false),
-        now.plus_ms(7 * DAY_MS)
-    );
+    assert_eq!(until(2, now.plus_ms(90 * DAY_MS), false), now.plus_ms(7 * DAY_MS));
     assert_eq!(until(3, day, true), day);
-    assert_eq!(
-        until(4, now.plus_ms(90 * DAY_MS), true),
-        now.plus_ms(7 * DAY_MS)
-    );
+    assert_eq!(until(4, now.plus_ms(90 * DAY_MS), true), now.plus_ms(7 * DAY_MS));
     let over = world.deposit_until(&alice.envelope(5), now, false);
     assert_eq!(reason(&over), Refusal::Expired);
 }
@@ -77,13 +67,8 @@ fn the_end_of_an_envelope_stays_within_three_and_seven_days() {
 fn a_node_that_is_not_near_keeps_nothing() {
     let (mut world, alice) = (World::new(), Device::new(0, 1));
     world.near = false;
-    assert_eq!(
-        reason(&world.deposit(&alice.envelope(1))),
-        Refusal::NotClosest
-    );
-    let notify = Request::Notify {
-        notice: alice.notice(1, world.in_days(1)),
-    };
+    assert_eq!(reason(&world.deposit(&alice.envelope(1))), Refusal::NotClosest);
+    let notify = Request::Notify { notice: alice.notice(1, world.in_days(1)) };
     assert_eq!(reason(&world.ask(1, &notify)), Refusal::NotClosest);
     assert!(world.disk.is_empty());
 }
@@ -119,10 +104,7 @@ fn a_removed_envelope_does_not_come_back_by_repair_or_restart() {
     world.deposit(&envelope);
     world.attach(1, &alice);
     world.remove(1, &alice, &[envelope.id()]);
-    assert_eq!(
-        (world.rows(Table::Envelope), world.rows(Table::Tombstone)),
-        (0, 1)
-    );
+    assert_eq!((world.rows(Table::Envelope), world.rows(Table::Tombstone)), (0, 1));
     let taken = world.now.wall;
     for _ in 0..2 {
         let until = world.in_days(6);
@@ -193,12 +175,7 @@ fn tombstones_are_bounded_and_the_first_to_end_is_dropped() {
     other.remove(1, &alice, &ids(&mail));
     assert_eq!(other.mailbox.tombstone_count(), 2);
     other.restart();
-    assert!(
-        !other
-            .mailbox
-            .tombstones
-            .has_room(alice.user(), &other.mailbox.limits)
-    );
+    assert!(!other.mailbox.tombstones.has_room(alice.user(), &other.mailbox.limits));
 }
 
 #[test]
@@ -216,10 +193,7 @@ fn envelopes_end_on_time_and_a_long_sweep_is_cut() {
     world.mailbox.handle_timeout(world.now, &mut world.out);
     assert_eq!(world.mailbox.envelope_count(), 41);
     world.wait(10);
-    assert_eq!(
-        (world.mailbox.envelope_count(), world.rows(Table::Envelope)),
-        (1, 1)
-    );
+    assert_eq!((world.mailbox.envelope_count(), world.rows(Table::Envelope)), (1, 1));
     world.wait(5 * DAY_MS);
     assert_eq!(world.mailbox.poll_timeout(), None);
 }

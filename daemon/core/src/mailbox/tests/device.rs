@@ -76,10 +76,7 @@ fn several_devices_attach_over_one_link() {
     world.attach(1, &bob);
     world.deposit(&bob.envelope(1));
     world.deposit(&alice.envelope(2));
-    assert_eq!(
-        world.pushed(),
-        [bob.envelope(1).id(), alice.envelope(2).id()]
-    );
+    assert_eq!(world.pushed(), [bob.envelope(1).id(), alice.envelope(2).id()]);
     world.remove(1, &alice, &[alice.envelope(2).id()]);
     world.mailbox.link_down(LinkId(1));
     world.deposit(&bob.envelope(3));
@@ -126,10 +123,7 @@ fn a_proof_is_good_for_one_user_holder_nonce_link_and_device() {
         proof: Unverified::sign(&bob.proof(&nonce, 1), |digest| bob.signer.sign(digest)),
     };
     assert_eq!(reason(&world.ask(1, &claimed)), Refusal::BadSignature);
-    assert_eq!(
-        (world.mailbox.attached_count(), world.pushed()),
-        (0, vec![])
-    );
+    assert_eq!((world.mailbox.attached_count(), world.pushed()), (0, vec![]));
 }
 
 #[test]
@@ -166,10 +160,7 @@ fn a_challenge_is_good_for_a_short_time_and_a_new_one_replaces_it() {
 
 #[test]
 fn challenges_and_attached_devices_are_bounded() {
-    let mut world = World::with_limits(Limits {
-        attached: 2,
-        ..Limits::default()
-    });
+    let mut world = World::with_limits(Limits { attached: 2, ..Limits::default() });
     let devices: Vec<Device> = (1..4).map(|number| Device::new(0, number)).collect();
     world.attach(1, &devices[0]);
     world.attach(2, &devices[1]);
@@ -183,10 +174,7 @@ fn challenges_and_attached_devices_are_bounded() {
     let refused = open.filter(|answer| matches!(answer, Response::Refused { .. }));
     assert_eq!(refused.count(), 3);
     world.wait(60_000);
-    assert!(matches!(
-        world.ask(9_999, &attach),
-        Response::Challenge { .. }
-    ));
+    assert!(matches!(world.ask(9_999, &attach), Response::Challenge { .. }));
     world.deposit(&devices[0].envelope(1));
     assert_eq!(world.pushed.len(), 1);
 }
@@ -199,10 +187,7 @@ fn one_link_cannot_take_all_places() {
     for number in 1..ACCOUNTS_MAX {
         let device = DeviceKey([u8::try_from(number).unwrap(); 32]);
         let user = first.user();
-        world
-            .mailbox
-            .attachments
-            .attach(LinkId(1), Owner { user, device });
+        world.mailbox.attachments.attach(LinkId(1), Owner { user, device });
     }
     let more = Device::new(0, 250);
     let nonce = world.challenge(1, more.user());
@@ -241,15 +226,10 @@ fn only_an_attached_device_fetches_and_only_its_own() {
 
 #[test]
 fn notices_are_played_back_in_order_until_their_envelope_is_removed() {
-    let mut world = World::with_limits(Limits {
-        notices_per_user: 3,
-        ..Limits::default()
-    });
+    let mut world = World::with_limits(Limits { notices_per_user: 3, ..Limits::default() });
     let (alice, bob) = (Device::new(0, 1), Device::new(1, 2));
     let until = world.in_days(2);
-    let notify = |device: &Device, number| Request::Notify {
-        notice: device.notice(number, until),
-    };
+    let notify = |device: &Device, number| Request::Notify { notice: device.notice(number, until) };
     let id = |number| alice.envelope(number).id();
     for number in [3, 1, 1, 2] {
         assert_eq!(world.ask(9, &notify(&alice, number)), Response::Done);
@@ -267,10 +247,7 @@ fn notices_are_played_back_in_order_until_their_envelope_is_removed() {
     world.attach(2, &alice);
     assert_eq!(world.notices, [(2, id(3)), (2, id(5))]);
     world.wait(2 * DAY_MS);
-    assert_eq!(
-        (world.mailbox.notices.len(), world.rows(Table::Notice)),
-        (0, 0)
-    );
+    assert_eq!((world.mailbox.notices.len(), world.rows(Table::Notice)), (0, 0));
     let over = world.ask(9, &notify(&alice, 6));
     assert_eq!(reason(&over), Refusal::Expired);
 }
@@ -322,15 +299,9 @@ fn an_envelope_that_the_disk_lost_is_forgotten_and_can_come_again() {
     // The disk recovers the old row: the envelope is there once, and the other row goes.
     world.disk.insert(lost.0, lost.1);
     world.restart();
-    assert_eq!(
-        (world.mailbox.envelope_count(), world.rows(Table::Envelope)),
-        (2, 3)
-    );
+    assert_eq!((world.mailbox.envelope_count(), world.rows(Table::Envelope)), (2, 3));
     world.wait(3_600_000);
-    assert_eq!(
-        (world.mailbox.envelope_count(), world.rows(Table::Envelope)),
-        (2, 2)
-    );
+    assert_eq!((world.mailbox.envelope_count(), world.rows(Table::Envelope)), (2, 2));
 }
 
 #[test]
@@ -353,9 +324,5 @@ fn questions_to_the_disk_are_bounded_and_everybody_gets_a_turn() {
     assert_eq!(world.mailbox.loads.len(), MAILBOX_LOADS_MAX);
     world.settle();
     assert_eq!(world.pushed.len(), count);
-    assert!(
-        !world
-            .mailbox
-            .handle_loaded(LoadId(u64::MAX), &[], world.now, &mut world.out)
-    );
+    assert!(!world.mailbox.handle_loaded(LoadId(u64::MAX), &[], world.now, &mut world.out));
 }

@@ -18,10 +18,7 @@ fn key(device: &Device, number: u8, now: Now) -> OneTimeKey {
 
 fn put(device: &Device, keys: &[OneTimeKey]) -> Request {
     let sign = |key| Unverified::sign(key, |digest| device.signer.sign(digest));
-    Request::PutKeys {
-        user: device.user(),
-        keys: keys.iter().map(sign).collect(),
-    }
+    Request::PutKeys { user: device.user(), keys: keys.iter().map(sign).collect() }
 }
 
 fn batch(device: &Device, numbers: std::ops::Range<u8>, now: Now) -> Request {
@@ -44,14 +41,8 @@ fn each_key_is_handed_out_once_and_one_for_each_device() {
     let (phone, tablet) = (Device::new(0, 1), Device::new(0, 2));
     world.attach(1, &phone);
     world.attach(2, &tablet);
-    assert_eq!(
-        world.ask(1, &batch(&phone, 0..3, world.now)),
-        Response::Done
-    );
-    assert_eq!(
-        world.ask(2, &batch(&tablet, 10..11, world.now)),
-        Response::Done
-    );
+    assert_eq!(world.ask(1, &batch(&phone, 0..3, world.now)), Response::Done);
+    assert_eq!(world.ask(2, &batch(&tablet, 10..11, world.now)), Response::Done);
     let user = phone.user();
     let mut all = take(&mut world, 9, user);
     assert_eq!(all.len(), 2);
@@ -99,10 +90,7 @@ fn only_an_attached_device_puts_its_own_good_keys() {
         (|key| key.expires = at(0).wall, Refusal::Expired),
         (|key| key.expires = Timestamp(u64::MAX), Refusal::Malformed),
         (|key| key.device = DeviceKey([9; 32]), Refusal::NotAttached),
-        (
-            |key| key.device = Signer::new(2).device(),
-            Refusal::NotAttached,
-        ),
+        (|key| key.device = Signer::new(2).device(), Refusal::NotAttached),
     ];
     for (change, expected) in changes {
         let mut bad = good.clone();
@@ -137,17 +125,11 @@ fn a_batch_replaces_the_oldest_and_quotas_hold() {
     let now = world.now;
     world.attach(1, &alice);
     world.attach(2, &bob);
-    assert_eq!(
-        reason(&world.ask(1, &batch(&alice, 0..5, now))),
-        Refusal::Malformed
-    );
+    assert_eq!(reason(&world.ask(1, &batch(&alice, 0..5, now))), Refusal::Malformed);
     world.ask(1, &batch(&alice, 0..4, now));
     assert_eq!(world.ask(1, &batch(&alice, 4..7, now)), Response::Done);
     assert_eq!(world.attach(1, &alice), (0, 4));
-    assert_eq!(
-        reason(&world.ask(2, &batch(&bob, 0..3, now))),
-        Refusal::Full
-    );
+    assert_eq!(reason(&world.ask(2, &batch(&bob, 0..3, now))), Refusal::Full);
     assert_eq!(world.ask(2, &batch(&bob, 0..2, now)), Response::Done);
     assert_eq!(world.mailbox.keys.live_count(), 6);
     assert_eq!(world.rows(Table::Prekey), 6);
@@ -181,19 +163,14 @@ fn keys_end_and_those_of_a_revoked_device_go_at_once() {
     world.ask(1, &batch(&phone, 0..3, world.now));
     world.ask(2, &batch(&tablet, 10..13, world.now));
     let user = phone.user();
-    world
-        .mailbox
-        .revoke(user, &[tablet.signer.device()], &mut world.out);
+    world.mailbox.revoke(user, &[tablet.signer.device()], &mut world.out);
     assert_eq!(take(&mut world, 9, user), [0]);
     assert_eq!(world.rows(Table::Prekey), 3);
     world.advance(ONE_TIME_KEY_TTL_MS);
     assert!(take(&mut world, 9, user).is_empty());
     world.wait(MINUTE_MS);
     assert!(world.disk.is_empty());
-    assert_eq!(
-        world.mailbox.keys.live_count() + world.mailbox.keys.spent_count(),
-        0
-    );
+    assert_eq!(world.mailbox.keys.live_count() + world.mailbox.keys.spent_count(), 0);
 }
 
 #[test]

@@ -35,11 +35,7 @@ impl Device {
     fn new(account: usize, number: u8) -> Self {
         let signer = Signer::new(number);
         let certificate = Account::of(account).certify(signer.device());
-        Self {
-            account,
-            signer,
-            certificate,
-        }
+        Self { account, signer, certificate }
     }
 
     fn user(&self) -> UserId {
@@ -47,10 +43,7 @@ impl Device {
     }
 
     fn owner(&self) -> Owner {
-        Owner {
-            user: self.user(),
-            device: self.signer.device(),
-        }
+        Owner { user: self.user(), device: self.signer.device() }
     }
 
     fn envelope(&self, number: u32) -> Envelope {
@@ -75,9 +68,7 @@ impl Device {
             device: self.signer.device(),
             envelopes: envelopes.to_vec(),
         };
-        Request::Remove {
-            removal: Unverified::sign(&removal, |digest| self.signer.sign(digest)),
-        }
+        Request::Remove { removal: Unverified::sign(&removal, |digest| self.signer.sign(digest)) }
     }
 
     fn proof(&self, nonce: &[u8], link: u64) -> AttachProof {
@@ -147,14 +138,8 @@ impl World {
     fn ask_only(&mut self, link: u64, request: &Request) -> Response {
         let node = Signer::new(200);
         let sign = |digest: &[u8; 64]| node.sign(digest);
-        let peer = Peer {
-            link: LinkId(link),
-            binding: &binding_of(link),
-            near: self.near,
-        };
-        self.mailbox
-            .handle_request(peer, request, &sign, self.now, &mut self.out)
-            .unwrap()
+        let peer = Peer { link: LinkId(link), binding: &binding_of(link), near: self.near };
+        self.mailbox.handle_request(peer, request, &sign, self.now, &mut self.out).unwrap()
     }
 
     fn ask(&mut self, link: u64, request: &Request) -> Response {
@@ -187,11 +172,9 @@ impl World {
         while let Some(effect) = self.mailbox.poll_effect() {
             match effect {
                 Effect::Push { link, body } => self.collect_push(link.0, *body),
-                Effect::Offer {
-                    to,
-                    envelope,
-                    until,
-                } => self.offers.push((to, envelope.id(), until)),
+                Effect::Offer { to, envelope, until } => {
+                    self.offers.push((to, envelope.id(), until))
+                }
             }
         }
     }
@@ -219,8 +202,7 @@ impl World {
         let from = (query.table, query.from.clone());
         let to = (query.table, query.to.clone().unwrap());
         let rows = self.disk.range(from..to).take(query.limit);
-        rows.map(|((_, key), value)| (key.clone(), value.clone()))
-            .collect()
+        rows.map(|((_, key), value)| (key.clone(), value.clone())).collect()
     }
 
     fn rows(&self, table: Table) -> usize {
@@ -256,11 +238,7 @@ impl World {
     }
 
     fn deposit_until(&mut self, envelope: &Envelope, until: Timestamp, repair: bool) -> Response {
-        let request = Request::Deposit {
-            envelope: envelope.clone(),
-            until,
-            repair,
-        };
+        let request = Request::Deposit { envelope: envelope.clone(), until, repair };
         self.ask(99, &request)
     }
 

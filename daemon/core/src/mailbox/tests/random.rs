@@ -14,43 +14,16 @@ use super::*;
 /// One thing that a peer does, or time.
 #[derive(Clone, Debug)]
 enum Step {
-    Deposit {
-        to: usize,
-        number: u32,
-        repair: bool,
-    },
-    Notify {
-        to: usize,
-        number: u32,
-    },
-    Attach {
-        link: u64,
-        who: usize,
-    },
-    Down {
-        link: u64,
-    },
-    Remove {
-        who: usize,
-        number: u32,
-    },
-    Fetch {
-        who: usize,
-        number: u32,
-    },
-    PutKeys {
-        who: usize,
-        first: u8,
-    },
-    TakeKeys {
-        of: usize,
-    },
-    Repair {
-        other: u8,
-    },
-    Wait {
-        hours: u64,
-    },
+    Deposit { to: usize, number: u32, repair: bool },
+    Notify { to: usize, number: u32 },
+    Attach { link: u64, who: usize },
+    Down { link: u64 },
+    Remove { who: usize, number: u32 },
+    Fetch { who: usize, number: u32 },
+    PutKeys { who: usize, first: u8 },
+    TakeKeys { of: usize },
+    Repair { other: u8 },
+    Wait { hours: u64 },
     Restart,
 }
 

@@ -24,9 +24,7 @@ fn walk(world: &mut World, device: &Device, closest: &[u8]) -> Vec<NodeId> {
     let nodes: Vec<NodeId> = closest.iter().map(|n| node(device, *n)).collect();
     let closest = |_: Point| nodes.clone();
     let rounds = (0..100).find(|_| {
-        let done = world
-            .mailbox
-            .repair(&closest, 1_000, world.now, &mut world.out);
+        let done = world.mailbox.repair(&closest, 1_000, world.now, &mut world.out);
         world.settle();
         done
     });
@@ -42,10 +40,7 @@ fn the_nearest_holder_offers_a_fresh_envelope_to_the_others_once() {
     let others = [2, 3, 4, 5].map(|n| node(&alice, n));
     assert_eq!(walk(&mut world, &alice, &[1, 2, 3, 4, 5]), others);
     assert_eq!(walk(&mut world, &alice, &[1, 2, 3, 4, 5]), []);
-    assert_eq!(
-        walk(&mut world, &alice, &[1, 2, 3, 4, 6]),
-        [node(&alice, 6)]
-    );
+    assert_eq!(walk(&mut world, &alice, &[1, 2, 3, 4, 6]), [node(&alice, 6)]);
     assert_eq!(walk(&mut world, &alice, &[1, 2, 3, 4, 5]), []);
 }
 
@@ -56,11 +51,7 @@ fn an_offer_carries_the_envelope_and_its_end() {
     let until = world.in_days(4);
     world.deposit_until(&alice.envelope(1), until, false);
     let closest = |_: Point| vec![node(&alice, 2)];
-    assert!(
-        world
-            .mailbox
-            .repair(&closest, 10, world.now, &mut world.out)
-    );
+    assert!(world.mailbox.repair(&closest, 10, world.now, &mut world.out));
     world.settle();
     let expected = (node(&alice, 2), alice.envelope(1).id(), until);
     assert_eq!(world.offers, [expected]);
@@ -91,10 +82,7 @@ fn a_repair_that_came_by_settles_the_others_but_not_newcomers() {
         world.deposit_until(&alice.envelope(1), until, true);
         world.wait(10 * REPAIR_PATIENCE_MS);
         assert_eq!(walk(&mut world, &alice, &[1, 2, 3, 4, 5]), []);
-        assert_eq!(
-            walk(&mut world, &alice, &[2, 3, 4, 5, 6]),
-            [node(&alice, 6)]
-        );
+        assert_eq!(walk(&mut world, &alice, &[2, 3, 4, 5, 6]), [node(&alice, 6)]);
     }
 }
 
@@ -142,17 +130,9 @@ fn a_walk_is_bounded_and_goes_on_where_it_stopped() {
         world.deposit(&alice.envelope(number));
     }
     world.wait(REPAIR_PATIENCE_MS);
-    assert!(
-        !world
-            .mailbox
-            .repair(&closest, 1_000, world.now, &mut world.out)
-    );
+    assert!(!world.mailbox.repair(&closest, 1_000, world.now, &mut world.out));
     assert_eq!(world.mailbox.loads.len(), MAILBOX_LOADS_MAX / 2);
-    assert!(
-        !world
-            .mailbox
-            .repair(&closest, 1_000, world.now, &mut world.out)
-    );
+    assert!(!world.mailbox.repair(&closest, 1_000, world.now, &mut world.out));
     assert_eq!(world.mailbox.loads.len(), MAILBOX_LOADS_MAX / 2);
 }
 
@@ -164,17 +144,13 @@ fn what_is_removed_or_over_is_not_offered() {
         world.deposit_until(&alice.envelope(number), world.in_days(3), false);
     }
     let closest = |_: Point| vec![node(&alice, 2)];
-    world
-        .mailbox
-        .repair(&closest, 10, world.now, &mut world.out);
+    world.mailbox.repair(&closest, 10, world.now, &mut world.out);
     let id = alice.envelope(0).id();
     world.mailbox.drop_envelope(id, &mut world.out);
     world.settle();
     assert_eq!(world.offers.len(), 1);
     world.offers.clear();
-    world
-        .mailbox
-        .offer_lost(alice.envelope(1).id(), node(&alice, 2));
+    world.mailbox.offer_lost(alice.envelope(1).id(), node(&alice, 2));
     world.advance(3 * DAY_MS);
     assert_eq!(walk(&mut world, &alice, &[1, 2]), []);
 }
