@@ -219,9 +219,10 @@ impl World {
         node.handle_input(input, now);
         let (mut writes, mut outputs): (Vec<Write>, Vec<Output>) = (Vec::new(), Vec::new());
         while let Some(output) = node.poll_output() {
-            match output {
-                Output::Persist(batch) => writes.extend(batch),
-                other => outputs.push(other),
+            if let Output::Persist(batch) = output {
+                writes.extend(batch);
+            } else {
+                outputs.push(output);
             }
         }
         let wake = node.poll_timeout().map(|deadline| deadline.at.0.max(self.now_ms + 1));
