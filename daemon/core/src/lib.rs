@@ -3,6 +3,8 @@
 pub mod account;
 pub mod crypto;
 pub mod dht;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod host;
 pub mod inbox;
 pub mod io;

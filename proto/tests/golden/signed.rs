@@ -5,7 +5,7 @@ use bytchat_proto::block::{BlockKind, direct_round};
 use bytchat_proto::envelope::{
     AttachProof, Content, HolderReceipt, OneTimeKey, OpeningStatement, Removal,
 };
-use bytchat_proto::id::{Fingerprint, NetworkId};
+use bytchat_proto::id::{NetworkId, UserId};
 use bytchat_proto::point::Point;
 use bytchat_proto::record::{
     DeviceCertificate, NodeRecord, RecordBody, RecordKind, RecordSlot, Signer, verify_contact,
@@ -127,8 +127,8 @@ fn derived_names_keep_their_values() {
     line("point.location", Point::of_location(user).to_string());
     line("block", values::block().encode().0.to_string());
     line("envelope", values::envelope().id().to_string());
-    let other = Fingerprint([0x88; 64]);
-    let round = direct_round(NETWORK, account.fingerprint(), other);
+    let other = UserId([0x88; 20]);
+    let round = direct_round(NETWORK, user, other);
     line("direct_round", round.to_string());
     line("digest.removal", digest_hex(&values::removal()));
     for (name, label) in labels() {
