@@ -144,7 +144,7 @@ impl Inbox {
         self.seen.contains_key(&id)
     }
 
-    /// Remembers an envelope for as long as a copy of it may come back. SPEC 6.7: an envelope is
+    /// Remembers an envelope for as long as a copy of it may come back. SPEC 6.12: an envelope is
     /// opened once.
     pub fn see(&mut self, id: EnvelopeId, now: Now, out: &mut Outputs) {
         let until = now.wall.plus_ms(SEEN_TTL_MS);
