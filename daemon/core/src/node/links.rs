@@ -7,7 +7,7 @@ use bytchat_proto::key::{DeviceKey, NodeKey};
 use bytchat_proto::limits::ADDRESSES_PER_NODE_MAX;
 use bytchat_proto::record::{Contact, NodeRecord};
 use bytchat_proto::unverified::{Unverified, Verified};
-use bytchat_proto::wire::{Body, Response};
+use bytchat_proto::wire::{Body, Contacts, Response};
 use serde_bytes::ByteBuf;
 
 use super::Node;
@@ -25,6 +25,10 @@ use crate::time::Now;
 pub(super) const SELF: LinkId = LinkId(u64::MAX);
 /// Observed addresses that are remembered before they are believed.
 const OBSERVED_MAX: usize = 16;
+/// Nodes that must see us at a public address before we believe it.
+const WITNESSES: usize = 2;
+/// Observed addresses that we say of ourselves.
+const OBSERVED_BELIEVED_MAX: usize = 4;
 
 /// What a request to another node is for.
 #[derive(Debug)]
@@ -103,34 +107,44 @@ impl Node {
         self.upkeep.joined(now);
     }
 
-    /// Believes an address at which two nodes see us, or one on the same machine.
+    /// Takes note of an address at which a node sees us; one that is believed becomes part of
+    /// what we say of ourselves, and neighbours are told at once.
     fn observe(&mut self, address: SocketAddr, by: NodeId, now: Now) {
         let known = self.config.listen.contains(&address);
         if known || (self.observed.len() >= OBSERVED_MAX && !self.observed.contains_key(&address)) {
             return;
         }
+        let before = self.believes();
         let witnesses = self.observed.entry(address).or_default();
-        if witnesses.contains(&by) || witnesses.len() >= 2 {
+        if witnesses.contains(&by) || witnesses.len() >= WITNESSES {
             return;
         }
         witnesses.push(by);
-        let needed = if is_loopback(address.ip()) { 1 } else { 2 };
-        if witnesses.len() == needed && self.believes().len() < 4 {
-            let own = own_contact(&self.config, &self.secret, &self.believes(), now);
-            self.links.set_own(own.clone());
-            self.dht.set_own(own.clone());
-            self.own = own;
-            self.upkeep.moved(now);
+        let believed = self.believes();
+        if believed == before {
+            return;
+        }
+        let own = own_contact(&self.config, &self.secret, &believed, now);
+        self.links.set_own(own.clone());
+        self.dht.set_own(own.clone());
+        self.own = own.clone();
+        self.upkeep.moved(now);
+        let links: Vec<_> = self.links.nodes().map(|(_, link)| link).collect();
+        for link in links {
+            let routing = Contacts { contacts: vec![own.clone()] };
+            self.links.push(link, Body::Routing(routing), &mut self.out);
         }
     }
 
-    /// The addresses at which others see us.
+    /// The addresses at which others see us: two nodes must agree on an address in public
+    /// networks, unless we have only one neighbour and would be nowhere otherwise.
     pub(super) fn believes(&self) -> Vec<SocketAddr> {
-        let believed = |address: &SocketAddr, witnesses: &[NodeId]| {
-            witnesses.len() >= if is_loopback(address.ip()) { 1 } else { 2 }
+        let needed = |address: &SocketAddr| {
+            let alone = self.links.count() < WITNESSES;
+            if alone || is_near(address.ip()) { 1 } else { WITNESSES }
         };
-        let all = self.observed.iter().filter(|(address, by)| believed(address, by));
-        all.map(|(address, _)| *address).collect()
+        let believed = self.observed.iter().filter(|(at, by)| by.len() >= needed(at));
+        believed.map(|(address, _)| *address).take(OBSERVED_BELIEVED_MAX).collect()
     }
 
     fn handle_answer(
@@ -193,6 +207,10 @@ impl Node {
     }
 }
 
-fn is_loopback(ip: IpAddr) -> bool {
-    ip.to_canonical().is_loopback()
+/// Whether an address belongs to this machine or a private network (RFC 1918, RFC 4193).
+fn is_near(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
+    }
 }
