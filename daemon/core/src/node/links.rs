@@ -75,7 +75,9 @@ impl Node {
             Event::NoAnswer { dial } => self.hosts.no_answer(dial, now),
             Event::Down { link, .. } => {
                 self.mailbox.link_down(link);
-                self.inbox.link_down(link, now);
+                for node in self.inbox.link_down(link, now) {
+                    self.links.release(node);
+                }
             }
             Event::Request { link, from, id, request } => {
                 let response = self.serve(link, from, &request, now);

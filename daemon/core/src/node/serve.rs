@@ -2,7 +2,9 @@
 
 use bytchat_proto::envelope::Envelope;
 use bytchat_proto::id::{NodeId, UserId};
-use bytchat_proto::limits::{CONTACTS_PER_ANSWER_MAX, DEPOSIT_TIMEOUT_MS, REQUEST_TIMEOUT_MS};
+use bytchat_proto::limits::{
+    CONTACTS_PER_ANSWER_MAX, DEPOSIT_TIMEOUT_MS, HOLDERS, REQUEST_TIMEOUT_MS,
+};
 use bytchat_proto::point::Point;
 use bytchat_proto::record::NodeRecord;
 use bytchat_proto::wire::{Refusal, Request, Response};
@@ -39,12 +41,21 @@ impl Node {
             return response;
         }
         let binding = self.links.binding(link).unwrap_or_default();
-        let near = about(request)
-            .is_some_and(|user| self.pod.serves(user) || self.dht.is_holder(Point::of_user(user)));
+        let near = about(request).is_some_and(|user| self.pod.serves(user) || self.is_near(user));
         let peer = mailbox::Peer { link, binding: &binding, near };
         self.mailbox
             .handle_request(peer, request, &sign, now, &mut self.out)
             .unwrap_or_else(|| Response::refused(Refusal::Unknown, "nobody here answers this"))
+    }
+
+    /// Whether this node is so near to a user that it keeps the user's mail. Views of a
+    /// neighbourhood differ at its edge, so twice as many nodes are near as hold.
+    fn is_near(&self, user: UserId) -> bool {
+        let point = Point::of_user(user);
+        let own = Point::of_node(self.id).distance(point);
+        let closest = self.dht.closest(point, 2 * HOLDERS);
+        let closer = closest.iter().filter(|peer| Point::of_node(peer.node).distance(point) < own);
+        closer.count() < 2 * HOLDERS
     }
 
     /// Asks a node; this one answers itself without a link.
