@@ -35,6 +35,12 @@ impl Disk {
         self.rows.keys().filter(|(other, _)| *other == table).count()
     }
 
+    /// Whether any row contains some bytes.
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        let finder = memchr::memmem::Finder::new(bytes);
+        self.rows.values().any(|value| finder.find(value).is_some())
+    }
+
     /// Answers a question as the store does.
     pub fn scan(&self, query: &Query) -> Vec<Row> {
         let within = |((table, key), _): &(&(Table, Vec<u8>), &Vec<u8>)| {

@@ -1,8 +1,19 @@
 //! Many real nodes in one process, on virtual time, with seeded faults.
 
 mod disk;
+mod events;
+mod history;
 mod host;
+mod network;
+mod people;
+mod seeds;
+mod witness;
 mod world;
 
+pub use disk::Disk;
+pub use history::History;
 pub use host::Host;
-pub use world::{Faults, World};
+pub use network::Faults;
+pub use people::Person;
+pub use seeds::each_seed;
+pub use world::World;
