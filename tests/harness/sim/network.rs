@@ -67,7 +67,7 @@ impl World {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;
         }
-        self.witness.sent(link, &bytes);
+        self.witness.sent(link, (host, peer), &bytes);
         self.hosts[host].sent_bytes += bytes.len() as u64;
         let latency = self.latency();
         // A link keeps the order of its frames.

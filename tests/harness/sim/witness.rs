@@ -73,8 +73,21 @@ impl Visit for Words {
     }
 }
 
+/// A frame that went from one machine to another.
+#[derive(Clone, Debug)]
+pub struct Overheard {
+    /// Who said it.
+    pub from: usize,
+    /// Who heard it.
+    pub to: usize,
+    /// What was said.
+    pub body: Body,
+}
+
 /// Looks at every frame that is sent.
 pub(super) struct Witness {
+    /// All that is said, while somebody listens.
+    pub(super) overheard: Option<Vec<Overheard>>,
     mark: Finder<'static>,
     asked: BTreeMap<(LinkId, u64), Point>,
     answered: BTreeMap<Point, BTreeSet<NodeId>>,
@@ -82,7 +95,12 @@ pub(super) struct Witness {
 
 impl Witness {
     pub(super) fn new() -> Self {
-        Self { mark: Finder::new(MARK), asked: BTreeMap::new(), answered: BTreeMap::new() }
+        Self {
+            overheard: None,
+            mark: Finder::new(MARK),
+            asked: BTreeMap::new(),
+            answered: BTreeMap::new(),
+        }
     }
 
     /// Notes from now on who answers questions about a point.
@@ -102,11 +120,14 @@ impl Witness {
     }
 
     /// A frame goes over a link of the sender.
-    pub(super) fn sent(&mut self, link: LinkId, bytes: &[u8]) {
-        if self.answered.is_empty() {
+    pub(super) fn sent(&mut self, link: LinkId, (from, to): (usize, usize), bytes: &[u8]) {
+        if self.answered.is_empty() && self.overheard.is_none() {
             return;
         }
         let Ok(frame) = Frame::decode(bytes) else { return };
+        if let Some(overheard) = &mut self.overheard {
+            overheard.push(Overheard { from, to, body: frame.body.clone() });
+        }
         if let Body::Request(Request::FindRecord { target, .. }) = frame.body
             && self.answered.contains_key(&target)
         {

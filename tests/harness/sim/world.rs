@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::events::{Agenda, Event, What};
 use super::host::{Batch, Host, clock};
 use super::network::Faults;
-use super::witness::{Errors, Witness};
+use super::witness::{Errors, Overheard, Witness};
 
 /// A call that has no answer by then will have none.
 const PATIENCE_MS: u64 = 120_000;
@@ -140,6 +140,16 @@ impl World {
     /// Who has answered questions about a point since it was watched.
     pub fn unwatch(&mut self, point: Point) -> BTreeSet<NodeId> {
         self.witness.unwatch(point)
+    }
+
+    /// Listens to everything that is said from now on.
+    pub fn listen(&mut self) {
+        self.witness.overheard = Some(Vec::new());
+    }
+
+    /// What was said since the last question.
+    pub fn overheard(&mut self) -> Vec<Overheard> {
+        self.witness.overheard.replace(Vec::new()).unwrap_or_default()
     }
 
     /// Calls a node as a Unix user; the answer comes into `replies`.
