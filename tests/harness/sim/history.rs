@@ -125,8 +125,8 @@ impl History {
             }
             let state = self.states.get(&(promise.from.host, *id));
             if !matches!(state, Some(State::Delivered | State::Read)) {
-                let trace = world.trace(&promise.from, *id);
-                self.broken.insert(format!("{:?} is only {state:?}: {trace}", promise.text));
+                let trace = world.ask(&promise.from, "message.trace", json!({ "id": id }));
+                self.broken.insert(format!("{:?} is only {state:?}: {trace:?}", promise.text));
             }
         }
         self.check_order();
