@@ -14,11 +14,14 @@ use bytchat_proto::timestamp::Timestamp;
 use super::Node;
 use crate::crypto::Opened;
 use crate::outbox;
+use crate::persist::Table;
 use crate::round::{Accepted, Rejected};
 use crate::time::Now;
 
 /// Receipts that one letter carries at most.
 const RECEIPT_BLOCKS_MAX: usize = 256;
+/// The prefix of the row of a receipt that is owed.
+pub(super) const OWED: &[u8] = b"owed/";
 
 impl Node {
     /// A letter was opened: its parties are proven.
@@ -48,7 +51,7 @@ impl Node {
                 self.save_round(user, from.user);
                 self.receive(user, from.user, accepted, now);
             }
-            Err(Rejected::Duplicate(block)) => self.waits.receipt(user, from.user, block, now),
+            Err(Rejected::Duplicate(block)) => self.owe_receipt(user, from.user, block, now),
             Err(error) => tracing::warn!(%error, user = %from.user, "a block is refused"),
         }
     }
@@ -73,12 +76,32 @@ impl Node {
         };
         let message = self.keep_message(user, from, message);
         self.event(user, What::Received(message), now);
-        self.waits.receipt(user, from, id, now);
+        self.owe_receipt(user, from, id, now);
+    }
+
+    /// Receipts are gathered for a moment; what is owed is on disk with the message, because a
+    /// node that loses its power in that moment sees the envelope no more.
+    fn owe_receipt(&mut self, user: UserId, to: UserId, block: BlockId, now: Now) {
+        self.out.put(Table::Node, owed_key(user, to, block), []);
+        self.waits.receipt(user, to, block, now);
+    }
+
+    /// Takes up a receipt that was owed when the node went down.
+    pub(super) fn restore_owed(&mut self, key: &[u8], now: Now) {
+        let user = key.get(..20).and_then(UserId::from_slice);
+        let to = key.get(20..40).and_then(UserId::from_slice);
+        let block = key.get(40..).and_then(BlockId::from_slice);
+        if let (Some(user), Some(to), Some(block)) = (user, to, block) {
+            self.waits.receipt(user, to, block, now);
+        }
     }
 
     /// Sends the receipts that were gathered.
     pub(super) fn send_receipts(&mut self, now: Now) {
         for ((user, to), blocks) in self.waits.poll_receipts(now) {
+            for block in &blocks {
+                self.out.remove(Table::Node, owed_key(user, to, *block));
+            }
             for blocks in blocks.chunks(RECEIPT_BLOCKS_MAX) {
                 self.send_receipt(user, to, blocks.to_vec(), false, now);
             }
@@ -146,6 +169,10 @@ impl Node {
         let entry = self.outbox.queue(entry, &mut self.out);
         self.work(entry, now);
     }
+}
+
+fn owed_key(user: UserId, to: UserId, block: BlockId) -> Vec<u8> {
+    [OWED, user.as_bytes(), to.as_bytes(), block.as_bytes()].concat()
 }
 
 /// Which devices were asked to send again, and when.
