@@ -128,7 +128,7 @@ pub fn open_inner(
     let message = parse_first(&sealed.olm)?;
     let id = message.session_id();
     if let Some(entry) = sessions.find(&id) {
-        // SPEC 6.7: the library would open the session a second time for a replayed message.
+        // SPEC 6.12: the library would open the session a second time for a replayed message.
         let (entry, letter) = open_with(entry, own_party, sealed, message.message())?;
         return Ok(commit(sessions, entry, letter, None));
     }

@@ -23,13 +23,15 @@ impl Node {
         let own = self.id;
         let mut wanted: Vec<NodeRecord> =
             nodes.iter().filter(|record| record.node() != own).cloned().collect();
-        let pods = self.accounts.get(user).map(crate::account::Account::pods).unwrap_or_default();
+        let mut pods =
+            self.accounts.get(user).map(crate::account::Account::pods).unwrap_or_default();
+        pods.retain(|host| Some(host) != self.config.pod.as_ref());
         for host in &pods {
             match self.upkeep.pod(host) {
                 Some(record) => wanted.push(record.clone()),
                 None => {
                     let purpose = Purpose::Attach { user };
-                    self.hosts.find(host, purpose, now, &mut self.out);
+                    self.find_pod(host, purpose, now);
                 }
             }
         }
