@@ -64,9 +64,18 @@ pub(crate) fn memory_kb(pid: u32) -> (u64, u64) {
 
 /// Processor time that a process has used.
 pub(crate) fn cpu(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+    processor_time(&pid.to_string(), 11)
+}
+
+/// Processor time that the processes have used which we waited for, with theirs.
+pub(crate) fn children_cpu() -> Duration {
+    processor_time("self", 13)
+}
+
+fn processor_time(process: &str, field: usize) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("the process runs");
     let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let numbers = after.split_whitespace().skip(11).take(2);
+    let numbers = after.split_whitespace().skip(field).take(2);
     let ticks: u64 = numbers.filter_map(|number| number.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
 }
@@ -88,8 +97,13 @@ pub(crate) fn describe(dir: &Path) -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let memory = field(&read("/proc/meminfo"), "MemTotal:") / 1024 / 1024;
     let kernel = read("/proc/sys/kernel/osrelease");
+    let load = read("/proc/loadavg");
+    let load = load.split(' ').next().unwrap_or_default();
     let disk = ask("stat", &["-f", "-c", "%T", &dir.display().to_string()]);
-    format!("{cores} cores of {model}, {memory} GiB, Linux {}, files on {disk}", kernel.trim())
+    format!(
+        "{cores} cores of {model}, {memory} GiB, Linux {}, files on {disk}, load average {load}",
+        kernel.trim()
+    )
 }
 
 /// What a small program answers.

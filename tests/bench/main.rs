@@ -78,7 +78,7 @@ fn measure_build() {
     let target = tempfile::tempdir().expect("a directory can be made");
     let began = Instant::now();
     build(Some(target.path()));
-    let rows = [report::build(began.elapsed())];
+    let rows = [report::build(began.elapsed(), machine::children_cpu())];
     write("build", &head(target.path()), &rows);
 }
 

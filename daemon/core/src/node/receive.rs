@@ -209,7 +209,8 @@ impl Node {
             return Err(CryptoError::NoSession);
         };
         let result = crypto::open_inner(&mut account.own(), own_party, &mut sessions, sealed);
-        if result.is_ok() {
+        // Only a session that its peer opens uses up a secret of the device.
+        if result.as_ref().is_ok_and(|opened| opened.opening.is_some()) {
             account.save_device(&self.vault, &mut self.out);
         }
         if result.is_ok() || !sessions.is_empty() {

@@ -35,9 +35,6 @@ impl Node {
         }
         if sealed > 0 {
             self.outbox.save(id, &mut self.out);
-            if let Some(account) = self.accounts.get(account) {
-                account.save_device(&self.vault, &mut self.out);
-            }
             self.step_entry(id, &format!("sealed for {sealed} device(s) of the recipient"), now);
         }
     }
@@ -65,8 +62,7 @@ impl Node {
             content,
         };
         let sessions = self.sessions.entry((account, device)).or_default();
-        let envelope =
-            crypto::seal(&mut own.own(), sessions, &recipient, &letter, self.out.random())?;
+        let envelope = crypto::seal(&own.own(), sessions, &recipient, &letter, self.out.random())?;
         self.save_session(account, device);
         self.outbox.sealed(id, device, envelope, &mut self.out);
         Ok(())
