@@ -68,7 +68,8 @@ fn mail_takes_the_twelve_steps_of_the_notes() {
     assert_eq!(world.state(&alice, id), State::Stored, "{trace:#}");
     assert!(trace["stored"].as_u64().unwrap() >= 3, "{trace:#}");
     let holding = |host: &&bytchat_tests::sim::Host| host.disk.count(Table::Envelope) > 0;
-    assert!(world.hosts.iter().filter(holding).count() >= 5);
+    let holders = world.hosts.iter().filter(holding).count();
+    assert!(holders >= 5, "{holders} hold it: {trace:#}");
 
     // 9. Alice tells Bob's pod that mail lies there.
     let all = world.overheard();
