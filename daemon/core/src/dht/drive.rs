@@ -253,7 +253,7 @@ impl Dht {
         let tell = lookup.why == Why::Find && !lookup.reported;
         if tell && (done || lookup.has_quorum()) {
             lookup.reported = true;
-            let found = found(id, lookup);
+            let found = found(id, lookup, done);
             self.news(found);
         }
         if done && let Some(lookup) = self.lookups.remove(&id) {
@@ -356,8 +356,15 @@ impl Dht {
     }
 }
 
-fn found(id: LookupId, lookup: &Lookup) -> Event {
-    let closest: Vec<Peer> = lookup.answered_peers().cloned().collect();
+/// The result so far. Where enough holders have answered before all did, those still asked count
+/// as near: mail is for all of them and not only for the quickest.
+fn found(id: LookupId, lookup: &Lookup, done: bool) -> Event {
+    let answered = lookup.answered_peers().count();
+    let closest: Vec<Peer> = if done {
+        lookup.answered_peers().cloned().collect()
+    } else {
+        lookup.usable_peers().cloned().collect()
+    };
     let records = lookup.records().map(|it| (*it.record).clone()).collect();
-    Event::Found { lookup: id, answered: closest.len(), closest, records }
+    Event::Found { lookup: id, answered, closest, records }
 }
