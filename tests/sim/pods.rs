@@ -169,7 +169,7 @@ fn a_second_device_gets_what_waits_and_what_comes_later() {
         let second = world.device(9, &bob.pem);
         // What was sealed before the device was known is published again within half a day.
         world.run(MINUTE_MS);
-        world.sleep(13 * 60 * MINUTE_MS);
+        world.suspend(13 * 60 * MINUTE_MS);
         world.run(2 * MINUTE_MS);
         assert_eq!(world.texts(&second).len(), 1, "SEED={seed}");
         world.restart(6);

@@ -31,7 +31,7 @@ impl Node {
             return;
         }
         if !self.book.pin_user(from.user, from.fingerprint, &mut self.out) {
-            tracing::warn!(user = %from.user, "a letter comes with another key than the pinned one");
+            tracing::warn!(user = %from.user, "a letter comes with another key than is pinned");
             return;
         }
         if self.routes.get(from.user, now).is_some_and(|route| route.head < opened.letter.from_head)
