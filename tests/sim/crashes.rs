@@ -102,7 +102,7 @@ fn mail_survives_its_holders_and_two_days_of_absence() {
         history.send(&mut world, &alice, &bob);
         world.run(2 * MINUTE_MS);
         for quarter in 0..8 {
-            world.sleep(6 * 60 * MINUTE_MS);
+            world.suspend(6 * 60 * MINUTE_MS);
             // Two machines of the others are away for a quarter of a day, then two others.
             let away = [8 + (quarter * 2) % 6, 9 + (quarter * 2) % 6];
             away.into_iter().for_each(|host| world.crash(host));

@@ -1,4 +1,4 @@
-//! Nothing lives longer than it may, and a world at rest is quiet.
+//! Nothing lives longer than it may, and nothing is given up too early.
 
 use bytchat_core::persist::Table;
 use bytchat_proto::rpc::message::State;
@@ -7,10 +7,10 @@ use bytchat_tests::sim::{Faults, History, World};
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 
-/// Days of which the machines sleep most.
+/// Days during most of which the machines are suspended.
 fn days(world: &mut World, days: u64) {
     for _ in 0..4 * days {
-        world.sleep(6 * HOUR_MS - 2 * MINUTE_MS);
+        world.suspend(6 * HOUR_MS - 2 * MINUTE_MS);
         world.run(2 * MINUTE_MS);
     }
 }

@@ -43,8 +43,8 @@ impl Disk {
 
     /// Planted: writes a received message into the history a second time.
     pub fn show_again(&mut self) {
-        let rows = self.rows.iter();
-        let last = rows.filter(|((table, _), _)| *table == Table::Message).next_back();
+        let mut rows = self.rows.iter();
+        let last = rows.rfind(|((table, _), _)| *table == Table::Message);
         let ((_, key), value) = last.expect("there is a message");
         let (mut key, value) = (key.clone(), value.clone());
         key.push(1);

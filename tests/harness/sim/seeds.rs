@@ -2,8 +2,8 @@
 
 use super::world::World;
 
-/// Seeds that `BYTCHAT_LONG=1` adds.
-const LONG: u64 = 40;
+/// So many times the usual seeds are run with `BYTCHAT_LONG=1`.
+const LONG: u64 = 10;
 
 /// Runs a simulation with a few seeds, with many if `BYTCHAT_LONG` is set, or with the one that
 /// `SEED` names.
@@ -12,7 +12,7 @@ pub fn each_seed(name: &str, usual: u64, run: impl Fn(u64)) {
     let named = std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"));
     let seeds: Vec<u64> = match named {
         Some(seed) => vec![seed],
-        None if std::env::var_os("BYTCHAT_LONG").is_some() => (1..=usual + LONG).collect(),
+        None if std::env::var_os("BYTCHAT_LONG").is_some() => (1..=usual * LONG).collect(),
         None => (1..=usual).collect(),
     };
     for seed in &seeds {

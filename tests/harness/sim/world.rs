@@ -191,7 +191,7 @@ impl World {
     }
 
     /// Everything sleeps for so long, as laptops do; then all that is overdue is due at once.
-    pub fn sleep(&mut self, ms: u64) {
+    pub fn suspend(&mut self, ms: u64) {
         self.now_ms += ms;
     }
 

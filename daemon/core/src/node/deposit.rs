@@ -172,7 +172,7 @@ impl Node {
         }
         if state == State::Stored {
             entry.tries = 0;
-            entry.put_off(now);
+            entry.put_off(true, now);
         }
         self.outbox.save(id, &mut self.out);
         if let Some(block) = block {

@@ -99,7 +99,7 @@ impl Node {
     /// Looks somebody's profile up.
     pub(super) fn profile_show(&mut self, call: CallId, user: UserId, now: Now) {
         let point = Point::of_profile(user);
-        if !self.look(point, RecordKind::Profile, Lookup::Profile { user, call }, now) {
+        if !self.look(point, Some(RecordKind::Profile), Lookup::Profile { user, call }, now) {
             let error = ErrorKind::Busy.because("too many lookups are under way");
             self.reply(call, Err(error));
         }

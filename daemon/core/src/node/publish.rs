@@ -14,7 +14,7 @@ impl Node {
     /// Looks at what is published of an account before it publishes something newer.
     pub(super) fn publish_account(&mut self, user: UserId, now: Now) {
         let why = Lookup::OwnRecord { user };
-        if !self.look(Point::of_user(user), RecordKind::User, why, now) {
+        if !self.look(Point::of_user(user), Some(RecordKind::User), why, now) {
             self.upkeep.publish_later(user, now);
         }
     }

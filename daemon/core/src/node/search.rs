@@ -39,8 +39,14 @@ pub(super) enum Put {
 
 impl Node {
     /// Starts a lookup; false if too many wait already.
-    pub(super) fn look(&mut self, target: Point, kind: RecordKind, why: Lookup, now: Now) -> bool {
-        match self.dht.find(target, Some(kind), now, &mut self.out) {
+    pub(super) fn look(
+        &mut self,
+        target: Point,
+        kind: Option<RecordKind>,
+        why: Lookup,
+        now: Now,
+    ) -> bool {
+        match self.dht.find(target, kind, now, &mut self.out) {
             Ok(lookup) => {
                 self.lookups.insert(lookup, why);
                 true
@@ -58,7 +64,7 @@ impl Node {
             return;
         }
         for kind in KINDS {
-            if !self.look(kind.point(user), kind, Lookup::Route { user, kind }, now) {
+            if !self.look(kind.point(user), Some(kind), Lookup::Route { user, kind }, now) {
                 self.lookups.retain(
                     |_, why| !matches!(why, Lookup::Route { user: other, .. } if *other == user),
                 );

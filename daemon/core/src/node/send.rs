@@ -134,24 +134,24 @@ impl Node {
         let to = entry.to;
         if entry.alias.as_ref().is_some_and(|alias| self.book.has_changed(alias)) {
             self.step_once(id, "not sent: the key behind the alias has changed", now);
-            return self.put_off(id, now);
+            return self.put_off(id, true, now);
         }
         let in_vain = entry.tries >= TRIES_BEFORE_SEARCH && entry.state == State::Queued;
         if in_vain && self.outbox.get_mut(id).is_some_and(|entry| entry.search_again(now)) {
             self.routes.stale(to);
         }
         if self.routes.get(to, now).is_none() {
-            self.put_off(id, now);
+            self.put_off(id, false, now);
             return self.search_route(to, now);
         }
         self.seal_all(id, now);
         self.deposit_all(id, now);
-        self.put_off(id, now);
+        self.put_off(id, true, now);
     }
 
-    fn put_off(&mut self, id: EntryId, now: Now) {
+    fn put_off(&mut self, id: EntryId, known: bool, now: Now) {
         if let Some(entry) = self.outbox.get_mut(id) {
-            entry.put_off(now);
+            entry.put_off(known, now);
         }
     }
 

@@ -9,7 +9,7 @@ use bytchat_proto::limits::{
     CONTACTS_PER_ANSWER_MAX, DAY_MS, HOLDERS, HOLDERS_REFRESH_MS, HOUR_MS, MINUTE_MS,
 };
 use bytchat_proto::point::Point;
-use bytchat_proto::record::{NodeRecord, RecordKind};
+use bytchat_proto::record::NodeRecord;
 use bytchat_proto::wire::{Body, Contacts};
 
 use super::Node;
@@ -174,7 +174,8 @@ impl Node {
         }
         for user in take_due(&mut self.upkeep.attach, now, HOLDERS_REFRESH_MS) {
             let point = Point::of_user(user);
-            if !self.look(point, RecordKind::User, Lookup::Holders { user }, now) {
+            // Without a record to find, the lookup ends when all of the closest have answered.
+            if !self.look(point, None, Lookup::Holders { user }, now) {
                 self.upkeep.attach_later(user, now);
             }
         }

@@ -120,9 +120,10 @@ impl Entry {
         now.wall.since_ms(self.created) >= OUTBOX_TTL_MS
     }
 
-    /// Puts the next try off: soon and ever later while it is not stored, rarely afterwards.
-    pub fn put_off(&mut self, now: Now) {
-        let wait = if self.state >= State::Stored {
+    /// Puts the next try off: soon and ever later while it is not stored, rarely afterwards. What
+    /// could not be tried, because it is not known where to, is as urgent as ever.
+    pub fn put_off(&mut self, known: bool, now: Now) {
+        let wait = if self.state >= State::Stored && known {
             MAIL_REPUBLISH_MS
         } else {
             (RETRY_MIN_MS << self.tries.min(9)).min(RETRY_MAX_MS)

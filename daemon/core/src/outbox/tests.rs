@@ -98,7 +98,7 @@ fn an_unread_envelope_is_sealed_anew() {
     let (mut outbox, mut out) = (Outbox::default(), Outputs::new([0; 32]));
     let id = outbox.queue(message(1), &mut out);
     outbox.sealed(id, DEVICE, envelope(1), &mut out);
-    outbox.get_mut(id).unwrap().put_off(now(0));
+    outbox.get_mut(id).unwrap().put_off(true, now(0));
     assert!(outbox.resend(ALICE, &[envelope(1).id()], Mono(5)).is_empty());
     assert_eq!(outbox.resend(BOB, &[envelope(1).id()], Mono(5)), vec![id]);
     assert!(outbox.get(id).unwrap().targets.is_empty());
@@ -108,13 +108,21 @@ fn an_unread_envelope_is_sealed_anew() {
 #[test]
 fn tries_come_later_and_later_and_rarely_once_stored() {
     let mut entry = message(1);
-    entry.put_off(now(0));
+    entry.put_off(true, now(0));
     assert_eq!(entry.next_try, Mono(RETRY_MIN_MS));
-    entry.put_off(now(0));
+    entry.put_off(true, now(0));
     assert_eq!(entry.next_try, Mono(2 * RETRY_MIN_MS));
     assert!(entry.advance(State::Stored));
-    entry.put_off(now(0));
+    entry.put_off(true, now(0));
     assert_eq!(entry.next_try, Mono(MAIL_REPUBLISH_MS));
+}
+
+#[test]
+fn a_stored_message_whose_recipient_is_not_found_is_tried_again_soon() {
+    let mut entry = message(1);
+    assert!(entry.advance(State::Stored));
+    entry.put_off(false, now(0));
+    assert_eq!(entry.next_try, Mono(RETRY_MIN_MS));
 }
 
 #[test]
