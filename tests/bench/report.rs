@@ -24,10 +24,14 @@ pub(crate) fn times(
     aim: &'static str,
     limit: impl Into<String>,
 ) -> Row {
+    let shown = |percent| match samples.count() {
+        0 => "none".to_owned(),
+        _ => show(samples.percentile(percent)),
+    };
     Row {
         what: what.to_owned(),
-        middle: show(samples.p50()),
-        worst: show(samples.percentile(99)),
+        middle: shown(50),
+        worst: shown(99),
         count: samples.count().to_string(),
         aim,
         limit: limit.into(),

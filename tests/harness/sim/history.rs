@@ -107,7 +107,8 @@ impl History {
     fn moved(&mut self, world: &World, who: &Person, message: &Message) {
         let before = self.states.insert((who.host, message.id), message.state);
         if before.is_some_and(|before| before >= message.state) {
-            self.broken.insert(format!("{} went from {before:?} to {:?}", message.id, message.state));
+            self.broken
+                .insert(format!("{} went from {before:?} to {:?}", message.id, message.state));
         }
         let delivered = matches!(message.state, State::Delivered | State::Read);
         if delivered && copies(world, message.id, message.to).is_empty() {
