@@ -91,7 +91,8 @@ pub(crate) fn idle(idle: &Idle, isolated: bool) -> Vec<Row> {
             "1",
             "≤ 40 MB",
             format!(
-                "{own:.1} MB of it anonymous, the rest is the program; median of all nodes {:.1} MB",
+                "{own:.1} MB of it anonymous, the rest is the program; median of all nodes \
+                 {:.1} MB",
                 idle.memory_mb_median
             ),
         ),
@@ -101,7 +102,8 @@ pub(crate) fn idle(idle: &Idle, isolated: bool) -> Vec<Row> {
             &count,
             "",
             format!(
-                "{packets:.1} packets/s; loopback's own counter over 60 s, divided by the nodes; headers included{shared}"
+                "{packets:.1} packets/s; loopback's own counter over 60 s, divided by the \
+                 nodes; headers included{shared}"
             ),
         ),
         number(
