@@ -124,6 +124,11 @@ impl Watch {
     pub(crate) fn next(&self) -> (BlockId, Instant) {
         self.arrivals.recv_timeout(PATIENCE).expect("what is sent arrives")
     }
+
+    /// The next message that is told within a time.
+    pub(crate) fn next_within(&self, time: Duration) -> Option<(BlockId, Instant)> {
+        self.arrivals.recv_timeout(time).ok()
+    }
 }
 
 impl Drop for Watch {

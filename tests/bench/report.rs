@@ -24,10 +24,14 @@ pub(crate) fn times(
     aim: &'static str,
     limit: impl Into<String>,
 ) -> Row {
+    let shown = |percent| match samples.count() {
+        0 => "none".to_owned(),
+        _ => show(samples.percentile(percent)),
+    };
     Row {
         what: what.to_owned(),
-        middle: show(samples.p50()),
-        worst: show(samples.percentile(99)),
+        middle: shown(50),
+        worst: shown(99),
         count: samples.count().to_string(),
         aim,
         limit: limit.into(),
@@ -87,7 +91,8 @@ pub(crate) fn idle(idle: &Idle, isolated: bool) -> Vec<Row> {
             "1",
             "≤ 40 MB",
             format!(
-                "{own:.1} MB of it anonymous, the rest is the program; median of all nodes {:.1} MB",
+                "{own:.1} MB of it anonymous, the rest is the program; median of all nodes \
+                 {:.1} MB",
                 idle.memory_mb_median
             ),
         ),
@@ -97,7 +102,8 @@ pub(crate) fn idle(idle: &Idle, isolated: bool) -> Vec<Row> {
             &count,
             "",
             format!(
-                "{packets:.1} packets/s; loopback's own counter over 60 s, divided by the nodes; headers included{shared}"
+                "{packets:.1} packets/s; loopback's own counter over 60 s, divided by the \
+                 nodes; headers included{shared}"
             ),
         ),
         number(
