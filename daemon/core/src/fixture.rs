@@ -37,9 +37,7 @@ impl Account {
     pub(crate) fn sign(&self, digest: &[u8; 64]) -> Vec<u8> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         let random = SystemRandom::new();
-        self.pair
-            .sign(&RSA_PSS_SHA512, &random, digest, &mut signature)
-            .unwrap();
+        self.pair.sign(&RSA_PSS_SHA512, &random, digest, &mut signature).unwrap();
         signature
     }
 
@@ -81,8 +79,5 @@ impl Signer {
 
 /// A clock that reads so many milliseconds after the start of the test.
 pub(crate) fn at(ms: u64) -> Now {
-    Now {
-        mono: Mono(1_000 + ms),
-        wall: Timestamp(1_800_000_000_000 + ms),
-    }
+    Now { mono: Mono(1_000 + ms), wall: Timestamp(1_800_000_000_000 + ms) }
 }
