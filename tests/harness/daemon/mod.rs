@@ -13,3 +13,12 @@ pub use process::{Daemon, Setup};
 pub use programs::{Programs, programs};
 pub use socket::Socket;
 pub use wait::{PATIENCE, pause, until};
+
+/// Says that a part of a test could not run; with BYTCHAT_ALL=1 that is a failure.
+///
+/// # Panics
+/// If everything is to run.
+pub fn cannot_run(what: &str, lacks: &str) {
+    println!("NOT RUN: {what}: {lacks}");
+    assert!(std::env::var_os("BYTCHAT_ALL").is_none_or(|all| all != "1"), "{what}: {lacks}");
+}
