@@ -6,6 +6,8 @@
 
 mod account;
 mod alias;
+mod bad_input;
 mod demo;
 mod message;
 mod offline;
+mod unix_users;
