@@ -10,4 +10,5 @@ mod bad_input;
 mod demo;
 mod message;
 mod offline;
+mod stop;
 mod unix_users;
