@@ -150,6 +150,21 @@ impl<P> Hosts<P> {
         }
     }
 
+    /// Whether another node answered for a host than the one that is pinned.
+    pub fn has_changed(&self, host: &Host) -> bool {
+        let failed = self.known.get(host).and_then(|known| known.failed.as_ref());
+        failed.is_some_and(|(_, error)| matches!(error, HostError::Changed { .. }))
+    }
+
+    /// Forgets which node was pinned for a host: a person has decided to trust another one.
+    pub fn unpin(&mut self, host: &Host, out: &mut Outputs) {
+        if let Some(known) = self.known.get_mut(host) {
+            known.pinned = None;
+            known.failed = None;
+            out.remove(Table::Pin, [b"host/", host.as_str().as_bytes()].concat());
+        }
+    }
+
     /// The name was looked up.
     pub fn resolved(&mut self, host: &Host, result: Result<Vec<PodAddress>, String>, now: Now) {
         let Some(known) = self.known.get_mut(host) else {

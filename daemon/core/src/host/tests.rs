@@ -59,6 +59,20 @@ fn another_node_behind_a_pinned_name_is_not_believed() {
 }
 
 #[test]
+fn a_person_s_decision_lets_another_node_be_pinned() {
+    let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
+    hosts.restore(host(), node(1, "pod.test").node());
+    assert!(!hosts.has_changed(&host()));
+    ask(&mut hosts, &mut out, address(None), &node(2, "pod.test"), 1);
+    assert!(matches!(hosts.poll_event(), Some(Event::Failed { .. })));
+    assert!(hosts.has_changed(&host()));
+    hosts.unpin(&host(), &mut out);
+    assert!(!hosts.has_changed(&host()));
+    ask(&mut hosts, &mut out, address(None), &node(2, "pod.test"), 2);
+    assert!(matches!(hosts.poll_event(), Some(Event::Found { .. })));
+}
+
+#[test]
 fn the_operators_own_entry_moves_a_pin() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
     hosts.restore(host(), node(1, "pod.test").node());

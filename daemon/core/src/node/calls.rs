@@ -158,11 +158,16 @@ impl Node {
         Ok(Done {})
     }
 
-    /// The person has decided: a changed key behind an alias is looked up afresh.
+    /// The person has decided: a changed key behind an alias or its pod is looked up afresh.
     fn forget_change(&mut self, who: &str) {
-        if let Ok(alias) = parse(who)
-            && self.book.has_changed(&alias)
-        {
+        let Ok(alias) = parse(who) else {
+            return;
+        };
+        let pod_changed = self.hosts.has_changed(alias.host());
+        if pod_changed {
+            self.hosts.unpin(alias.host(), &mut self.out);
+        }
+        if pod_changed || self.book.has_changed(&alias) {
             self.book.unpin_alias(&alias, &mut self.out);
         }
     }

@@ -116,6 +116,16 @@ impl Book {
         if pin.changed { Err(pin.user) } else { Ok(pin.user) }
     }
 
+    /// Another node answers for the pod of an alias; the pinned user if that is news. When it
+    /// was last checked stays, so that each message asks whether the old pod is back.
+    pub(super) fn doubt_alias(&mut self, alias: &Alias, out: &mut Outputs) -> Option<UserId> {
+        let pin = self.aliases.get_mut(alias).filter(|pin| !pin.changed)?;
+        pin.changed = true;
+        let key = [b"alias/".as_slice(), alias.to_string().as_bytes()].concat();
+        out.put(Table::Pin, key, encode(pin));
+        Some(pin.user)
+    }
+
     /// Forgets what is pinned for an alias: the person has decided to trust its new key.
     pub(super) fn unpin_alias(&mut self, alias: &Alias, out: &mut Outputs) {
         if self.aliases.remove(alias).is_some() {

@@ -136,7 +136,6 @@ impl Node {
                     let sentence = format!("{word}: the recipient's device signed for it");
                     self.step_entry(entry, &sentence, now);
                     self.advance(entry, state, now);
-                    self.outbox.remove(entry, &mut self.out);
                 }
                 None => self.advance_stored(user, from, *block, state),
             }

@@ -113,7 +113,14 @@ impl Node {
             Purpose::Deposit { entry, .. } => self.step_once(entry, &error.to_string(), now),
             Purpose::Attach { user } => self.upkeep.attach_later(user, now),
             Purpose::Notify { .. } => {}
-            Purpose::Alias { then, .. } => self.alias_failed(then, kind.because(error.to_string())),
+            Purpose::Alias { alias, then } => {
+                if kind == ErrorKind::KeyChanged
+                    && let Some(user) = self.book.doubt_alias(&alias, &mut self.out)
+                {
+                    self.tell_change(user, now);
+                }
+                self.alias_failed(then, kind.because(error.to_string()));
+            }
             Purpose::Register { call, .. } => {
                 self.reply(call, Err(kind.because(error.to_string())));
             }
@@ -209,12 +216,7 @@ impl Node {
         let user = match pinned {
             Ok(user) => user,
             Err(user) => {
-                for account in self.accounts.users() {
-                    if self.book.standing(account, user).is_some() {
-                        let what = bytchat_proto::rpc::event::What::KeyChanged { id: user };
-                        self.event(account, what, now);
-                    }
-                }
+                self.tell_change(user, now);
                 return self.alias_failed(then, super::contacts::changed(&resolved.alias));
             }
         };
@@ -227,6 +229,16 @@ impl Node {
             Then::Send { draft } => self.send_checked(*draft, user, now),
             Then::Person { call, ask } => {
                 self.person(call, ask, user, Some(resolved.alias.clone()), now);
+            }
+        }
+    }
+
+    /// Tells all accounts that know a user that the key behind the user's alias has changed.
+    fn tell_change(&mut self, user: UserId, now: Now) {
+        for account in self.accounts.users() {
+            if self.book.standing(account, user).is_some() {
+                let what = bytchat_proto::rpc::event::What::KeyChanged { id: user };
+                self.event(account, what, now);
             }
         }
     }

@@ -44,6 +44,10 @@ impl Node {
             }
         }
         self.outbox.restored();
+        // A message's row follows its entry one commit later: the last stop may lie between.
+        for (account, block, state) in self.outbox.advanced() {
+            self.set_state(account, block, state);
+        }
         self.restore_accounts(&accounts, &devices, &numbers, now)
     }
 

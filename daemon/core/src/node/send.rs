@@ -128,6 +128,9 @@ impl Node {
         let Some(entry) = self.outbox.get(id) else {
             return;
         };
+        if entry.is_done() {
+            return self.put_off(id, now);
+        }
         if entry.is_over(now) {
             return self.expire(id, now);
         }
@@ -158,6 +161,8 @@ impl Node {
     fn expire(&mut self, id: EntryId, now: Now) {
         self.step_entry(id, "expired: nobody took it in time", now);
         self.advance(id, State::Expired, now);
-        self.outbox.remove(id, &mut self.out);
+        if self.outbox.get(id).is_some_and(|entry| entry.block.is_none()) {
+            self.outbox.remove(id, &mut self.out);
+        }
     }
 }

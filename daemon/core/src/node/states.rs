@@ -10,6 +10,7 @@ use super::Node;
 use super::history::{Loading, find, message_key, owner_of};
 use super::waits::Waiting;
 use crate::io::CallId;
+use crate::outbox::Entry;
 use crate::persist::{Row, Table};
 use crate::time::{Mono, Now};
 
@@ -41,6 +42,13 @@ impl Node {
         let Some(mut message) = find(rows, &[account]) else {
             return;
         };
+        // In one commit with the row, or a crash between the two would hide how far it came.
+        if let Some(entry) = self.outbox.of_block(account, message.id)
+            && state >= State::Delivered
+            && self.outbox.get(entry).is_some_and(Entry::is_done)
+        {
+            self.outbox.remove(entry, &mut self.out);
+        }
         tracing::debug!(id = %message.id, from = ?message.state, to = ?state, "a message moves");
         let others = by.is_some_and(|by| by != message.to);
         if others || message.direction != Direction::Out || message.state >= state {

@@ -115,6 +115,11 @@ impl Entry {
         self.targets.values().map(|target| target.holders.len()).min().unwrap_or(0)
     }
 
+    /// Nothing more is to be sent: it goes when its message's row says so too.
+    pub fn is_done(&self) -> bool {
+        self.state >= State::Delivered
+    }
+
     /// Nobody took it in time.
     pub fn is_over(&self, now: Now) -> bool {
         now.wall.since_ms(self.created) >= OUTBOX_TTL_MS

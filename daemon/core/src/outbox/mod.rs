@@ -9,6 +9,7 @@ use bytchat_proto::envelope::{Content, Envelope};
 use bytchat_proto::id::{BlockId, EnvelopeId, UserId};
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::{OUTBOX_BYTES_MAX, OUTBOX_MAX};
+use bytchat_proto::rpc::message::State;
 use serde_bytes::ByteBuf;
 
 use crate::io::Outputs;
@@ -61,6 +62,12 @@ impl Outbox {
     /// Drops envelopes whose entry is gone, after all rows were read.
     pub fn restored(&mut self) {
         self.entries.retain(|_, entry| entry.content.is_some());
+    }
+
+    /// Messages that have come further than queued, with their states.
+    pub fn advanced(&self) -> Vec<(UserId, BlockId, State)> {
+        let advanced = self.entries.values().filter(|entry| entry.state > State::Queued);
+        advanced.filter_map(|entry| Some((entry.account, entry.block?, entry.state))).collect()
     }
 
     fn index(&mut self, id: EntryId, mut entry: Entry) {

@@ -54,6 +54,20 @@ fn restored(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> Outbox {
 }
 
 #[test]
+fn a_message_that_arrived_is_found_again_until_its_row_says_so() {
+    let (mut outbox, mut out, mut disk) =
+        (Outbox::default(), Outputs::new([0; 32]), BTreeMap::new());
+    let id = outbox.queue(message(1), &mut out);
+    outbox.queue(message(2), &mut out);
+    assert!(outbox.get_mut(id).unwrap().advance(State::Delivered));
+    assert!(outbox.get(id).unwrap().is_done());
+    outbox.save(id, &mut out);
+    rows(&mut out, &mut disk);
+    let expected = vec![(ALICE, BlockId([1; 32]), State::Delivered)];
+    assert_eq!(restored(&disk).advanced(), expected);
+}
+
+#[test]
 fn everything_comes_back_from_the_rows() {
     let (mut outbox, mut out, mut disk) =
         (Outbox::default(), Outputs::new([0; 32]), BTreeMap::new());

@@ -1,0 +1,24 @@
+//! Real daemons and the real command line, each a process of its own on this machine.
+
+mod backbone;
+mod command;
+mod process;
+mod programs;
+mod socket;
+mod wait;
+
+pub use backbone::{Backbone, Pod, free_address};
+pub use command::Ran;
+pub use process::{Daemon, Setup};
+pub use programs::{Programs, programs};
+pub use socket::Socket;
+pub use wait::{PATIENCE, pause, until};
+
+/// Says that a part of a test could not run; with BYTCHAT_ALL=1 that is a failure.
+///
+/// # Panics
+/// If everything is to run.
+pub fn cannot_run(what: &str, lacks: &str) {
+    println!("NOT RUN: {what}: {lacks}");
+    assert!(std::env::var_os("BYTCHAT_ALL").is_none_or(|all| all != "1"), "{what}: {lacks}");
+}

@@ -1,0 +1,59 @@
+//! The daemon's socket as a program without `bytctl` sees it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::wait::PATIENCE;
+
+/// A connection.
+#[derive(Debug)]
+pub struct Socket(BufReader<UnixStream>);
+
+impl Socket {
+    /// Connects.
+    ///
+    /// # Panics
+    /// If nobody listens.
+    pub fn connect(path: &Path) -> Self {
+        let stream = UnixStream::connect(path).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    /// Sends bytes as they are; false if the daemon does not want them.
+    pub fn send(&mut self, bytes: &[u8]) -> bool {
+        self.0.get_mut().write_all(bytes).is_ok()
+    }
+
+    /// Says that nothing more will come.
+    ///
+    /// # Panics
+    /// If the connection is gone.
+    pub fn end(&mut self) {
+        self.0.get_mut().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// The next line, or `None` at the end.
+    ///
+    /// # Panics
+    /// If there is no answer in time.
+    pub fn line(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        let read = self.0.read_line(&mut line).unwrap();
+        (read > 0).then(|| serde_json::from_str(&line).unwrap())
+    }
+
+    /// Calls and gives the whole answer, be it a result or an error.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn call(&mut self, method: &str, params: &Value) -> Value {
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        assert!(self.send(format!("{call}\n").as_bytes()));
+        self.line().unwrap()
+    }
+}

@@ -1,0 +1,14 @@
+//! Real daemons and the real `bytctl`, as people and their scripts use them.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "what cannot run here is said")]
+#![allow(clippy::disallowed_methods, reason = "real daemons live in real time")]
+
+mod account;
+mod alias;
+mod bad_input;
+mod demo;
+mod message;
+mod offline;
+mod stop;
+mod unix_users;

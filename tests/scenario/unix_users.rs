@@ -1,0 +1,74 @@
+//! Several Unix users of one daemon: each has accounts and messages of their own.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use bytchat_tests::daemon::{Backbone, Daemon, Ran, cannot_run, programs};
+use serde_json::json;
+
+/// Two Unix users that no machine needs to know.
+const ANN: u32 = 51_001;
+const BEN: u32 = 51_002;
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Runs `bytctl` as another Unix user, in the group that may use the socket.
+fn as_user(daemon: &Daemon, user: u32, args: &[&str]) -> Ran {
+    let mut command = Command::new(daemon.path("bytctl"));
+    command.env_clear().uid(user).gid(0).current_dir("/");
+    Ran::of(command.arg("--json").arg("--socket").arg(daemon.socket_path()).args(args), b"")
+}
+
+#[test]
+fn two_unix_users_of_one_daemon_see_only_what_is_theirs() {
+    if !is_root() {
+        return cannot_run("the test of two Unix users", "only root can run commands as others");
+    }
+    let backbone = Backbone::shared();
+    let daemon = Daemon::new(&backbone.setup);
+    fs::set_permissions(daemon.path(""), Permissions::from_mode(0o755)).unwrap();
+    fs::copy(&programs().bytctl, daemon.path("bytctl")).unwrap();
+    fs::set_permissions(daemon.path("bytctl"), Permissions::from_mode(0o755)).unwrap();
+    // As systemd starts it: the group of the socket may use it.
+    daemon.run_as(daemon.command().env("STATE_DIRECTORY", daemon.path("data")));
+    daemon.meets(5);
+
+    let made = |user, name| as_user(&daemon, user, &["account", "create", "--name", name]).json();
+    let (ann, ben) = (made(ANN, "mine"), made(BEN, "mine"));
+    let (ann_id, ben_id) = (ann["id"].as_str().unwrap(), ben["id"].as_str().unwrap());
+    for (user, own) in [(ANN, &ann), (BEN, &ben)] {
+        assert_eq!(as_user(&daemon, user, &["account", "list"]).json(), json!([own]));
+    }
+    let export = ["account", "export", "--account", ann_id];
+    let stolen = as_user(&daemon, BEN, &export);
+    assert_ne!(stolen.code, 0);
+    assert!(!stolen.out.contains("PRIVATE"), "{}", stolen.out);
+    let forged = as_user(&daemon, BEN, &["send", ben_id, "x", "--account", ann_id]);
+    assert_ne!(forged.code, 0);
+
+    let (carol, carol_id) = backbone.user("carol@a.test");
+    let args = ["send", &carol_id, "of ann", "--wait", "delivered", "--timeout", "90"];
+    let sent = as_user(&daemon, ANN, &args).json();
+    let id = sent["id"].as_str().unwrap();
+    let back = carol.get(&["send", ann_id, "to ann", "--wait", "delivered", "--timeout", "90"]);
+    let back = back["id"].as_str().unwrap();
+    assert_eq!(as_user(&daemon, ANN, &["inbox"]).json()[0]["text"], "to ann");
+    assert_eq!(as_user(&daemon, BEN, &["inbox"]).json(), json!([]));
+    assert_eq!(as_user(&daemon, BEN, &["history", &carol_id]).json(), json!([]));
+    for id in [id, back] {
+        for verb in ["show", "trace"] {
+            assert_eq!(as_user(&daemon, BEN, &["message", verb, id]).kind(5), "not_found");
+            as_user(&daemon, ANN, &["message", verb, id]).json();
+        }
+    }
+    let events = as_user(&daemon, BEN, &["rpc", "event.list", "since:=0"]).json();
+    assert_eq!(events["events"], json!([]));
+    // Both on one daemon, with each other.
+    let args = ["send", ben_id, "neighbour", "--wait", "delivered", "--timeout", "90"];
+    as_user(&daemon, ANN, &args).json();
+    assert_eq!(as_user(&daemon, BEN, &["inbox"]).json()[0]["text"], "neighbour");
+}
