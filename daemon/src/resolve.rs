@@ -63,7 +63,7 @@ impl Resolver {
         }
         if let Ok(ip) = host.as_str().parse::<IpAddr>() {
             let address = SocketAddr::new(ip, PORT_DEFAULT);
-            return Ok(vec![PodAddress { address, node: None }]);
+            return Ok(vec![PodAddress { address, node: None, trusted: false }]);
         }
         let limit = Duration::from_millis(RESOLVE_TIMEOUT_MS);
         timeout(limit, self.ask(host))
@@ -90,9 +90,10 @@ impl Resolver {
         let mut problem = ResolveError::Unknown(host.clone());
         for (target, port) in places {
             match dns.lookup_ip(target).await {
-                Ok(ips) => found.extend(
-                    ips.iter().map(|ip| PodAddress { address: SocketAddr::new(ip, port), node }),
-                ),
+                Ok(ips) => found.extend(ips.iter().map(|ip| {
+                    let address = SocketAddr::new(ip, port);
+                    PodAddress { address, node, trusted: false }
+                })),
                 Err(error) => problem = failed(error),
             }
         }
@@ -253,7 +254,7 @@ mod tests {
     }
 
     fn at(address: &str, node: Option<NodeId>) -> PodAddress {
-        PodAddress { address: address.parse().unwrap(), node }
+        PodAddress { address: address.parse().unwrap(), node, trusted: false }
     }
 
     #[tokio::test]
@@ -323,10 +324,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_written_down_needs_no_dns() {
         let host: Host = "pod.test".parse().unwrap();
-        let known = BTreeMap::from([(host.clone(), vec![at("192.0.2.9:1", None)])]);
+        let written = PodAddress { trusted: true, ..at("192.0.2.9:1", None) };
+        let known = BTreeMap::from([(host.clone(), vec![written])]);
         let resolver = Resolver::new(known, &[]);
         let pods = resolver.resolve(&host).await.unwrap();
-        assert_eq!(pods, [at("192.0.2.9:1", None)]);
+        assert_eq!(pods, [written]);
         let literal = resolver.resolve(&"192.0.2.7".parse().unwrap()).await;
         assert_eq!(literal.unwrap(), [at("192.0.2.7:4848", None)]);
     }

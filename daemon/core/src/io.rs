@@ -238,6 +238,8 @@ pub struct PodAddress {
     pub address: SocketAddr,
     /// Its node id, if the source names it.
     pub node: Option<NodeId>,
+    /// Whether the operator wrote it down; DNS is anybody's word.
+    pub trusted: bool,
 }
 
 /// The sink that every core writes its effects to, with the node's one source of chance.

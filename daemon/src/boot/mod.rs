@@ -254,10 +254,11 @@ fn hot_rows(store: &Store) -> Result<Vec<(Table, Row)>, StoreError> {
 fn known_pods(pods: &[StaticPod]) -> BTreeMap<Host, Vec<PodAddress>> {
     let mut known: BTreeMap<Host, Vec<PodAddress>> = BTreeMap::new();
     for pod in pods {
-        known
-            .entry(pod.host.clone())
-            .or_default()
-            .push(PodAddress { address: pod.address, node: pod.node });
+        known.entry(pod.host.clone()).or_default().push(PodAddress {
+            address: pod.address,
+            node: pod.node,
+            trusted: true,
+        });
     }
     known
 }

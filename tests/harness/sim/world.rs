@@ -336,7 +336,9 @@ impl World {
             }
             Output::Resolve { host: name } => {
                 let pod = self.hosts.iter().find(|other| other.pod.as_ref() == Some(&name));
-                let found = pod.map(|pod| vec![PodAddress { address: pod.address, node: None }]);
+                let found = pod.map(|pod| {
+                    vec![PodAddress { address: pod.address, node: None, trusted: false }]
+                });
                 let result = found.ok_or_else(|| format!("there is no host {name}"));
                 self.schedule(self.now_ms + 20, host, Input::Resolved { host: name, result });
             }

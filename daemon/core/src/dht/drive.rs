@@ -253,7 +253,7 @@ impl Dht {
         let tell = lookup.why == Why::Find && !lookup.reported;
         if tell && (done || lookup.has_quorum()) {
             lookup.reported = true;
-            let found = found(id, lookup, done);
+            let found = found(id, lookup);
             self.news(found);
         }
         if done && let Some(lookup) = self.lookups.remove(&id) {
@@ -264,7 +264,7 @@ impl Dht {
     fn finish_lookup(&mut self, lookup: &Lookup, now: Now, out: &mut Outputs) {
         match lookup.why {
             Why::Put(id) => return self.begin_put(id, lookup, now, out),
-            Why::Own => self.own_lookup_done(lookup.answered_peers().count(), now),
+            Why::Own => self.own_lookup_done(lookup.answer_count(), now),
             Why::Find | Why::Refresh => {}
         }
         if lookup.kind.is_none() {
@@ -356,15 +356,9 @@ impl Dht {
     }
 }
 
-/// The result so far. Where enough holders have answered before all did, those still asked count
-/// as near: mail is for all of them and not only for the quickest.
-fn found(id: LookupId, lookup: &Lookup, done: bool) -> Event {
-    let answered = lookup.answered_peers().count();
-    let closest: Vec<Peer> = if done {
-        lookup.answered_peers().cloned().collect()
-    } else {
-        lookup.usable_peers().cloned().collect()
-    };
+fn found(id: LookupId, lookup: &Lookup) -> Event {
+    // A lookup that ends early, with a quorum of records, has not heard from all five.
+    let closest: Vec<Peer> = lookup.usable_peers().cloned().collect();
     let records = lookup.records().map(|it| (*it.record).clone()).collect();
-    Event::Found { lookup: id, answered, closest, records }
+    Event::Found { lookup: id, answered: lookup.answer_count(), closest, records }
 }

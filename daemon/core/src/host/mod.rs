@@ -73,6 +73,7 @@ struct Known<P> {
     record: Option<NodeRecord>,
     left: Vec<PodAddress>,
     expected: Option<NodeId>,
+    trusted: bool,
     dial: Option<DialId>,
     resolving: bool,
     waiting: Vec<P>,
@@ -104,6 +105,7 @@ impl<P> Hosts<P> {
             record: None,
             left: Vec::new(),
             expected: None,
+            trusted: false,
             dial: None,
             resolving: false,
             waiting: Vec::new(),
@@ -170,8 +172,9 @@ impl<P> Hosts<P> {
             return;
         };
         match known.left.pop() {
-            Some(PodAddress { address, node }) => {
+            Some(PodAddress { address, node, trusted }) => {
                 known.expected = node;
+                known.trusted = trusted;
                 self.events.push_back(Event::Dial { host: host.clone(), address });
             }
             None => self.fail(host, why, now),
@@ -203,7 +206,7 @@ impl<P> Hosts<P> {
     }
 
     /// A node said hello. SPEC 5.5: the node behind a host is pinned at first use, and another
-    /// one is not believed.
+    /// one is not believed, unless the operator names it: who answers for DNS must not move a pin.
     pub fn arrived(
         &mut self,
         dial: Option<DialId>,
@@ -221,12 +224,10 @@ impl<P> Hosts<P> {
         if record.pod.as_ref() != Some(&host) || known.expected.is_some_and(|node| node != got) {
             return self.next(&host, "the node at its address is another", now);
         }
-        match known.pinned {
-            Some(expected) if expected != got && known.expected != Some(got) => {
-                let error = HostError::Changed { host: host.clone(), got, expected };
-                return self.fail_with(&host, error, now);
-            }
-            Some(_) | None => {}
+        let named = known.trusted && known.expected == Some(got);
+        if let Some(expected) = known.pinned.filter(|pinned| *pinned != got && !named) {
+            let error = HostError::Changed { host: host.clone(), got, expected };
+            return self.fail_with(&host, error, now);
         }
         if known.pinned != Some(got) {
             known.pinned = Some(got);

@@ -27,7 +27,7 @@ fn node(number: u8, pod: &str) -> NodeRecord {
 }
 
 fn address(node: Option<NodeId>) -> PodAddress {
-    PodAddress { address: "127.0.0.1:1".parse().unwrap(), node }
+    PodAddress { address: "127.0.0.1:1".parse().unwrap(), node, trusted: false }
 }
 
 /// Asks for the pod and answers its name and its dial.
@@ -62,9 +62,23 @@ fn another_node_behind_a_pinned_name_is_not_believed() {
 fn the_operators_own_entry_moves_a_pin() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
     hosts.restore(host(), node(1, "pod.test").node());
-    let configured = address(Some(node(2, "pod.test").node()));
+    let configured = PodAddress { trusted: true, ..address(Some(node(2, "pod.test").node())) };
     ask(&mut hosts, &mut out, configured, &node(2, "pod.test"), 1);
     assert!(matches!(hosts.poll_event(), Some(Event::Found { .. })));
+}
+
+#[test]
+fn a_node_that_only_dns_names_moves_no_pin() {
+    let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
+    hosts.restore(host(), node(1, "pod.test").node());
+    let named = address(Some(node(2, "pod.test").node()));
+    ask(&mut hosts, &mut out, named, &node(2, "pod.test"), 1);
+    let Some(Event::Failed { error: HostError::Changed { .. }, .. }) = hosts.poll_event() else {
+        panic!("DNS moved the pin");
+    };
+    while let Some(output) = out.poll() {
+        assert!(!matches!(output, Output::Persist(_)));
+    }
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl Node {
             return;
         }
         if !self.book.pin_user(from.user, from.fingerprint, &mut self.out) {
-            tracing::warn!(user = %from.user, "a letter comes with another key than is pinned");
+            tracing::warn!(user = %from.user, "a letter comes with another key");
             return;
         }
         if self.routes.get(from.user, now).is_some_and(|route| route.head < opened.letter.from_head)
@@ -126,8 +126,6 @@ impl Node {
     fn handle_receipt(&mut self, user: UserId, from: UserId, receipt: &MessageReceipt, now: Now) {
         let state = if receipt.read { State::Read } else { State::Delivered };
         for block in receipt.blocks.iter().take(RECEIPT_BLOCKS_MAX) {
-            let entry = self.outbox.of_block(user, *block);
-            tracing::debug!(%user, %block, ?entry, ?state, "a receipt came");
             match self.outbox.of_block(user, *block) {
                 Some(entry) => {
                     // SPEC 6.11: only the recipient of a message can say that it arrived.

@@ -3,6 +3,7 @@
 mod accounts;
 mod aliases;
 mod calls;
+mod clients;
 mod config;
 mod contacts;
 mod deposit;
@@ -12,10 +13,15 @@ mod letters;
 mod links;
 mod pods;
 mod profile;
+mod publish;
 mod receive;
 mod restore;
+mod seal;
 mod search;
 mod send;
+mod serve;
+mod states;
+mod status;
 mod upkeep;
 mod waits;
 
