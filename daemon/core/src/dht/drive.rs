@@ -356,8 +356,6 @@ impl Dht {
     }
 }
 
-/// The result so far. A lookup that ends early, with a quorum of records, has not heard from all
-/// five, but names them: mail is for all of them and not only for the quickest.
 fn found(id: LookupId, lookup: &Lookup) -> Event {
     let closest: Vec<Peer> = lookup.usable_peers().cloned().collect();
     let records = lookup.records().map(|it| (*it.record).clone()).collect();

@@ -129,7 +129,7 @@ impl Node {
             return;
         };
         if entry.is_done() {
-            return self.put_off(id, now);
+            return self.put_off(id, true, now);
         }
         if entry.is_over(now) {
             return self.expire(id, now);
