@@ -116,6 +116,13 @@ pub const DIALS_MAX: usize = 128;
 pub const LINKS_MAX: usize = 512;
 /// Requests in flight on one link.
 pub const REQUESTS_PER_LINK_MAX: usize = 256;
+/// Tokens that a link gains in a second; one pays for one request. Repair brings 160 records a
+/// second at most, and a burst of mail some hundred envelopes.
+pub const REQUEST_TOKENS_PER_SECOND: u64 = 500;
+/// Tokens that a link can save: four seconds.
+pub const REQUEST_TOKENS_MAX: u64 = 4 * REQUEST_TOKENS_PER_SECOND;
+/// Tokens for a request that makes us check an RSA signature.
+pub const REQUEST_COST_HEAVY: u64 = 4;
 /// Frames that wait for a link to come up.
 pub const FRAMES_WAITING_PER_NODE_MAX: usize = 64;
 
@@ -285,6 +292,10 @@ pub const BLOCKS_AHEAD_MAX: usize = 2_000;
 pub const ACCOUNTS_MAX: usize = 64;
 /// Entries of the address book.
 pub const CONTACTS_MAX: usize = 10_000;
+/// Strangers whose messages one account keeps until it accepts or blocks them.
+pub const REQUESTS_MAX: usize = 100;
+/// Messages of one stranger that are kept until it is accepted.
+pub const REQUEST_MESSAGES_MAX: u32 = 50;
 /// Events kept in the durable log.
 pub const EVENTS_MAX: u64 = 100_000;
 /// Rows in one answer of the RPC.
