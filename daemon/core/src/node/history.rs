@@ -78,6 +78,30 @@ impl Node {
         }
     }
 
+    /// Rows cannot be read: who asked is told, and everything else goes on.
+    pub(super) fn load_failed(&mut self, load: LoadId, reason: &str, now: Now) {
+        tracing::error!(reason, "rows on the disk cannot be read");
+        let Some(loading) = self.loads.remove(&load) else {
+            self.mailbox.handle_loaded(load, &[], now, &mut self.out);
+            return;
+        };
+        let call = match loading {
+            Loading::Messages { call }
+            | Loading::Show { call, .. }
+            | Loading::Trace { call, .. }
+            | Loading::Steps { call, .. }
+            | Loading::Wait { call, .. } => call,
+            Loading::Events { ask } => ask.call,
+            Loading::Client { draft, .. } => {
+                let client_id = draft.client_id.unwrap_or_default();
+                self.waits.end_client(&(draft.account, hash(&client_id)));
+                draft.call
+            }
+            Loading::Advance { .. } | Loading::Read { .. } => return,
+        };
+        self.reply(call, Err(ErrorKind::Internal.because(reason)));
+    }
+
     /// The first of some rows that belongs to one of these accounts, as far as it has come by
     /// now: a row may have been read before the state that was written last.
     fn find(&self, rows: &[Row], accounts: &[UserId]) -> Option<Message> {

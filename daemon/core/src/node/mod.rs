@@ -190,6 +190,7 @@ impl Node {
             Input::Call { call, caller, request } => self.handle_call(call, caller, request, now),
             Input::CallGone { call } => self.waits.gone(call),
             Input::Loaded { load, rows } => self.handle_loaded(load, &rows, now),
+            Input::LoadFailed { load, reason } => self.load_failed(load, &reason, now),
             Input::Done { job, result } => self.handle_done(job, result, now),
             Input::Resolved { host, result } => self.hosts.resolved(&host, result, now),
             Input::StoreSize { bytes } => self.store_bytes = bytes,
