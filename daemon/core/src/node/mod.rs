@@ -7,6 +7,7 @@ mod config;
 mod contacts;
 mod deposit;
 mod events;
+mod guard;
 mod history;
 mod letters;
 mod links;

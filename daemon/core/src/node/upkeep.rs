@@ -42,6 +42,7 @@ pub(super) struct Upkeep {
     joined: bool,
     pods: BTreeMap<Host, NodeRecord>,
     asked_again: AskedAgain,
+    resent: AskedAgain,
 }
 
 impl Upkeep {
@@ -57,7 +58,8 @@ impl Upkeep {
             sweep: now.mono.plus_ms(HOUR_MS),
             joined: false,
             pods: BTreeMap::new(),
-            asked_again: AskedAgain::default(),
+            asked_again: AskedAgain::every_ms(HOUR_MS),
+            resent: AskedAgain::every_ms(MINUTE_MS),
         }
     }
 
@@ -112,7 +114,11 @@ impl Upkeep {
     }
 
     pub(super) fn may_ask_again(&mut self, user: UserId, device: DeviceKey, now: Now) -> bool {
-        self.asked_again.allow(user, device, now.wall)
+        self.asked_again.allow(user, device, now.mono)
+    }
+
+    pub(super) fn may_resend(&mut self, user: UserId, device: DeviceKey, now: Now) -> bool {
+        self.resent.allow(user, device, now.mono)
     }
 
     /// When the next duty is due.
