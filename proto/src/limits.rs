@@ -134,6 +134,16 @@ pub const RECORD_TTL_MAX_MS: u64 = 7 * DAY_MS;
 pub const LOCATION_TTL_MS: u64 = 30 * MINUTE_MS;
 /// Clocks may differ by so much.
 pub const CLOCK_SKEW_MS: u64 = 5 * MINUTE_MS;
+/// A clock that runs ahead of the steady one by so much has jumped.
+pub const CLOCK_JUMP_MS: u64 = HOUR_MS;
+/// After a jump nothing ends early for so long: time for the clock to be set right.
+pub const CLOCK_JUMP_HOLD_MS: u64 = HOUR_MS;
+/// Peers whose word is kept about the address at which they see us.
+pub const OBSERVED_MAX: usize = 32;
+/// Addresses at which others see us that are told to others.
+pub const OBSERVED_BELIEVED_MAX: usize = 4;
+/// The word of a peer about our address counts for so long.
+pub const OBSERVED_KEEP_MS: u64 = 7 * DAY_MS;
 /// Bytes of a record's body by its kind: user records hold the device certificates.
 pub const USER_BODY_BYTES_MAX: usize = 32 * 1024;
 /// Profiles hold a name and a small picture.

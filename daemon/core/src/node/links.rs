@@ -25,8 +25,6 @@ use crate::time::Now;
 
 /// The link that stands for this node itself.
 pub(super) const SELF: LinkId = LinkId(u64::MAX);
-/// Observed addresses that are remembered before they are believed.
-const OBSERVED_MAX: usize = 16;
 
 /// What a request to another node is for.
 #[derive(Debug)]
@@ -99,25 +97,18 @@ impl Node {
         now: Now,
     ) {
         tracing::debug!(?link, node = %contact.node(), "a node said hello");
-        let rtt = self.links.measure(link).and_then(|(_, rtt)| rtt);
+        let measured = self.links.measure(link);
+        let rtt = measured.and_then(|(_, rtt)| rtt);
         self.dht.saw(contact.clone(), rtt, now, &mut self.out);
-        self.observe(observed, contact.node(), now);
+        if let Some((address, _)) = measured {
+            self.observe(observed, (contact.node(), address.ip()), now);
+        }
         self.upkeep.joined(now);
     }
 
-    /// Believes an address at which two nodes see us, or one on the same machine.
-    fn observe(&mut self, address: SocketAddr, by: NodeId, now: Now) {
-        let known = self.config.listen.contains(&address);
-        if known || (self.observed.len() >= OBSERVED_MAX && !self.observed.contains_key(&address)) {
-            return;
-        }
-        let witnesses = self.observed.entry(address).or_default();
-        if witnesses.contains(&by) || witnesses.len() >= 2 {
-            return;
-        }
-        witnesses.push(by);
-        let needed = if is_loopback(address.ip()) { 1 } else { 2 };
-        if witnesses.len() == needed && self.believes().len() < 4 {
+    /// Takes note of the address at which a peer sees us.
+    fn observe(&mut self, address: SocketAddr, by: (NodeId, IpAddr), now: Now) {
+        if !self.config.listen.contains(&address) && self.observed.note(address, by, now) {
             let own = own_contact(&self.config, &self.secret, &self.believes(), now);
             self.links.set_own(own.clone());
             self.dht.set_own(own.clone());
@@ -128,11 +119,7 @@ impl Node {
 
     /// The addresses at which others see us.
     pub(super) fn believes(&self) -> Vec<SocketAddr> {
-        let believed = |address: &SocketAddr, witnesses: &[NodeId]| {
-            witnesses.len() >= if is_loopback(address.ip()) { 1 } else { 2 }
-        };
-        let all = self.observed.iter().filter(|(address, by)| believed(address, by));
-        all.map(|(address, _)| *address).collect()
+        self.observed.believed()
     }
 
     /// Answers a request of another node, or of this one.
@@ -282,10 +269,6 @@ impl Node {
             DhtEvent::NeighboursChanged => self.upkeep.neighbours_changed(now),
         }
     }
-}
-
-fn is_loopback(ip: IpAddr) -> bool {
-    ip.to_canonical().is_loopback()
 }
 
 /// The user whose mailbox a request is about.

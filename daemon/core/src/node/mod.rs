@@ -11,6 +11,7 @@ mod guard;
 mod history;
 mod letters;
 mod links;
+mod observed;
 mod pods;
 mod profile;
 mod receive;
@@ -21,7 +22,6 @@ mod upkeep;
 mod waits;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 
 use bytchat_proto::id::{NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
@@ -40,7 +40,7 @@ use crate::persist::{Row, Table};
 use crate::pod::Pod;
 use crate::round::Round;
 use crate::route::Routes;
-use crate::time::{Deadline, Now};
+use crate::time::{Calm, Deadline, Now};
 
 pub use config::NodeConfig;
 
@@ -49,6 +49,7 @@ use contacts::Book;
 use events::EventLog;
 use history::Loading;
 use links::Token;
+use observed::Observed;
 use pods::Purpose;
 use search::{Lookup, Put};
 use upkeep::Upkeep;
@@ -75,7 +76,8 @@ pub struct Node {
     secret: NodeSecret,
     vault: Vault,
     own: Contact,
-    observed: BTreeMap<SocketAddr, Vec<NodeId>>,
+    observed: Observed,
+    calm: Calm,
     out: Outputs,
     links: Links<Token>,
     dht: Dht,
@@ -134,7 +136,8 @@ impl Node {
         let mut node = Self {
             id,
             vault: Vault::new(config.vault),
-            observed: BTreeMap::new(),
+            observed: Observed::default(),
+            calm: Calm::new(now),
             out: Outputs::new(seed),
             links: Links::new(config.network, secret.key(), own.clone()),
             dht: Dht::new(own.clone(), config.network)?,
@@ -172,6 +175,7 @@ impl Node {
 
     /// Takes an input; what follows from it is polled as outputs.
     pub fn handle_input(&mut self, input: Input, now: Now) {
+        self.calm.see(now);
         match input {
             Input::LinkUp { link, key, address, binding, dial } => {
                 let up = link::Up { key, address, binding, dial };

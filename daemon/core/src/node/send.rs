@@ -131,7 +131,7 @@ impl Node {
         let Some(entry) = self.outbox.get(id) else {
             return;
         };
-        if entry.is_over(now) {
+        if entry.is_over(self.calm.of(now)) {
             return self.expire(id, now);
         }
         let to = entry.to;

@@ -144,8 +144,9 @@ fn take_due(map: &mut BTreeMap<UserId, Mono>, now: Now, next_ms: u64) -> Vec<Use
 impl Node {
     pub(super) fn handle_timeout(&mut self, now: Now) {
         self.links.handle_timeout(now, &mut self.out);
-        self.dht.handle_timeout(now, &mut self.out);
-        self.mailbox.handle_timeout(now, &mut self.out);
+        let calm = self.calm.of(now);
+        self.dht.handle_timeout(calm, &mut self.out);
+        self.mailbox.handle_timeout(calm, &mut self.out);
         self.handle_waits(now);
         self.send_removals(now);
         self.send_receipts(now);
@@ -173,7 +174,7 @@ impl Node {
     fn handle_duties(&mut self, now: Now) {
         for user in take_due(&mut self.upkeep.publish, now, DAY_MS) {
             if let Some(account) = self.accounts.get_mut(user) {
-                account.device.rotate(now.wall, self.out.random());
+                account.device.rotate(self.calm.of(now).wall, self.out.random());
                 account.save_device(&self.vault, &mut self.out);
             }
             self.publish_account(user, now);
@@ -202,7 +203,7 @@ impl Node {
         }
         if now.mono >= self.upkeep.sweep {
             self.upkeep.sweep = now.mono.plus_ms(HOUR_MS);
-            self.inbox.expire(now, &mut self.out);
+            self.inbox.expire(self.calm.of(now), &mut self.out);
         }
     }
 
