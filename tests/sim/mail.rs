@@ -1,68 +1,25 @@
 //! Messages between simulated machines.
 
-use bytchat_tests::sim::{Faults, World};
-use serde_json::{Value, json};
-
-/// A network of so many nodes, of which the first two are pods.
-fn network(seed: u64, nodes: usize) -> World {
-    let mut world = World::new(seed, Faults::default());
-    world.add(Some("a.test"), &[]);
-    world.add(Some("b.test"), &[0]);
-    for _ in 2..nodes {
-        world.add(None, &[0, 1]);
-        world.run(200);
-    }
-    world.run(30_000);
-    world
-}
-
-/// Makes an account with an alias on a machine.
-fn person(world: &mut World, host: usize, alias: &str) -> String {
-    let made = world.ask(host, "account.create", json!({"name": alias.split('@').next()})).unwrap();
-    world.ask(host, "alias.register", json!({ "alias": alias })).unwrap();
-    made["id"].as_str().unwrap().to_owned()
-}
-
-fn texts(world: &mut World, host: usize) -> Vec<String> {
-    let inbox = world.ask(host, "message.inbox", json!({"limit": 500})).unwrap();
-    let text = |message: &Value| message["text"].as_str().unwrap().to_owned();
-    inbox["messages"].as_array().unwrap().iter().map(text).collect()
-}
-
-fn state(world: &mut World, host: usize, id: &Value) -> String {
-    let message = world.ask(host, "message.show", json!({ "id": id })).unwrap();
-    message["state"].as_str().unwrap().to_owned()
-}
-
-#[test]
-fn a_message_arrives_while_both_are_up() {
-    let mut world = network(1, 12);
-    person(&mut world, 4, "alice@a.test");
-    person(&mut world, 7, "bob@b.test");
-    world.run(30_000);
-    let sent = world.ask(4, "message.send", json!({"to": "bob@b.test", "text": "hi"})).unwrap();
-    assert_eq!(sent["state"], "queued");
-    world.run(5_000);
-    let trace = world.ask(4, "message.trace", json!({"id": sent["id"]})).unwrap();
-    assert_eq!(texts(&mut world, 7), ["hi"], "{trace:#}");
-    assert_eq!(state(&mut world, 4, &sent["id"]), "delivered", "{trace:#}");
-}
+use bytchat_proto::rpc::message::State;
+use bytchat_tests::sim::{Faults, History, World, each_seed};
 
 #[test]
 fn both_see_their_messages_delivered_in_turn() {
-    let mut world = network(2, 12);
-    person(&mut world, 4, "alice@a.test");
-    person(&mut world, 7, "bob@b.test");
-    world.run(30_000);
-    for round in 0..3 {
-        for (host, to) in [(4, "bob@b.test"), (7, "alice@a.test")] {
-            let text = format!("{round} from {host}");
-            let sent = world.ask(host, "message.send", json!({"to": to, "text": text})).unwrap();
-            world.run(5_000);
-            let trace = world.ask(host, "message.trace", json!({"id": sent["id"]})).unwrap();
-            assert_eq!(state(&mut world, host, &sent["id"]), "delivered", "{trace:#}");
+    each_seed("mail in turn", 2, |seed| {
+        let mut world = World::grown(seed, 12, Faults::default());
+        let mut history = History::new();
+        let (alice, bob) = (world.named(4, "alice@a.test"), world.named(7, "bob@b.test"));
+        world.run(30_000);
+        for _ in 0..3 {
+            let pairs = [(&alice, "bob@b.test", &bob), (&bob, "alice@a.test", &alice)];
+            for (from, address, to) in pairs {
+                let id = history.send_to(&mut world, from, address, to.id);
+                world.run(5_000);
+                let trace = world.trace(from, id);
+                assert_eq!(world.state(from, id), State::Delivered, "{trace:#}");
+            }
         }
-    }
-    assert_eq!(texts(&mut world, 7), ["0 from 4", "1 from 4", "2 from 4"]);
-    assert_eq!(texts(&mut world, 4), ["0 from 7", "1 from 7", "2 from 7"]);
+        let broken = history.end(&mut world, &[&alice, &bob]);
+        assert!(broken.is_empty(), "SEED={seed}: {broken:#?}");
+    });
 }

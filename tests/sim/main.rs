@@ -2,4 +2,10 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod crashes;
 mod mail;
+mod planted;
+mod pods;
+mod replay;
+mod swarm;
+mod ttl;

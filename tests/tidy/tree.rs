@@ -6,6 +6,7 @@ const FOLDERS: &[&str] =
     &[".ci", "ctl", "daemon", "docs", "packaging", "proto", "systemd", "tests"];
 const FILES: &[&str] = &[
     "ARCHITECTURE.md",
+    "BENCHMARKS.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Cargo.lock",

@@ -20,7 +20,7 @@ pub(super) fn run(context: &mut Context, command: args::Send) -> Result<(), Fail
         account: context.account.clone(),
         to: command.to,
         text,
-        // SPEC 8.8: a repeated call with the same client id is the same message.
+        // SPEC 8.6: a repeated call with the same client id is the same message.
         client_id: Some(random_hex(16)?),
     });
     let mut sent: Sent = understand(context.client.call_again(&call, until)?)?;

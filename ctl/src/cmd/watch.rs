@@ -47,7 +47,7 @@ pub(super) fn run(context: &mut Context, since: Option<u64>) -> Result<(), Failu
                 print(context, event)?;
             }
         }
-        // SPEC 8.9: asking on from `next` loses no event and repeats none.
+        // SPEC 8.8: asking on from `next` loses no event and repeats none.
         position = next(&answer)?;
     }
 }

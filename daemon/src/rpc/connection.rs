@@ -70,7 +70,7 @@ async fn read(input: OwnedReadHalf, exchange: Exchange, answers: Answers, patien
             Ok(Line::Whole(line)) => {
                 calls.spawn(call(line, exchange.clone(), answers.clone()));
             }
-            // SPEC 8.6: a line above the limit is answered and skipped, and the connection goes on.
+            // SPEC 8.1: a line above the limit is answered and skipped, and the connection goes on.
             // The writer is gone only together with this future.
             Ok(Line::TooLong) => drop(answers.send(too_long()).await),
             Ok(Line::End) | Err(_) => break,

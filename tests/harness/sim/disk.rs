@@ -35,6 +35,27 @@ impl Disk {
         self.rows.keys().filter(|(other, _)| *other == table).count()
     }
 
+    /// Whether any row contains some bytes.
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        let finder = memchr::memmem::Finder::new(bytes);
+        self.rows.values().any(|value| finder.find(value).is_some())
+    }
+
+    /// Planted: writes a received message into the history a second time.
+    pub fn show_again(&mut self) {
+        let rows = self.rows.iter();
+        let last = rows.filter(|((table, _), _)| *table == Table::Message).next_back();
+        let ((_, key), value) = last.expect("there is a message");
+        let (mut key, value) = (key.clone(), value.clone());
+        key.push(1);
+        self.rows.insert((Table::Message, key), value);
+    }
+
+    /// Planted: makes the row of the event log unreadable.
+    pub fn spoil_events(&mut self) {
+        self.rows.insert((Table::Node, b"events".to_vec()), vec![0xff]);
+    }
+
     /// Answers a question as the store does.
     pub fn scan(&self, query: &Query) -> Vec<Row> {
         let within = |((table, key), _): &(&(Table, Vec<u8>), &Vec<u8>)| {

@@ -1,8 +1,22 @@
 //! Many real nodes in one process, on virtual time, with seeded faults.
 
+mod churn;
 mod disk;
+mod events;
+mod history;
 mod host;
+mod network;
+mod people;
+mod seeds;
+mod witness;
 mod world;
 
+pub use churn::Churn;
+pub use disk::Disk;
+pub use history::History;
 pub use host::Host;
-pub use world::{Faults, World};
+pub use network::Faults;
+pub use people::Person;
+pub use seeds::each_seed;
+pub use witness::Overheard;
+pub use world::World;

@@ -1,46 +1,27 @@
-//! The network between simulated machines, and its clock.
+//! The clock of a simulated network, and what happens on its machines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use bytchat_core::crypto::NodeSecret;
-use bytchat_core::io::{CallId, Caller, DialId, Input, LinkId, Output, PodAddress};
+use bytchat_core::io::{CallId, Caller, Input, Output, PodAddress};
 use bytchat_core::node::Node;
 use bytchat_core::persist::Write;
 use bytchat_proto::alias::Host as PodHost;
 use bytchat_proto::id::{NetworkId, NodeId};
+use bytchat_proto::point::Point;
 use bytchat_proto::rpc::{Call, RpcError};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::host::{Host, clock};
+use super::events::{Agenda, Event, What};
+use super::host::{Batch, Host, clock};
+use super::network::Faults;
+use super::witness::{Errors, Overheard, Witness};
 
-/// What goes wrong, and how often.
-#[derive(Clone, Copy, Debug)]
-pub struct Faults {
-    /// Of a thousand packets, so many are lost and sent again by the link.
-    pub loss_per_mille: u64,
-    /// The shortest way between two machines.
-    pub latency_min_ms: u64,
-    /// The longest way between two machines.
-    pub latency_max_ms: u64,
-    /// A peer notices after so long that a machine is silent.
-    pub silence_ms: u64,
-}
-
-impl Default for Faults {
-    fn default() -> Self {
-        Self { loss_per_mille: 20, latency_min_ms: 10, latency_max_ms: 60, silence_ms: 30_000 }
-    }
-}
-
-enum Event {
-    Input { host: usize, boot: u64, input: Box<Input> },
-    Committed { host: usize, boot: u64 },
-    Wake { host: usize, boot: u64 },
-}
+/// A call that has no answer by then will have none.
+const PATIENCE_MS: u64 = 120_000;
 
 /// A network of simulated machines.
 pub struct World {
@@ -48,15 +29,21 @@ pub struct World {
     pub hosts: Vec<Host>,
     /// Answers to calls, as they come.
     pub replies: BTreeMap<CallId, Result<Value, RpcError>>,
-    faults: Faults,
+    /// What nobody may ever see and was seen.
+    pub findings: BTreeSet<String>,
+    pub(super) seed: u64,
+    pub(super) faults: Faults,
+    pub(super) witness: Witness,
+    pub(super) digest: Sha256,
+    pub(super) order: BTreeMap<(usize, usize), u64>,
+    pub(super) by_address: BTreeMap<SocketAddr, usize>,
+    pub(super) keys_used: usize,
+    errors: Errors,
     network: NetworkId,
     now_ms: u64,
-    events: BTreeMap<(u64, u64), Event>,
-    order: BTreeMap<(usize, usize), u64>,
+    agenda: Agenda,
     random: ChaCha20Rng,
-    digest: Sha256,
     next: u64,
-    seed: u8,
 }
 
 impl World {
@@ -67,16 +54,34 @@ impl World {
         Self {
             hosts: Vec::new(),
             replies: BTreeMap::new(),
+            findings: BTreeSet::new(),
+            seed,
             faults,
+            witness: Witness::new(),
+            digest: Sha256::new(),
+            order: BTreeMap::new(),
+            by_address: BTreeMap::new(),
+            keys_used: 0,
+            errors: Errors::listen(),
             network: NetworkId::of_name("sim"),
             now_ms: 1_000,
-            events: BTreeMap::new(),
-            order: BTreeMap::new(),
+            agenda: Agenda::default(),
             random: ChaCha20Rng::from_seed(bytes),
-            digest: Sha256::new(),
             next: 1,
-            seed: bytes[7],
         }
+    }
+
+    /// A network of so many machines, of which the first two are the pods `a.test` and `b.test`.
+    pub fn grown(seed: u64, machines: usize, faults: Faults) -> Self {
+        let mut world = Self::new(seed, faults);
+        world.add(Some("a.test"), &[]);
+        world.add(Some("b.test"), &[0]);
+        for _ in 2..machines {
+            world.add(None, &[0, 1]);
+            world.run(200);
+        }
+        world.run(30_000);
+        world
     }
 
     /// Adds a machine that knows some others, and starts it.
@@ -85,7 +90,11 @@ impl World {
         let pod: Option<PodHost> = pod.map(|pod| pod.parse().expect("a host name"));
         let addresses = bootstrap.iter().map(|host| self.hosts[*host].address).collect();
         let mut host = Host::new(index, self.network, pod, addresses, self.seed);
+        if self.below(100) < self.faults.slow_disks_percent {
+            host.slow_ms = 150;
+        }
         host.start(self.now_ms);
+        self.by_address.insert(host.address, index);
         self.hosts.push(host);
         self.wake(index, self.now_ms);
         index
@@ -101,19 +110,46 @@ impl World {
         self.digest.clone().finalize().into()
     }
 
+    /// What was logged as error since the last question; what is left fails the run.
+    pub fn take_errors(&mut self) -> Vec<String> {
+        self.errors.take()
+    }
+
     /// A number below `bound` from the world's chance.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.random.next_u64() % bound
     }
 
-    /// The running node of a machine.
-    pub fn node(&self, host: usize) -> &Node {
-        self.hosts[host].node.as_ref().expect("the machine is up")
+    /// Bytes from the world's chance.
+    pub fn random_bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.random.fill_bytes(&mut bytes);
+        bytes
     }
 
-    /// The node id of a machine.
-    pub fn id(&self, host: usize) -> NodeId {
-        self.node(host).id()
+    /// Whether a machine is up.
+    pub fn is_up(&self, host: usize) -> bool {
+        self.hosts[host].node.is_some()
+    }
+
+    /// Notes from now on who answers questions about a point.
+    pub fn watch(&mut self, point: Point) {
+        self.witness.watch(point);
+    }
+
+    /// Who has answered questions about a point since it was watched.
+    pub fn unwatch(&mut self, point: Point) -> BTreeSet<NodeId> {
+        self.witness.unwatch(point)
+    }
+
+    /// Listens to everything that is said from now on.
+    pub fn listen(&mut self) {
+        self.witness.overheard = Some(Vec::new());
+    }
+
+    /// What was said since the last question.
+    pub fn overheard(&mut self) -> Vec<Overheard> {
+        self.witness.overheard.replace(Vec::new()).unwrap_or_default()
     }
 
     /// Calls a node as a Unix user; the answer comes into `replies`.
@@ -125,11 +161,17 @@ impl World {
         id
     }
 
-    /// Calls a node and runs the world until it answers.
-    pub fn ask(&mut self, host: usize, method: &str, params: Value) -> Result<Value, RpcError> {
+    /// Calls a node as a Unix user and runs the world until it answers.
+    pub fn ask_as(
+        &mut self,
+        host: usize,
+        uid: u32,
+        method: &str,
+        params: Value,
+    ) -> Result<Value, RpcError> {
         let call = Call::parse(method, params)?;
-        let id = self.call(host, 1_000, call);
-        let end = self.now_ms + 120_000;
+        let id = self.call(host, uid, call);
+        let end = self.now_ms + PATIENCE_MS;
         while self.now_ms < end {
             if let Some(reply) = self.replies.remove(&id) {
                 return reply;
@@ -142,20 +184,28 @@ impl World {
     /// Runs for so long.
     pub fn run(&mut self, ms: u64) {
         let end = self.now_ms + ms;
-        while self.events.first_key_value().is_some_and(|((at, _), _)| *at <= end) {
+        while self.agenda.next_at().is_some_and(|at| at <= end) {
             self.step();
         }
         self.now_ms = end;
     }
 
+    /// Everything sleeps for so long, as laptops do; then all that is overdue is due at once.
+    pub fn sleep(&mut self, ms: u64) {
+        self.now_ms += ms;
+    }
+
     /// A machine loses its power: what was being committed may be on disk or not.
     pub fn crash(&mut self, host: usize) {
-        let torn = self.below(2) == 0;
+        let whole = self.below(2) == 0;
         let machine = &mut self.hosts[host];
         machine.node = None;
-        if torn && !machine.committing.is_empty() {
-            let (_, writes, _) = machine.committing.remove(0);
-            machine.disk.commit(writes);
+        if whole && !machine.committing.is_empty() {
+            let batch = machine.committing.remove(0);
+            machine.disk.commit(batch.writes);
+        }
+        if let Some(before) = machine.before.take() {
+            machine.disk = before;
         }
         let links = std::mem::take(&mut machine.links);
         for (_, (peer, link)) in links {
@@ -173,48 +223,54 @@ impl World {
         self.wake(host, now);
     }
 
-    fn fresh(&mut self) -> u64 {
+    pub(super) fn fresh(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 
-    fn schedule(&mut self, at: u64, host: usize, input: Input) {
+    fn add_event(&mut self, at: u64, host: usize, what: What) {
         let boot = self.hosts[host].boot;
-        let event = Event::Input { host, boot, input: Box::new(input) };
-        let key = (at, self.fresh());
-        self.events.insert(key, event);
+        self.agenda.add(at, Event { host, boot, what });
+    }
+
+    pub(super) fn schedule(&mut self, at: u64, host: usize, input: Input) {
+        self.add_event(at, host, What::Input(Box::new(input)));
     }
 
     fn wake(&mut self, host: usize, at: u64) {
-        let boot = self.hosts[host].boot;
         self.hosts[host].wake_at = Some(at);
-        let key = (at, self.fresh());
-        self.events.insert(key, Event::Wake { host, boot });
+        self.add_event(at, host, What::Wake);
     }
 
-    fn step(&mut self) -> bool {
-        let Some(((at, _), event)) = self.events.pop_first() else { return false };
+    /// Does the next thing; false if there is none.
+    pub fn step(&mut self) -> bool {
+        let Some((at, event)) = self.agenda.pop() else { return false };
         self.now_ms = self.now_ms.max(at);
-        match event {
-            Event::Input { host, boot, input } if self.hosts[host].boot == boot => {
-                self.input(host, *input);
-            }
-            Event::Wake { host, boot } if self.hosts[host].boot == boot => {
+        let Event { host, boot, what } = event;
+        if self.hosts[host].boot != boot || !self.is_up(host) {
+            return true;
+        }
+        match what {
+            What::Input(input) => self.input(host, *input),
+            What::Committed => self.committed(host),
+            What::Wake => {
                 if self.hosts[host].wake_at == Some(at) {
                     self.hosts[host].wake_at = None;
                     self.input(host, Input::Wake);
                 }
             }
-            Event::Committed { host, boot } if self.hosts[host].boot == boot => {
-                self.committed(host);
-            }
-            Event::Input { .. } | Event::Wake { .. } | Event::Committed { .. } => {}
         }
         true
     }
 
     fn input(&mut self, host: usize, input: Input) {
         let now = clock(self.now_ms);
+        if let Input::Frame { link, bytes } = &input
+            && let Some((peer, _)) = self.hosts[host].links.get(link)
+        {
+            let from = self.hosts[*peer].id;
+            self.witness.arrived(*link, from, bytes);
+        }
         let Some(node) = self.hosts[host].node.as_mut() else { return };
         node.handle_input(input, now);
         let (mut writes, mut outputs): (Vec<Write>, Vec<Output>) = (Vec::new(), Vec::new());
@@ -227,13 +283,7 @@ impl World {
         }
         let wake = node.poll_timeout().map(|deadline| deadline.at.0.max(self.now_ms + 1));
         if !writes.is_empty() || !outputs.is_empty() {
-            let sync_ms = if writes.is_empty() { 0 } else { 1 + self.below(5) };
-            let at = self.hosts[host].busy_until.max(self.now_ms + sync_ms);
-            self.hosts[host].busy_until = at;
-            self.hosts[host].committing.push((at, writes, outputs));
-            let boot = self.hosts[host].boot;
-            let key = (at, self.fresh());
-            self.events.insert(key, Event::Committed { host, boot });
+            self.commit(host, Batch { writes, outputs });
         }
         if let Some(at) = wake
             && self.hosts[host].wake_at.is_none_or(|old| at < old)
@@ -242,12 +292,25 @@ impl World {
         }
     }
 
+    fn commit(&mut self, host: usize, batch: Batch) {
+        let slow_ms = self.hosts[host].slow_ms;
+        let sync_ms = if batch.writes.is_empty() { 0 } else { 1 + self.below(5) + slow_ms };
+        let at = self.hosts[host].busy_until.max(self.now_ms + sync_ms);
+        self.hosts[host].busy_until = at;
+        self.hosts[host].committing.push(batch);
+        self.add_event(at, host, What::Committed);
+    }
+
     /// A batch is on disk: what waited for it becomes visible.
     fn committed(&mut self, host: usize) {
-        if self.hosts[host].node.is_none() || self.hosts[host].committing.is_empty() {
+        if self.hosts[host].committing.is_empty() {
             return;
         }
-        let (_, writes, outputs) = self.hosts[host].committing.remove(0);
+        let Batch { writes, outputs } = self.hosts[host].committing.remove(0);
+        let acknowledges = outputs.iter().any(|output| matches!(output, Output::Reply { .. }));
+        if self.faults.disks_lie && acknowledges && !writes.is_empty() {
+            self.hosts[host].before = Some(self.hosts[host].disk.clone());
+        }
         self.hosts[host].disk.commit(writes);
         for output in outputs {
             self.output(host, output);
@@ -282,63 +345,8 @@ impl World {
         }
     }
 
-    /// How long a packet takes; a lost one is sent again by the link.
-    fn latency(&mut self) -> u64 {
-        let spread = self.faults.latency_max_ms - self.faults.latency_min_ms;
-        let mut latency = self.faults.latency_min_ms + self.below(spread + 1);
-        while self.below(1_000) < self.faults.loss_per_mille {
-            latency += 2 * self.faults.latency_max_ms;
-        }
-        latency
-    }
-
-    fn transmit(&mut self, host: usize, link: LinkId, bytes: Vec<u8>) {
-        let Some((peer, link)) = self.hosts[host].links.get(&link).copied() else { return };
-        let latency = self.latency();
-        // A link keeps the order of its frames.
-        let last = self.order.entry((host, peer)).or_default();
-        let at = (self.now_ms + latency).max(*last);
-        *last = at;
-        let parts = [at, host as u64, peer as u64, bytes.len() as u64];
-        for part in parts {
-            self.digest.update(part.to_be_bytes());
-        }
-        self.schedule(at, peer, Input::Frame { link, bytes });
-    }
-
-    fn dial(&mut self, host: usize, dial: DialId, address: SocketAddr) {
-        let latency = self.latency();
-        let peer = self.hosts.iter().position(|other| other.address == address);
-        let up = peer.filter(|peer| self.hosts[*peer].node.is_some() && *peer != host);
-        let Some(peer) = up else {
-            let input = Input::DialFailed { dial, reason: "nobody answers".to_owned() };
-            return self.schedule(self.now_ms + 1_000, host, input);
-        };
-        let (near, far) = (LinkId(self.fresh()), LinkId(self.fresh()));
-        self.hosts[host].links.insert(near, (peer, far));
-        self.hosts[peer].links.insert(far, (host, near));
-        let mut binding = [0; 32];
-        self.random.fill_bytes(&mut binding);
-        let at = self.now_ms + 3 * latency;
-        for (here, link, there, dial) in [(host, near, peer, Some(dial)), (peer, far, host, None)] {
-            let (key, address) = (self.key(there), self.hosts[there].address);
-            self.schedule(at, here, Input::LinkUp { link, key, address, binding, dial });
-            let order = self.order.entry((here, there)).or_default();
-            *order = at.max(*order);
-        }
-    }
-
-    fn key(&self, host: usize) -> bytchat_proto::key::NodeKey {
-        let secret = self.hosts[host].secret();
-        NodeSecret::from_seed(secret).expect("a seed makes a key").key()
-    }
-
-    fn close(&mut self, host: usize, link: LinkId, reason: &str) {
-        let Some((peer, far)) = self.hosts[host].links.remove(&link) else { return };
-        self.hosts[peer].links.remove(&far);
-        let latency = self.latency();
-        let last = self.order.get(&(host, peer)).copied().unwrap_or_default();
-        let at = (self.now_ms + latency).max(last);
-        self.schedule(at, peer, Input::LinkDown { link: far, reason: reason.to_owned() });
+    /// The running node of a machine.
+    pub fn node(&self, host: usize) -> &Node {
+        self.hosts[host].node.as_ref().expect("the machine is up")
     }
 }

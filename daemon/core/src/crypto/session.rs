@@ -61,9 +61,10 @@ pub struct OpenOrder {
     index: u64,
 }
 
-/// Seals a letter for one device (SPEC 6.2). On failure nothing is changed.
+/// Seals a letter for one device (SPEC 6.2). On failure nothing is changed; on success sessions
+/// and envelope are to be stored together. The device's secrets stay as they are.
 pub fn seal(
-    own: &mut Own<'_>,
+    own: &Own<'_>,
     sessions: &mut Sessions,
     to: &Recipient,
     letter: &Letter,
@@ -112,7 +113,8 @@ pub fn open_outer(device: &DeviceSecret, envelope: &Envelope) -> Result<Sealed, 
 }
 
 /// Opens the ratchet message of one peer device and proves who speaks to whom. On failure
-/// nothing is changed; on success device, sessions and letter are to be stored together.
+/// nothing is changed; on success sessions and letter are to be stored together, and the device
+/// too if the message opened a session.
 pub fn open_inner(
     own: &mut Own<'_>,
     own_party: &Party,
@@ -126,7 +128,7 @@ pub fn open_inner(
     let message = parse_first(&sealed.olm)?;
     let id = message.session_id();
     if let Some(entry) = sessions.find(&id) {
-        // SPEC 6.7: the library would open the session a second time for a replayed message.
+        // SPEC 6.12: the library would open the session a second time for a replayed message.
         let (entry, letter) = open_with(entry, own_party, sealed, message.message())?;
         return Ok(commit(sessions, entry, letter, None));
     }
@@ -429,12 +431,12 @@ mod tests {
         }
 
         fn try_send(&mut self, to: &Recipient, letter: &Letter) -> Result<Envelope, CryptoError> {
-            let mut own = Own {
+            let own = Own {
                 device: &mut self.device,
                 account: self.account,
                 certificate: &self.certificate,
             };
-            seal(&mut own, &mut self.sessions, to, letter, &mut self.rng)
+            seal(&own, &mut self.sessions, to, letter, &mut self.rng)
         }
 
         fn receive(&mut self, envelope: &Envelope) -> Result<Opened, CryptoError> {
@@ -540,6 +542,21 @@ mod tests {
         let sealed = bob.sealed(&third);
         assert!(!sealed.first && sealed.opening.is_none());
         assert_eq!(body(&bob.receive(&third).unwrap()), b"third");
+    }
+
+    #[test]
+    fn only_a_letter_with_an_opening_changes_the_device() {
+        let (mut alice, mut bob) = (Side::new(ALICE), Side::new(BOB));
+        let to_bob = bob.recipient_with_one_time_key();
+        for (number, opens) in [true, false, false].into_iter().enumerate() {
+            let alices = alice.device.pickle();
+            let envelope = alice.send(&to_bob, b"hi");
+            assert!(alice.device.pickle() == alices, "sealing changed the device");
+            let bobs = bob.device.pickle();
+            let opened = bob.receive(&envelope).unwrap();
+            assert_eq!(opened.opening.is_some(), opens, "letter {number}");
+            assert_eq!(bob.device.pickle() != bobs, opens, "letter {number}");
+        }
     }
 
     #[test]

@@ -264,7 +264,7 @@ impl Dht {
     fn finish_lookup(&mut self, lookup: &Lookup, now: Now, out: &mut Outputs) {
         match lookup.why {
             Why::Put(id) => return self.begin_put(id, lookup, now, out),
-            Why::Own => self.own_lookup_done(lookup.answered_peers().count(), now),
+            Why::Own => self.own_lookup_done(lookup.answer_count(), now),
             Why::Find | Why::Refresh => {}
         }
         if lookup.kind.is_none() {
@@ -357,7 +357,8 @@ impl Dht {
 }
 
 fn found(id: LookupId, lookup: &Lookup) -> Event {
-    let closest: Vec<Peer> = lookup.answered_peers().cloned().collect();
+    // A lookup that ends early, with a quorum of records, has not heard from all five.
+    let closest: Vec<Peer> = lookup.usable_peers().cloned().collect();
     let records = lookup.records().map(|it| (*it.record).clone()).collect();
-    Event::Found { lookup: id, answered: closest.len(), closest, records }
+    Event::Found { lookup: id, answered: lookup.answer_count(), closest, records }
 }

@@ -196,11 +196,9 @@ impl Lookup {
         self.kind.is_some() && had.count() >= WRITE_QUORUM
     }
 
-    /// The nodes that answered, closest first.
-    pub(super) fn answered_peers(&self) -> impl Iterator<Item = &Peer> {
-        let answered = |it: &&Candidate| it.attempt.state == State::Done;
-        let peers = self.alive().filter(answered).map(|it| &it.attempt.peer);
-        peers.take(CONTACTS_PER_ANSWER_MAX)
+    /// How many answered.
+    pub(super) fn answer_count(&self) -> usize {
+        self.alive().filter(|it| it.attempt.state == State::Done).count()
     }
 
     /// All that may still be asked to hold something, closest first.

@@ -85,7 +85,7 @@ pub enum Event {
     Found {
         /// Which one.
         lookup: LookupId,
-        /// The nodes nearest to its target that answered, nearest first; never ourselves.
+        /// The nodes nearest to its target that have not failed, nearest first; never ourselves.
         closest: Vec<Peer>,
         /// The newest record of every slot, those that we hold ourselves included.
         records: Vec<Verified<RecordBody>>,

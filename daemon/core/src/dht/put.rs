@@ -52,7 +52,7 @@ impl Put {
             let distance = peer.point().distance(point);
             self.targets.insert(distance, Attempt::new(peer.clone()));
         }
-        let answered = lookup.answered_peers().count();
+        let answered = lookup.answer_count();
         let closer = self.targets.range(..own).count();
         self.own = closer < HOLDERS;
         self.cut_off = answered == 0 && lookup.failures() > 0;

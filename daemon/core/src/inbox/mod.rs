@@ -117,13 +117,16 @@ impl Inbox {
         }
     }
 
-    /// A link is gone: its attachments are asked for again.
-    pub fn link_down(&mut self, link: LinkId, now: Now) {
-        for attachment in self.holders.values_mut() {
+    /// A link is gone: its attachments are asked for again. Gives back the node of each.
+    pub fn link_down(&mut self, link: LinkId, now: Now) -> Vec<NodeId> {
+        let mut gone = Vec::new();
+        for ((_, node), attachment) in &mut self.holders {
             if attachment.phase == Phase::Attached(link) {
                 attachment.phase = Phase::Wanted(now.mono.plus_ms(ATTACH_RETRY_MIN_MS));
+                gone.push(*node);
             }
         }
+        gone
     }
 
     /// The links over which a user's mail is pushed.
@@ -146,7 +149,7 @@ impl Inbox {
         self.seen.contains_key(&id)
     }
 
-    /// Remembers an envelope for as long as a copy of it may come back. SPEC 6.7: an envelope is
+    /// Remembers an envelope for as long as a copy of it may come back. SPEC 6.12: an envelope is
     /// opened once.
     pub fn see(&mut self, id: EnvelopeId, now: Now, out: &mut Outputs) {
         let until = now.wall.plus_ms(SEEN_TTL_MS);
@@ -251,7 +254,7 @@ mod tests {
         assert!(inbox.attached(USER, holder(1).node(), LinkId(1)));
         assert!(inbox.attached(USER, holder(2).node(), LinkId(2)));
         assert_eq!(inbox.links(USER).len(), 2);
-        inbox.link_down(LinkId(1), now(10));
+        assert_eq!(inbox.link_down(LinkId(1), now(10)), vec![holder(1).node()]);
         assert!(!inbox.is_attached(USER, LinkId(1)));
         assert_eq!(inbox.set_holders(USER, &[holder(1)], now(10)), vec![holder(2).node()]);
         assert!(inbox.links(USER).is_empty());

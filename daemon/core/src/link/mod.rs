@@ -2,6 +2,8 @@
 
 mod budget;
 mod dial;
+mod event;
+mod hello;
 mod peer;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -12,99 +14,15 @@ use bytchat_proto::key::NodeKey;
 use bytchat_proto::limits::{
     FRAME_BYTES_MAX, LINK_IDLE_MS, LINKS_AT_REST, LINKS_MAX, PROTOCOL_VERSION, REQUEST_COST_HEAVY,
 };
-use bytchat_proto::record::{Contact, NodeRecord, verify_contact};
-use bytchat_proto::unverified::Verified;
-use bytchat_proto::wire::{Body, Frame, Hello, Refusal, Request, Response};
+use bytchat_proto::record::Contact;
+use bytchat_proto::wire::{Body, Frame, Hello, Refusal, Response};
 
 use crate::io::{DialId, LinkId, Output, Outputs};
 use crate::time::{Deadline, Mono, Now};
 
 use dial::Dials;
+pub use event::{Event, Failure, NewAsk, Target, Up};
 use peer::{Ask, Peer};
-
-/// Why a request has no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// No link could be opened.
-    Unreachable,
-    /// The link is there, the answer is not.
-    TimedOut,
-    /// Too much is under way with that node.
-    Busy,
-}
-
-/// News for the switchboard.
-#[derive(Debug)]
-pub enum Event<T> {
-    /// A node is at the other end of a link.
-    Up {
-        /// The link.
-        link: LinkId,
-        /// Its word about itself, checked against the link's key.
-        contact: Verified<NodeRecord>,
-        /// The address at which it sees us.
-        observed: SocketAddr,
-        /// Our attempt, if we opened the link.
-        dial: Option<DialId>,
-    },
-    /// Nobody answered at an address that was dialled for itself.
-    NoAnswer {
-        /// The attempt.
-        dial: DialId,
-    },
-    /// A link is gone.
-    Down {
-        /// The link.
-        link: LinkId,
-        /// Who was at the other end.
-        node: NodeId,
-    },
-    /// A request came in and wants an answer.
-    Request {
-        /// The link.
-        link: LinkId,
-        /// Who asks.
-        from: NodeId,
-        /// The request's id on this link.
-        id: u64,
-        /// What is asked.
-        request: Request,
-    },
-    /// Something came in that wants no answer.
-    Push {
-        /// The link.
-        link: LinkId,
-        /// Who says it.
-        from: NodeId,
-        /// What is said.
-        body: Body,
-    },
-    /// A request of ours is answered, or never will be.
-    Answer {
-        /// What it was for.
-        token: T,
-        /// Whom it went to.
-        from: NodeId,
-        /// The answer.
-        result: Result<Response, Failure>,
-        /// How long it took.
-        rtt_ms: u64,
-    },
-    /// A node could not be reached at any of its addresses.
-    Unreachable {
-        /// The node.
-        node: NodeId,
-    },
-}
-
-/// A node that is to be asked.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// The node.
-    pub node: NodeId,
-    /// Its checked word about itself.
-    pub record: NodeRecord,
-}
 
 /// All links of this node; `T` says what a request is for.
 pub struct Links<T> {
@@ -330,54 +248,6 @@ impl<T> Links<T> {
         }
     }
 
-    fn handle_hello(&mut self, link: LinkId, body: Body, now: Now, out: &mut Outputs) {
-        let Body::Hello(hello) = body else {
-            return self.misbehaved(link, "the first frame is not hello", now, out);
-        };
-        if let Err(reason) = self.check_hello(link, &hello) {
-            return self.misbehaved(link, &reason, now, out);
-        }
-        let contact = match verify_contact(&hello.contact, self.network) {
-            Ok(contact) => contact,
-            Err(error) => return self.misbehaved(link, &error.to_string(), now, out),
-        };
-        let node = contact.node();
-        let Some(peer) = self.peers.get_mut(&link) else {
-            return;
-        };
-        peer.node = Some(node);
-        let dial = peer.dial;
-        self.by_node.entry(node).or_insert(link);
-        self.events.push_back(Event::Up { link, contact, observed: hello.observed, dial });
-        let waiting = self.dials.arrived(dial, node, now, out, &mut self.events);
-        for ask in waiting {
-            self.request_on(link, ask, now, out);
-        }
-    }
-
-    fn check_hello(&self, link: LinkId, hello: &Hello) -> Result<(), String> {
-        if hello.version != PROTOCOL_VERSION {
-            return Err(format!(
-                "peer speaks protocol {}, expected {PROTOCOL_VERSION}",
-                hello.version
-            ));
-        }
-        // SPEC 3.5: nodes of two networks never talk.
-        if hello.network != self.network {
-            return Err(format!(
-                "peer belongs to network {}, this is {}",
-                hello.network, self.network
-            ));
-        }
-        let contact = hello.contact.peek().map_err(|error| error.to_string())?;
-        let key = contact.key;
-        match self.peers.get(&link) {
-            Some(peer) if peer.key == key => Ok(()),
-            Some(peer) => Err(format!("hello names key {key}, the link proved {}", peer.key)),
-            None => Err("the link is gone".to_owned()),
-        }
-    }
-
     fn misbehaved(&mut self, link: LinkId, reason: &str, now: Now, out: &mut Outputs) {
         tracing::debug!(?link, reason, "a peer misbehaved; its link is closed");
         out.push(Output::Close { link, reason: reason.to_owned() });
@@ -438,30 +308,6 @@ impl<T> Links<T> {
             .then(|| Deadline { at: self.swept.plus_ms(10_000), why: "close links at rest" });
         Deadline::earliest(Deadline::earliest(peers, rest), self.dials.deadline())
     }
-}
-
-/// What the shell knows of a new link.
-#[derive(Clone, Copy, Debug)]
-pub struct Up {
-    /// The peer's TLS key.
-    pub key: NodeKey,
-    /// Where the peer is.
-    pub address: SocketAddr,
-    /// The TLS exporter.
-    pub binding: [u8; 32],
-    /// Our attempt, if we opened it.
-    pub dial: Option<DialId>,
-}
-
-/// A question for another node.
-#[derive(Debug)]
-pub struct NewAsk<T> {
-    /// What is asked.
-    pub request: Request,
-    /// What it is for.
-    pub token: T,
-    /// How long to wait once it is sent.
-    pub timeout_ms: u64,
 }
 
 impl<T> Ask<T> {

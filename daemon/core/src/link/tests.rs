@@ -8,6 +8,9 @@ use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Unverified;
 use serde_bytes::ByteBuf;
 
+use bytchat_proto::record::NodeRecord;
+use bytchat_proto::wire::Request;
+
 use super::*;
 
 const LINK: LinkId = LinkId(1);

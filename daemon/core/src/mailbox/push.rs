@@ -291,7 +291,7 @@ impl Mailbox {
 
 impl Held {
     /// The nodes that should be told now; they count as told from here on.
-    // SPEC 6.11: the nearest holder spreads a fresh envelope; each farther one steps in later, if
+    // SPEC 6.13: the nearest holder spreads a fresh envelope; each farther one steps in later, if
     // no repair of it has come by; newcomers are told by every holder.
     fn missing(&mut self, own: NodeId, nodes: &[NodeId], now: Mono) -> Vec<NodeId> {
         let others: Vec<NodeId> = nodes.iter().copied().filter(|node| *node != own).collect();

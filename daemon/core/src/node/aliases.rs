@@ -66,7 +66,10 @@ impl Node {
         purpose: Purpose,
         now: Now,
     ) {
-        self.hosts.find(host, purpose, now, &mut self.out);
+        match self.own.peek() {
+            Ok(own) if own.pod.as_ref() == Some(host) => self.handle_pod(&own, purpose, now),
+            Ok(_) | Err(_) => self.hosts.find(host, purpose, now, &mut self.out),
+        }
     }
 
     /// The pod registered an alias of ours: its mail gets a fast copy there from now on.

@@ -3,7 +3,7 @@
 use bytchat_proto::id::UserId;
 use bytchat_proto::limits::{IDS_PER_REQUEST_MAX, PAGE_DEFAULT, PAGE_MAX, RPC_WAIT_MS_MAX};
 use bytchat_proto::rpc::contact::Standing;
-use bytchat_proto::rpc::{Call, Done, ErrorKind, RpcError, contact, message, node, to_result};
+use bytchat_proto::rpc::{Call, Done, ErrorKind, RpcError, contact, message, to_result};
 use serde_json::Value;
 
 use super::Node;
@@ -223,38 +223,5 @@ impl Node {
                 self.reply(call, contact.map(|contact| to_result(&contact)).ok_or_else(full));
             }
         }
-    }
-
-    fn node_status(&self) -> node::Status {
-        node::Status {
-            node_id: self.id,
-            listen: self.config.listen.clone(),
-            observed: self.believes(),
-            peers: self.dht.peer_count(),
-            links: self.links.count(),
-            records: self.dht.record_count(),
-            envelopes: self.mailbox.envelope_count(),
-            outbox: self.outbox.count(),
-            network: self.config.network,
-            pod: self.config.pod.clone(),
-            store_bytes: self.store_bytes,
-            version: self.config.version.clone(),
-        }
-    }
-
-    fn node_peers(&self) -> node::Peers {
-        let peer = |peer: &crate::dht::Peer| {
-            let link = self.links.to(peer.node);
-            let measured = link.and_then(|link| self.links.measure(link));
-            let known = peer.record.addresses.first().copied();
-            Some(node::Peer {
-                node_id: peer.node,
-                address: measured.map(|(address, _)| address).or(known)?,
-                pod: peer.record.pod.clone(),
-                linked: link.is_some(),
-                rtt_ms: measured.and_then(|(_, rtt)| rtt),
-            })
-        };
-        node::Peers { peers: self.dht.peers().filter_map(peer).collect() }
     }
 }

@@ -43,7 +43,7 @@ impl Node {
             }
             for host in &pods {
                 let purpose = Purpose::Deposit { entry: id, device };
-                self.hosts.find(host, purpose, now, &mut self.out);
+                self.find_pod(host, purpose, now);
             }
         }
     }
@@ -160,7 +160,7 @@ impl Node {
         for host in route.pods.clone() {
             for notice in &notices {
                 let purpose = Purpose::Notify { notice: notice.clone() };
-                self.hosts.find(&host, purpose, now, &mut self.out);
+                self.find_pod(&host, purpose, now);
             }
         }
     }

@@ -3,16 +3,13 @@
 use bytchat_proto::codec::{decode, encode};
 use bytchat_proto::id::{BlockId, UserId};
 use bytchat_proto::limits::{PAGE_DEFAULT, PAGE_MAX, TRACE_STEPS_MAX};
-use bytchat_proto::rpc::event::What;
-use bytchat_proto::rpc::message::{Direction, Message, Messages, Sent, State, Step, Trace};
+use bytchat_proto::rpc::message::{Direction, Message, Messages, State, Step, Trace};
 use bytchat_proto::rpc::{ErrorKind, to_result};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::Node;
+use super::clients::hash;
 use super::events::EventAsk;
 use super::send::Draft;
-use super::waits::Waiting;
 use crate::io::{CallId, LoadId, Output};
 use crate::persist::{Query, Row, Table};
 use crate::time::{Mono, Now};
@@ -189,145 +186,14 @@ impl Node {
         let trace = Trace { id: message.id, state: message.state, stored, steps };
         self.reply(call, Ok(to_result(&trace)));
     }
-
-    pub(super) fn park_message(
-        &mut self,
-        call: CallId,
-        until: Mono,
-        accounts: Vec<UserId>,
-        id: BlockId,
-        state: State,
-    ) {
-        if !self.waits.park(call, until, Waiting::Message { accounts, id, state }) {
-            self.reply(call, Err(ErrorKind::Busy.because("too many calls wait")));
-        }
-    }
-
-    /// Moves a message of ours forward on disk; its events and waiting calls follow.
-    pub(super) fn set_state(&mut self, account: UserId, id: BlockId, state: State) {
-        self.load_message(id, Loading::Advance { from: account, by: None, state });
-    }
-
-    /// A recipient says that a message got further that is no longer in the outbox.
-    pub(super) fn advance_stored(
-        &mut self,
-        account: UserId,
-        by: UserId,
-        id: BlockId,
-        state: State,
-    ) {
-        self.load_message(id, Loading::Advance { from: account, by: Some(by), state });
-    }
-
-    fn advance_rows(
-        &mut self,
-        account: UserId,
-        by: Option<UserId>,
-        state: State,
-        rows: &[Row],
-        now: Now,
-    ) {
-        let Some(mut message) = find(rows, &[account]) else {
-            return;
-        };
-        tracing::debug!(id = %message.id, from = ?message.state, to = ?state, "a message moves");
-        let others = by.is_some_and(|by| by != message.to);
-        if others || message.direction != Direction::Out || message.state >= state {
-            return;
-        }
-        if self.waits.reach(account, message.id, state) > state {
-            return;
-        }
-        message.state = state;
-        let key = message_key(account, message.seq);
-        self.out.put(Table::Message, key, encode(&message));
-        self.wake_message(&message);
-        self.event(account, What::State(message), now);
-    }
-
-    fn wake_message(&mut self, message: &Message) {
-        for (call, until, waiting) in self.waits.for_message(message.id) {
-            let Waiting::Message { accounts, id, state } = waiting else {
-                continue;
-            };
-            let mine = accounts.contains(&owner_of(message));
-            if mine && message.state >= state {
-                self.reply(call, Ok(to_result(message)));
-            } else {
-                self.park_message(call, until, accounts, id, state);
-            }
-        }
-    }
-
-    fn mark_read(&mut self, accounts: &[UserId], rows: &[Row], now: Now) {
-        if let Some(mut message) = find(rows, accounts)
-            && message.direction == Direction::In
-            && message.state < State::Read
-        {
-            message.state = State::Read;
-            let account = message.to;
-            let key = message_key(account, message.seq);
-            self.out.put(Table::Message, key, encode(&message));
-            self.send_receipt(account, message.from, vec![message.id], true, now);
-        }
-    }
-
-    /// Remembers what a client id led to, so that a repeated call gives the same answer.
-    pub(super) fn remember_client(&mut self, account: UserId, client_id: &str, done: &ClientDone) {
-        let row = serde_json::to_vec(done).expect("answers have a JSON form");
-        self.out.put(Table::MessageIndex, client_key(account, client_id), row);
-    }
-
-    /// Looks whether a client id was used before, then sends.
-    pub(super) fn load_client(&mut self, draft: Draft, client_id: &str, to: UserId) {
-        if !self.waits.begin_client((draft.account, hash(client_id))) {
-            let error = ErrorKind::Busy.because("a call with this client id is under way");
-            return self.reply(draft.call, Err(error));
-        }
-        let key = client_key(draft.account, client_id);
-        let query = Query::row(Table::MessageIndex, &key);
-        self.load(query, Loading::Client { draft: Box::new(draft), to });
-    }
-
-    fn handle_client(&mut self, draft: Draft, to: UserId, rows: &[Row], now: Now) {
-        let client_id = draft.client_id.clone().unwrap_or_default();
-        self.waits.end_client(&(draft.account, hash(&client_id)));
-        let used = rows.first().and_then(|(_, value)| serde_json::from_slice(value).ok());
-        match used {
-            Some(ClientDone { sent, text }) if text == hash(&draft.text) && sent.to == to => {
-                self.reply(draft.call, Ok(to_result(&sent)));
-            }
-            Some(_) => self.reply(
-                draft.call,
-                Err(ErrorKind::Conflict.because("this client id was used for another message")),
-            ),
-            None => self.send(draft, to, now),
-        }
-    }
 }
 
-/// What a client id led to.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ClientDone {
-    pub(super) sent: Sent,
-    pub(super) text: [u8; 32],
-}
-
-/// SHA-256 of a text.
-pub(super) fn hash(text: &str) -> [u8; 32] {
-    Sha256::digest(text.as_bytes()).into()
-}
-
-fn client_key(account: UserId, client_id: &str) -> Vec<u8> {
-    [b"c".as_slice(), account.as_bytes(), &hash(client_id)].concat()
-}
-
-fn message_key(account: UserId, seq: u64) -> Vec<u8> {
+pub(super) fn message_key(account: UserId, seq: u64) -> Vec<u8> {
     [account.as_bytes(), &seq.to_be_bytes()].concat()
 }
 
 /// The account whose history a message stands in.
-fn owner_of(message: &Message) -> UserId {
+pub(super) fn owner_of(message: &Message) -> UserId {
     match message.direction {
         Direction::In => message.to,
         Direction::Out => message.from,
@@ -335,7 +201,7 @@ fn owner_of(message: &Message) -> UserId {
 }
 
 /// The first of some rows that belongs to one of these accounts.
-fn find(rows: &[Row], accounts: &[UserId]) -> Option<Message> {
+pub(super) fn find(rows: &[Row], accounts: &[UserId]) -> Option<Message> {
     let mut messages = rows.iter().filter_map(|(_, value)| decode::<Message>(value).ok());
     messages.find(|message| accounts.contains(&owner_of(message)))
 }

@@ -13,11 +13,14 @@ use bytchat_proto::rpc::message::{Direction, Message, State};
 use super::Node;
 use crate::crypto::Opened;
 use crate::outbox;
+use crate::persist::Table;
 use crate::round::{Accepted, Rejected};
 use crate::time::{Mono, Now};
 
 /// Receipts that one letter carries at most.
 const RECEIPT_BLOCKS_MAX: usize = 256;
+/// The prefix of the row of a receipt that is owed.
+pub(super) const OWED: &[u8] = b"owed/";
 
 impl Node {
     /// A letter was opened: its parties are proven.
@@ -32,7 +35,7 @@ impl Node {
             return tracing::debug!(user = %from.user, "a stranger sends something else than text");
         }
         if !self.book.pin_user(from.user, from.fingerprint, &mut self.out) {
-            tracing::warn!(user = %from.user, "a letter comes with another key than the pinned one");
+            tracing::warn!(user = %from.user, "a letter comes with another key");
             return;
         }
         if self.routes.get(from.user, now).is_some_and(|route| route.head < opened.letter.from_head)
@@ -52,7 +55,7 @@ impl Node {
                 self.save_round(user, from.user);
                 self.receive(user, from.user, accepted, now);
             }
-            Err(Rejected::Duplicate(block)) => self.waits.receipt(user, from.user, block, now),
+            Err(Rejected::Duplicate(block)) => self.owe_receipt(user, from.user, block, now),
             Err(error) => {
                 tracing::debug!(%error, user = %from.user, "a block is refused");
                 if self.book.standing(user, from.user).is_none() {
@@ -82,12 +85,32 @@ impl Node {
         };
         let message = self.keep_message(user, from, message);
         self.event(user, What::Received(message), now);
-        self.waits.receipt(user, from, id, now);
+        self.owe_receipt(user, from, id, now);
+    }
+
+    /// Receipts are gathered for a moment; what is owed is on disk with the message, because a
+    /// node that loses its power in that moment sees the envelope no more.
+    fn owe_receipt(&mut self, user: UserId, to: UserId, block: BlockId, now: Now) {
+        self.out.put(Table::Node, owed_key(user, to, block), []);
+        self.waits.receipt(user, to, block, now);
+    }
+
+    /// Takes up a receipt that was owed when the node went down.
+    pub(super) fn restore_owed(&mut self, key: &[u8], now: Now) {
+        let user = key.get(..20).and_then(UserId::from_slice);
+        let to = key.get(20..40).and_then(UserId::from_slice);
+        let block = key.get(40..).and_then(BlockId::from_slice);
+        if let (Some(user), Some(to), Some(block)) = (user, to, block) {
+            self.waits.receipt(user, to, block, now);
+        }
     }
 
     /// Sends the receipts that were gathered.
     pub(super) fn send_receipts(&mut self, now: Now) {
         for ((user, to), blocks) in self.waits.poll_receipts(now) {
+            for block in &blocks {
+                self.out.remove(Table::Node, owed_key(user, to, *block));
+            }
             for blocks in blocks.chunks(RECEIPT_BLOCKS_MAX) {
                 self.send_receipt(user, to, blocks.to_vec(), false, now);
             }
@@ -112,8 +135,6 @@ impl Node {
     fn handle_receipt(&mut self, user: UserId, from: UserId, receipt: &MessageReceipt, now: Now) {
         let state = if receipt.read { State::Read } else { State::Delivered };
         for block in receipt.blocks.iter().take(RECEIPT_BLOCKS_MAX) {
-            let entry = self.outbox.of_block(user, *block);
-            tracing::debug!(%user, %block, ?entry, ?state, "a receipt came");
             match self.outbox.of_block(user, *block) {
                 Some(entry) => {
                     // SPEC 6.11: only the recipient of a message can say that it arrived.
@@ -161,6 +182,10 @@ impl Node {
         let entry = self.outbox.queue(entry, &mut self.out);
         self.work(entry, now);
     }
+}
+
+fn owed_key(user: UserId, to: UserId, block: BlockId) -> Vec<u8> {
+    [OWED, user.as_bytes(), to.as_bytes(), block.as_bytes()].concat()
 }
 
 /// Which devices lately asked for something that costs work, or were asked.

@@ -2,30 +2,28 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use bytchat_proto::envelope::Envelope;
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::key::{DeviceKey, NodeKey};
-use bytchat_proto::limits::{ADDRESSES_PER_NODE_MAX, DEPOSIT_TIMEOUT_MS, REQUEST_TIMEOUT_MS};
-use bytchat_proto::point::Point;
+use bytchat_proto::limits::ADDRESSES_PER_NODE_MAX;
 use bytchat_proto::record::{Contact, NodeRecord};
 use bytchat_proto::unverified::{Unverified, Verified};
-use bytchat_proto::wire::{Body, Refusal, Request, Response};
+use bytchat_proto::wire::{Body, Contacts, Response};
 use serde_bytes::ByteBuf;
 
 use super::Node;
 use super::config::NodeConfig;
+use super::observed::WITNESSES;
 use super::pods::PodAsk;
 use crate::crypto::NodeSecret;
-use crate::dht::{self, Ask, AskId, Event as DhtEvent};
+use crate::dht::{self, AskId, Event as DhtEvent};
 use crate::io::LinkId;
-use crate::link::{Event, Failure, NewAsk, Target};
+use crate::link::{Event, Failure};
 use crate::mailbox;
 use crate::outbox::EntryId;
 use crate::time::Now;
 
 /// The link that stands for this node itself.
 pub(super) const SELF: LinkId = LinkId(u64::MAX);
-
 /// What a request to another node is for.
 #[derive(Debug)]
 pub(super) enum Token {
@@ -71,7 +69,9 @@ impl Node {
             Event::NoAnswer { dial } => self.hosts.no_answer(dial, now),
             Event::Down { link, .. } => {
                 self.mailbox.link_down(link);
-                self.inbox.link_down(link, now);
+                for node in self.inbox.link_down(link, now) {
+                    self.links.release(node);
+                }
             }
             Event::Request { link, from, id, request } => {
                 let response = self.serve(link, from, &request, now);
@@ -106,90 +106,34 @@ impl Node {
         self.upkeep.joined(now);
     }
 
-    /// Takes note of the address at which a peer sees us.
+    /// Takes note of an address at which a node sees us; one that is believed becomes part of
+    /// what we say of ourselves, and neighbours are told at once.
     fn observe(&mut self, address: SocketAddr, by: (NodeId, IpAddr), now: Now) {
-        if !self.config.listen.contains(&address) && self.observed.note(address, by, now) {
-            let own = own_contact(&self.config, &self.secret, &self.believes(), now);
-            self.links.set_own(own.clone());
-            self.dht.set_own(own.clone());
-            self.own = own;
-            self.upkeep.moved(now);
+        if self.config.listen.contains(&address) {
+            return;
+        }
+        let before = self.believes();
+        self.observed.note(address, by, now);
+        let believed = self.believes();
+        if believed == before {
+            return;
+        }
+        let own = own_contact(&self.config, &self.secret, &believed, now);
+        self.links.set_own(own.clone());
+        self.dht.set_own(own.clone());
+        self.own = own.clone();
+        self.upkeep.moved(now);
+        let links: Vec<_> = self.links.nodes().map(|(_, link)| link).collect();
+        for link in links {
+            let routing = Contacts { contacts: vec![own.clone()] };
+            self.links.push(link, Body::Routing(routing), &mut self.out);
         }
     }
 
-    /// The addresses at which others see us.
+    /// The addresses at which others see us: two machines must agree on an address in public
+    /// networks, unless we have only one neighbour and would be nowhere otherwise.
     pub(super) fn believes(&self) -> Vec<SocketAddr> {
-        self.observed.believed()
-    }
-
-    /// Answers a request of another node, or of this one.
-    pub(super) fn serve(
-        &mut self,
-        link: LinkId,
-        from: NodeId,
-        request: &Request,
-        now: Now,
-    ) -> Response {
-        let peer = (link != SELF).then_some(from);
-        if let Some(response) = self.dht.handle_request(peer, request, now, &mut self.out) {
-            self.note_revoked(request, &response);
-            return response;
-        }
-        if let Some(refused) = self.refuse_revoked(request) {
-            return refused;
-        }
-        if let Request::Deposit { envelope, until, .. } = request
-            && let Some(taken) = self.take(envelope, *until, now)
-        {
-            return taken;
-        }
-        let secret = &self.secret;
-        let sign = |digest: &[u8; 64]| secret.sign(digest);
-        if let Some(response) = self.pod.handle_request(request, &sign, now, &mut self.out) {
-            return response;
-        }
-        let binding = self.links.binding(link).unwrap_or_default();
-        let near = about(request)
-            .is_some_and(|user| self.pod.serves(user) || self.dht.is_holder(Point::of_user(user)));
-        let peer = mailbox::Peer { link, binding: &binding, near };
-        self.mailbox
-            .handle_request(peer, request, &sign, now, &mut self.out)
-            .unwrap_or_else(|| Response::refused(Refusal::Unknown, "nobody here answers this"))
-    }
-
-    /// Asks a node; this one answers itself without a link.
-    pub(super) fn ask(&mut self, to: &NodeRecord, request: Request, token: Token, now: Now) {
-        let node = to.node();
-        if node == self.id {
-            let response = self.serve(SELF, node, &request, now);
-            let answer = Event::Answer { token, from: node, result: Ok(response), rtt_ms: 0 };
-            return self.answers.push_back(answer);
-        }
-        let timeout_ms = match request {
-            Request::Deposit { .. } | Request::RegisterAlias { .. } => DEPOSIT_TIMEOUT_MS,
-            Request::Ping
-            | Request::FindNode { .. }
-            | Request::FindRecord { .. }
-            | Request::PutRecord { .. }
-            | Request::TakeKeys { .. }
-            | Request::PutKeys { .. }
-            | Request::Attach { .. }
-            | Request::Prove { .. }
-            | Request::Remove { .. }
-            | Request::Fetch { .. }
-            | Request::Notify { .. }
-            | Request::ResolveAlias { .. } => 2 * REQUEST_TIMEOUT_MS,
-        };
-        let target = Target { node, record: to.clone() };
-        let ask = NewAsk { request, token, timeout_ms };
-        self.links.request(&target, ask, now, &mut self.out);
-    }
-
-    pub(super) fn handle_ask(&mut self, ask: Ask, now: Now) {
-        let target = Target { node: ask.to.node, record: NodeRecord::clone(&ask.to.record) };
-        let token = Token::Dht(ask.id);
-        let ask = NewAsk { request: ask.request, token, timeout_ms: ask.timeout_ms };
-        self.links.request(&target, ask, now, &mut self.out);
+        self.observed.believed(self.links.count() < WITNESSES)
     }
 
     fn handle_answer(
@@ -230,25 +174,6 @@ impl Node {
         }
     }
 
-    fn offer(
-        &mut self,
-        to: NodeId,
-        envelope: Envelope,
-        until: bytchat_proto::timestamp::Timestamp,
-        now: Now,
-    ) {
-        let point = Point::of_user(envelope.user());
-        let id = envelope.id();
-        let near = self.dht.closest(point, bytchat_proto::limits::CONTACTS_PER_ANSWER_MAX);
-        match near.into_iter().find(|peer| peer.node == to) {
-            Some(peer) => {
-                let request = Request::Deposit { envelope, until, repair: true };
-                self.ask(&peer.record, request, Token::Offer { envelope: id }, now);
-            }
-            None => self.mailbox.offer_lost(id, to),
-        }
-    }
-
     fn handle_push(&mut self, link: LinkId, from: NodeId, body: Body, now: Now) {
         match body {
             Body::Routing(routing) => self.dht.learned(&routing.contacts, now),
@@ -268,25 +193,5 @@ impl Node {
             }
             DhtEvent::NeighboursChanged => self.upkeep.neighbours_changed(now),
         }
-    }
-}
-
-/// The user whose mailbox a request is about.
-fn about(request: &Request) -> Option<UserId> {
-    match request {
-        Request::Deposit { envelope, .. } => Some(envelope.user()),
-        Request::TakeKeys { user }
-        | Request::PutKeys { user, .. }
-        | Request::Attach { user }
-        | Request::Fetch { user, .. } => Some(*user),
-        Request::Prove { account, .. } => Some(account.user()),
-        Request::Notify { notice } => Some(notice.user),
-        Request::Remove { .. }
-        | Request::Ping
-        | Request::FindNode { .. }
-        | Request::FindRecord { .. }
-        | Request::PutRecord { .. }
-        | Request::RegisterAlias { .. }
-        | Request::ResolveAlias { .. } => None,
     }
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod aliases;
 mod calls;
+mod clients;
 mod config;
 mod contacts;
 mod deposit;
@@ -14,10 +15,15 @@ mod links;
 mod observed;
 mod pods;
 mod profile;
+mod publish;
 mod receive;
 mod restore;
+mod seal;
 mod search;
 mod send;
+mod serve;
+mod states;
+mod status;
 mod upkeep;
 mod waits;
 

@@ -8,6 +8,9 @@ use bytchat_proto::limits::{OBSERVED_BELIEVED_MAX, OBSERVED_KEEP_MS, OBSERVED_MA
 
 use crate::time::{Mono, Now};
 
+/// Machines that must see us at a public address before we believe it.
+pub(super) const WITNESSES: usize = 2;
+
 /// What one peer says.
 #[derive(Clone, Copy, Debug)]
 struct Word {
@@ -23,36 +26,35 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    /// Notes at which address a peer, itself at `from`, sees us; true if that changes what is
-    /// believed.
-    pub(super) fn note(
-        &mut self,
-        address: SocketAddr,
-        (by, from): (NodeId, IpAddr),
-        now: Now,
-    ) -> bool {
-        let before = self.believed();
+    /// Notes at which address a peer, itself at `from`, sees us.
+    pub(super) fn note(&mut self, address: SocketAddr, (by, from): (NodeId, IpAddr), now: Now) {
         self.words.retain(|_, word| now.mono.since_ms(word.at) < OBSERVED_KEEP_MS);
         if self.words.len() >= OBSERVED_MAX && !self.words.contains_key(&by) {
             let oldest = self.words.iter().min_by_key(|(_, word)| word.at).map(|(node, _)| *node);
             oldest.and_then(|node| self.words.remove(&node));
         }
         self.words.insert(by, Word { address, from: from.to_canonical(), at: now.mono });
-        self.believed() != before
     }
 
-    /// The addresses that two machines name, or one if it is this machine. More than one node
-    /// can be behind a machine, so that counts of nodes say nothing.
-    pub(super) fn believed(&self) -> Vec<SocketAddr> {
+    /// The addresses that two machines name; one is enough on near networks, and for who is
+    /// alone with it. Many nodes can be behind one machine, so that their number says nothing.
+    pub(super) fn believed(&self, alone: bool) -> Vec<SocketAddr> {
         let mut by_address: BTreeMap<SocketAddr, BTreeSet<IpAddr>> = BTreeMap::new();
         for word in self.words.values() {
             by_address.entry(word.address).or_default().insert(word.from);
         }
-        let needed = |address: &SocketAddr| {
-            if address.ip().to_canonical().is_loopback() { 1 } else { 2 }
-        };
+        let needed =
+            |address: &SocketAddr| if alone || is_near(address.ip()) { 1 } else { WITNESSES };
         by_address.retain(|address, from| from.len() >= needed(address));
         by_address.into_keys().take(OBSERVED_BELIEVED_MAX).collect()
+    }
+}
+
+/// Whether an address belongs to this machine or a private network (RFC 1918, RFC 4193).
+fn is_near(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
     }
 }
 
@@ -73,11 +75,12 @@ mod tests {
     fn two_machines_are_believed_and_two_nodes_of_one_are_not() {
         let mut observed = Observed::default();
         let address = "198.51.100.1:4848".parse().unwrap();
-        assert!(!observed.note(address, peer(1, 1), now(0)));
-        assert!(!observed.note(address, peer(2, 1), now(0)));
-        assert!(observed.believed().is_empty());
-        assert!(observed.note(address, peer(3, 2), now(0)));
-        assert_eq!(observed.believed(), [address]);
+        observed.note(address, peer(1, 1), now(0));
+        assert_eq!(observed.believed(true), [address]);
+        observed.note(address, peer(2, 1), now(0));
+        assert!(observed.believed(false).is_empty());
+        observed.note(address, peer(3, 2), now(0));
+        assert_eq!(observed.believed(false), [address]);
     }
 
     #[test]
@@ -91,9 +94,9 @@ mod tests {
         let address = "198.51.100.1:4848".parse().unwrap();
         observed.note(address, peer(200, 200), now(1));
         observed.note(address, peer(201, 201), now(1));
-        assert_eq!(observed.believed(), [address]);
+        assert_eq!(observed.believed(false), [address]);
         assert_eq!(observed.words.len(), OBSERVED_MAX);
         observed.note(address, peer(201, 201), now(OBSERVED_KEEP_MS + 1));
-        assert!(observed.believed().is_empty());
+        assert!(observed.believed(false).is_empty());
     }
 }

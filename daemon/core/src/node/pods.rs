@@ -71,7 +71,7 @@ impl Node {
         }
     }
 
-    fn handle_pod(
+    pub(super) fn handle_pod(
         &mut self,
         record: &bytchat_proto::record::NodeRecord,
         purpose: Purpose,

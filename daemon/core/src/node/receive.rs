@@ -34,13 +34,15 @@ impl Node {
         let own = self.id;
         let mut wanted: Vec<NodeRecord> =
             nodes.iter().filter(|record| record.node() != own).cloned().collect();
-        let pods = self.accounts.get(user).map(crate::account::Account::pods).unwrap_or_default();
+        let mut pods =
+            self.accounts.get(user).map(crate::account::Account::pods).unwrap_or_default();
+        pods.retain(|host| Some(host) != self.config.pod.as_ref());
         for host in &pods {
             match self.upkeep.pod(host) {
                 Some(record) => wanted.push(record.clone()),
                 None => {
                     let purpose = Purpose::Attach { user };
-                    self.hosts.find(host, purpose, now, &mut self.out);
+                    self.find_pod(host, purpose, now);
                 }
             }
         }
@@ -239,7 +241,8 @@ impl Node {
             return Err(CryptoError::NoSession);
         };
         let result = crypto::open_inner(&mut account.own(), own_party, &mut sessions, sealed);
-        if result.is_ok() {
+        // Only a session that its peer opens uses up a secret of the device.
+        if result.as_ref().is_ok_and(|opened| opened.opening.is_some()) {
             account.save_device(&self.vault, &mut self.out);
         }
         if result.is_ok() || !sessions.is_empty() {

@@ -27,7 +27,7 @@ impl Node {
                 Table::Device => {
                     devices.insert(key, value);
                 }
-                Table::Node => self.restore_node(&key, &value, &mut numbers),
+                Table::Node => self.restore_node(&key, &value, &mut numbers, now),
                 Table::Peer => self.dht.restore_peer(&key, &value, now),
                 Table::Record => self.dht.restore_record(&key, &value, now),
                 Table::Session => self.restore_session(&key, &value),
@@ -70,9 +70,17 @@ impl Node {
         Ok(())
     }
 
-    fn restore_node(&mut self, key: &[u8], value: &[u8], numbers: &mut BTreeMap<UserId, u64>) {
+    fn restore_node(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        numbers: &mut BTreeMap<UserId, u64>,
+        now: Now,
+    ) {
         if key == b"events" {
             self.events.restore(value);
+        } else if let Some(owed) = key.strip_prefix(super::letters::OWED) {
+            self.restore_owed(owed, now);
         } else if let Some(user) = key.strip_prefix(b"next/").and_then(UserId::from_slice)
             && let Ok(number) = value.try_into()
         {

@@ -253,7 +253,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_order_of_arrival_appends_each_block_once(order in Just((0..24usize).collect::<Vec<_>>()).prop_shuffle()) {
+        fn every_order_of_arrival_appends_each_block_once(
+            order in Just((0..24usize).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
             let blocks = written(24);
             let mut round = Round::new(RoundId([7; 32]));
             for i in order {

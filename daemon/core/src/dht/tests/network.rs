@@ -79,6 +79,30 @@ fn a_reader_gets_the_newest_and_repairs_the_holders_that_lack_it() {
 }
 
 #[test]
+fn a_lookup_that_ends_early_names_all_five_holders() {
+    let mut sim = Sim::grown(5, 60, 0);
+    let account = &accounts()[1];
+    let kind = RecordKind::User;
+    let point = kind.point(account.user());
+    let now = sim.now().wall;
+    let record = believed(&account.record(kind, 1, now), now);
+    sim.act(0, |dht, now, out| dht.put(record, now, out)).unwrap();
+    sim.run_for(10_000);
+    let mut ended_early = 0;
+    for reader in 0..60 {
+        let holders = sim.true_holders(point, Some(reader));
+        let (event, _) = sim.find(reader, point, Some(kind));
+        let Event::Found { closest, answered, .. } = event else {
+            unreachable!("only such events are returned")
+        };
+        ended_early += usize::from(answered < HOLDERS);
+        let named: Vec<_> = closest.iter().take(HOLDERS).map(|peer| peer.node).collect();
+        assert_eq!(named, holders);
+    }
+    assert!(ended_early > 0, "no lookup ended early");
+}
+
+#[test]
 fn records_outlive_their_holders() {
     let mut sim = Sim::grown(5, 80, 20);
     let account = &accounts()[1];

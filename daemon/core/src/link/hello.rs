@@ -1,0 +1,59 @@
+//! The first frame each way: who is at the other end, and whether we may talk.
+
+use bytchat_proto::limits::PROTOCOL_VERSION;
+use bytchat_proto::record::verify_contact;
+use bytchat_proto::wire::{Body, Hello};
+
+use super::{Event, Links};
+use crate::io::{LinkId, Outputs};
+use crate::time::Now;
+
+impl<T> Links<T> {
+    pub(super) fn handle_hello(&mut self, link: LinkId, body: Body, now: Now, out: &mut Outputs) {
+        let Body::Hello(hello) = body else {
+            return self.misbehaved(link, "the first frame is not hello", now, out);
+        };
+        if let Err(reason) = self.check_hello(link, &hello) {
+            return self.misbehaved(link, &reason, now, out);
+        }
+        let contact = match verify_contact(&hello.contact, self.network) {
+            Ok(contact) => contact,
+            Err(error) => return self.misbehaved(link, &error.to_string(), now, out),
+        };
+        let node = contact.node();
+        let Some(peer) = self.peers.get_mut(&link) else {
+            return;
+        };
+        peer.node = Some(node);
+        let dial = peer.dial;
+        self.by_node.entry(node).or_insert(link);
+        self.events.push_back(Event::Up { link, contact, observed: hello.observed, dial });
+        let waiting = self.dials.arrived(dial, node, now, out, &mut self.events);
+        for ask in waiting {
+            self.request_on(link, ask, now, out);
+        }
+    }
+
+    fn check_hello(&self, link: LinkId, hello: &Hello) -> Result<(), String> {
+        if hello.version != PROTOCOL_VERSION {
+            return Err(format!(
+                "peer speaks protocol {}, expected {PROTOCOL_VERSION}",
+                hello.version
+            ));
+        }
+        // SPEC 3.5: nodes of two networks never talk.
+        if hello.network != self.network {
+            return Err(format!(
+                "peer belongs to network {}, this is {}",
+                hello.network, self.network
+            ));
+        }
+        let contact = hello.contact.peek().map_err(|error| error.to_string())?;
+        let key = contact.key;
+        match self.peers.get(&link) {
+            Some(peer) if peer.key == key => Ok(()),
+            Some(peer) => Err(format!("hello names key {key}, the link proved {}", peer.key)),
+            None => Err("the link is gone".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Requests: answering those of others, and asking others or ourselves.
+
+use bytchat_proto::envelope::Envelope;
+use bytchat_proto::id::{NodeId, UserId};
+use bytchat_proto::limits::{
+    CONTACTS_PER_ANSWER_MAX, DEPOSIT_TIMEOUT_MS, HOLDERS, REQUEST_TIMEOUT_MS,
+};
+use bytchat_proto::point::Point;
+use bytchat_proto::record::NodeRecord;
+use bytchat_proto::wire::{Refusal, Request, Response};
+
+use super::Node;
+use super::links::{SELF, Token};
+use crate::dht::Ask;
+use crate::io::LinkId;
+use crate::link::{Event, NewAsk, Target};
+use crate::mailbox;
+use crate::time::Now;
+
+impl Node {
+    /// Answers a request of another node, or of this one.
+    pub(super) fn serve(
+        &mut self,
+        link: LinkId,
+        from: NodeId,
+        request: &Request,
+        now: Now,
+    ) -> Response {
+        let peer = (link != SELF).then_some(from);
+        if let Some(response) = self.dht.handle_request(peer, request, now, &mut self.out) {
+            self.note_revoked(request, &response);
+            return response;
+        }
+        if let Some(refused) = self.refuse_revoked(request) {
+            return refused;
+        }
+        if let Request::Deposit { envelope, until, .. } = request
+            && let Some(taken) = self.take(envelope, *until, now)
+        {
+            return taken;
+        }
+        let secret = &self.secret;
+        let sign = |digest: &[u8; 64]| secret.sign(digest);
+        if let Some(response) = self.pod.handle_request(request, &sign, now, &mut self.out) {
+            return response;
+        }
+        let binding = self.links.binding(link).unwrap_or_default();
+        let near = about(request).is_some_and(|user| self.pod.serves(user) || self.is_near(user));
+        let peer = mailbox::Peer { link, binding: &binding, near };
+        self.mailbox
+            .handle_request(peer, request, &sign, now, &mut self.out)
+            .unwrap_or_else(|| Response::refused(Refusal::Unknown, "nobody here answers this"))
+    }
+
+    /// Whether this node is so near to a user that it keeps the user's mail. Views of a
+    /// neighbourhood differ at its edge, so twice as many nodes are near as hold.
+    fn is_near(&self, user: UserId) -> bool {
+        let point = Point::of_user(user);
+        let own = Point::of_node(self.id).distance(point);
+        let closest = self.dht.closest(point, 2 * HOLDERS);
+        let closer = closest.iter().filter(|peer| Point::of_node(peer.node).distance(point) < own);
+        closer.count() < 2 * HOLDERS
+    }
+
+    /// Asks a node; this one answers itself without a link.
+    pub(super) fn ask(&mut self, to: &NodeRecord, request: Request, token: Token, now: Now) {
+        let node = to.node();
+        if node == self.id {
+            let response = self.serve(SELF, node, &request, now);
+            let answer = Event::Answer { token, from: node, result: Ok(response), rtt_ms: 0 };
+            return self.answers.push_back(answer);
+        }
+        let timeout_ms = match request {
+            Request::Deposit { .. } | Request::RegisterAlias { .. } => DEPOSIT_TIMEOUT_MS,
+            Request::Ping
+            | Request::FindNode { .. }
+            | Request::FindRecord { .. }
+            | Request::PutRecord { .. }
+            | Request::TakeKeys { .. }
+            | Request::PutKeys { .. }
+            | Request::Attach { .. }
+            | Request::Prove { .. }
+            | Request::Remove { .. }
+            | Request::Fetch { .. }
+            | Request::Notify { .. }
+            | Request::ResolveAlias { .. } => 2 * REQUEST_TIMEOUT_MS,
+        };
+        let target = Target { node, record: to.clone() };
+        let ask = NewAsk { request, token, timeout_ms };
+        self.links.request(&target, ask, now, &mut self.out);
+    }
+
+    pub(super) fn handle_ask(&mut self, ask: Ask, now: Now) {
+        let target = Target { node: ask.to.node, record: NodeRecord::clone(&ask.to.record) };
+        let token = Token::Dht(ask.id);
+        let ask = NewAsk { request: ask.request, token, timeout_ms: ask.timeout_ms };
+        self.links.request(&target, ask, now, &mut self.out);
+    }
+
+    pub(super) fn offer(
+        &mut self,
+        to: NodeId,
+        envelope: Envelope,
+        until: bytchat_proto::timestamp::Timestamp,
+        now: Now,
+    ) {
+        let point = Point::of_user(envelope.user());
+        let id = envelope.id();
+        let near = self.dht.closest(point, CONTACTS_PER_ANSWER_MAX);
+        match near.into_iter().find(|peer| peer.node == to) {
+            Some(peer) => {
+                let request = Request::Deposit { envelope, until, repair: true };
+                self.ask(&peer.record, request, Token::Offer { envelope: id }, now);
+            }
+            None => self.mailbox.offer_lost(id, to),
+        }
+    }
+}
+
+/// The user whose mailbox a request is about.
+fn about(request: &Request) -> Option<UserId> {
+    match request {
+        Request::Deposit { envelope, .. } => Some(envelope.user()),
+        Request::TakeKeys { user }
+        | Request::PutKeys { user, .. }
+        | Request::Attach { user }
+        | Request::Fetch { user, .. } => Some(*user),
+        Request::Prove { account, .. } => Some(account.user()),
+        Request::Notify { notice } => Some(notice.user),
+        Request::Remove { .. }
+        | Request::Ping
+        | Request::FindNode { .. }
+        | Request::FindRecord { .. }
+        | Request::PutRecord { .. }
+        | Request::RegisterAlias { .. }
+        | Request::ResolveAlias { .. } => None,
+    }
+}
