@@ -116,6 +116,13 @@ pub const DIALS_MAX: usize = 128;
 pub const LINKS_MAX: usize = 512;
 /// Requests in flight on one link.
 pub const REQUESTS_PER_LINK_MAX: usize = 256;
+/// Tokens that a link gains in a second; one pays for one request. Repair brings 160 records a
+/// second at most, and a burst of mail some hundred envelopes.
+pub const REQUEST_TOKENS_PER_SECOND: u64 = 500;
+/// Tokens that a link can save: four seconds.
+pub const REQUEST_TOKENS_MAX: u64 = 4 * REQUEST_TOKENS_PER_SECOND;
+/// Tokens for a request that makes us check an RSA signature.
+pub const REQUEST_COST_HEAVY: u64 = 4;
 /// Frames that wait for a link to come up.
 pub const FRAMES_WAITING_PER_NODE_MAX: usize = 64;
 
@@ -127,6 +134,16 @@ pub const RECORD_TTL_MAX_MS: u64 = 7 * DAY_MS;
 pub const LOCATION_TTL_MS: u64 = 30 * MINUTE_MS;
 /// Clocks may differ by so much.
 pub const CLOCK_SKEW_MS: u64 = 5 * MINUTE_MS;
+/// A clock that runs ahead of the steady one by so much has jumped.
+pub const CLOCK_JUMP_MS: u64 = HOUR_MS;
+/// After a jump nothing ends early for so long: time for the clock to be set right.
+pub const CLOCK_JUMP_HOLD_MS: u64 = HOUR_MS;
+/// Peers whose word is kept about the address at which they see us.
+pub const OBSERVED_MAX: usize = 32;
+/// Addresses at which others see us that are told to others.
+pub const OBSERVED_BELIEVED_MAX: usize = 4;
+/// The word of a peer about our address counts for so long.
+pub const OBSERVED_KEEP_MS: u64 = 7 * DAY_MS;
 /// Bytes of a record's body by its kind: user records hold the device certificates.
 pub const USER_BODY_BYTES_MAX: usize = 32 * 1024;
 /// Profiles hold a name and a small picture.
@@ -285,6 +302,10 @@ pub const BLOCKS_AHEAD_MAX: usize = 2_000;
 pub const ACCOUNTS_MAX: usize = 64;
 /// Entries of the address book.
 pub const CONTACTS_MAX: usize = 10_000;
+/// Strangers whose messages one account keeps until it accepts or blocks them.
+pub const REQUESTS_MAX: usize = 100;
+/// Messages of one stranger that are kept until it is accepted.
+pub const REQUEST_MESSAGES_MAX: u32 = 50;
 /// Events kept in the durable log.
 pub const EVENTS_MAX: u64 = 100_000;
 /// Rows in one answer of the RPC.

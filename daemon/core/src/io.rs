@@ -98,6 +98,13 @@ pub enum Input {
         /// The rows, in the order that was asked for.
         rows: Vec<Row>,
     },
+    /// The disk cannot answer: what was asked for is damaged there.
+    LoadFailed {
+        /// The question.
+        load: LoadId,
+        /// Why, for people.
+        reason: String,
+    },
     /// Slow cryptography is done.
     Done {
         /// The job.

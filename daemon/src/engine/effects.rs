@@ -121,8 +121,14 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
         let disk = self.surface.disk.clone();
         self.loads.push(async move {
             let rows = spawn_blocking(move || disk.scan(&query)).await;
-            let rows = rows.expect("the store answers and does not panic")?;
-            Ok(Input::Loaded { load, rows })
+            match rows.expect("the store answers and does not panic") {
+                Ok(rows) => Ok(Input::Loaded { load, rows }),
+                // One damaged place must not take down what has nothing to do with it.
+                Err(error @ (StoreError::Corrupt { .. } | StoreError::Io { .. })) => {
+                    Ok(Input::LoadFailed { load, reason: error.to_string() })
+                }
+                Err(error) => Err(error),
+            }
         });
     }
 

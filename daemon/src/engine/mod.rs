@@ -296,6 +296,7 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
             | Input::Call { .. }
             | Input::CallGone { .. }
             | Input::Loaded { .. }
+            | Input::LoadFailed { .. }
             | Input::Done { .. }
             | Input::Resolved { .. }
             | Input::StoreSize { .. }
@@ -318,7 +319,9 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
     fn decide(&mut self, input: Input) {
         let reading = match &input {
             Input::Call { request, .. } => calls::reads_only(request),
-            Input::Loaded { load, .. } => self.reading.remove(load),
+            Input::Loaded { load, .. } | Input::LoadFailed { load, .. } => {
+                self.reading.remove(load)
+            }
             Input::LinkUp { .. }
             | Input::LinkDown { .. }
             | Input::DialFailed { .. }

@@ -51,6 +51,7 @@ impl Decide for Puppet {
 struct Journal {
     lines: Arc<Mutex<Vec<String>>>,
     errors: Arc<Mutex<VecDeque<StoreError>>>,
+    unreadable: Arc<Mutex<VecDeque<StoreError>>>,
     committed: Arc<Notify>,
 }
 
@@ -85,6 +86,9 @@ impl Disk for Journal {
 
     fn scan(&self, query: &Query) -> Result<Vec<Row>, StoreError> {
         self.note(format!("scan {:?}", query.table));
+        if let Some(error) = self.unreadable.lock().unwrap().pop_front() {
+            return Err(error);
+        }
         Ok(vec![(b"key".to_vec(), b"value".to_vec())])
     }
 
@@ -372,6 +376,31 @@ async fn a_failed_disk_stops_the_engine_and_the_caller_learns_why() {
         .await;
     assert!(matches!(result, Err(EngineError::Store(_))), "{result:?}");
     assert_eq!(lines, ["commit failed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_row_is_one_error_and_not_the_end() {
+    let stage = stage(move |input| match input {
+        Input::Call { request: Call::MessageInbox(_), .. } => vec![load()],
+        Input::LoadFailed { load, reason } => {
+            assert_eq!(load.0, 7);
+            assert!(reason.contains("segment 3"), "{reason}");
+            let result = Ok(json!("unreadable"));
+            vec![Output::Reply { call: CallId(1), result }]
+        }
+        _ => echo(input),
+    });
+    let dir = PathBuf::from("/data");
+    let damaged = StoreError::Corrupt { dir, segment: 3, from: 0, to: 9 };
+    stage.journal.unreadable.lock().unwrap().push_back(damaged);
+    let (result, _) = stage
+        .run(async |_, calls| {
+            let inbox = Call::MessageInbox(message::Inbox::default());
+            assert_eq!(calls.ask(ANN, inbox).await, Ok(json!("unreadable")));
+            assert_eq!(calls.ask(ANN, status()).await, Ok(json!("up")));
+        })
+        .await;
+    result.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytchat_proto::envelope::Party;
+use bytchat_proto::id::UserId;
 use bytchat_proto::limits::{SESSIONS_PAST_MAX, SESSIONS_PER_PAIR_MAX};
 use serde::{Deserialize, Serialize};
 use vodozemac::Curve25519PublicKey;
@@ -67,6 +68,11 @@ impl Sessions {
     /// Whether there is no session.
     pub fn is_empty(&self) -> bool {
         self.live.is_empty()
+    }
+
+    /// The user at the other end, as it was proven.
+    pub fn peer(&self) -> Option<UserId> {
+        self.live.first().map(|entry| entry.peer.user)
     }
 
     /// Whether a letter can go to a party without a one-time or fallback key.

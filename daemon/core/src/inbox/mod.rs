@@ -1,6 +1,6 @@
 //! The inbox: the holders that our devices are attached to, and what was already opened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::limits::{
@@ -37,6 +37,7 @@ struct Attachment {
 pub struct Inbox {
     holders: BTreeMap<(UserId, NodeId), Attachment>,
     seen: BTreeMap<EnvelopeId, Timestamp>,
+    seen_ends: BTreeSet<(Timestamp, EnvelopeId)>,
     removals: BTreeMap<UserId, Vec<EnvelopeId>>,
     gather_at: Option<Mono>,
 }
@@ -48,6 +49,7 @@ impl Inbox {
         let until = value.try_into().ok().map(u64::from_be_bytes).map(Timestamp);
         if let (Some(id), Some(until)) = (id, until) {
             self.seen.insert(id, until);
+            self.seen_ends.insert((until, id));
         }
     }
 
@@ -152,13 +154,12 @@ impl Inbox {
     pub fn see(&mut self, id: EnvelopeId, now: Now, out: &mut Outputs) {
         let until = now.wall.plus_ms(SEEN_TTL_MS);
         if self.seen.len() >= SEEN_MAX {
-            let oldest = self.seen.iter().min_by_key(|(_, until)| **until).map(|(id, _)| *id);
-            if let Some(oldest) = oldest {
-                self.seen.remove(&oldest);
-                out.remove(Table::Seen, oldest.as_bytes());
-            }
+            self.forget_first(out);
         }
-        self.seen.insert(id, until);
+        if let Some(old) = self.seen.insert(id, until) {
+            self.seen_ends.remove(&(old, id));
+        }
+        self.seen_ends.insert((until, id));
         out.put(Table::Seen, id.as_bytes(), until.0.to_be_bytes());
     }
 
@@ -184,13 +185,16 @@ impl Inbox {
 
     /// Forgets what can no longer come back.
     pub fn expire(&mut self, now: Now, out: &mut Outputs) {
-        self.seen.retain(|id, until| {
-            let keep = *until > now.wall;
-            if !keep {
-                out.remove(Table::Seen, id.as_bytes());
-            }
-            keep
-        });
+        while self.seen_ends.first().is_some_and(|(until, _)| *until <= now.wall) {
+            self.forget_first(out);
+        }
+    }
+
+    fn forget_first(&mut self, out: &mut Outputs) {
+        if let Some((_, id)) = self.seen_ends.pop_first() {
+            self.seen.remove(&id);
+            out.remove(Table::Seen, id.as_bytes());
+        }
     }
 
     /// When something is due.

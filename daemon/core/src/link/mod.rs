@@ -1,5 +1,6 @@
 //! Links: who is at the other end, requests and their answers, dialling when somebody is needed.
 
+mod budget;
 mod dial;
 mod event;
 mod hello;
@@ -11,7 +12,7 @@ use std::net::SocketAddr;
 use bytchat_proto::id::{NetworkId, NodeId};
 use bytchat_proto::key::NodeKey;
 use bytchat_proto::limits::{
-    FRAME_BYTES_MAX, LINK_IDLE_MS, LINKS_AT_REST, LINKS_MAX, PROTOCOL_VERSION,
+    FRAME_BYTES_MAX, LINK_IDLE_MS, LINKS_AT_REST, LINKS_MAX, PROTOCOL_VERSION, REQUEST_COST_HEAVY,
 };
 use bytchat_proto::record::Contact;
 use bytchat_proto::wire::{Body, Frame, Hello, Refusal, Response};
@@ -224,6 +225,11 @@ impl<T> Links<T> {
         match frame.body {
             Body::Request(request) => {
                 peer.used = now.mono;
+                // SPEC 2.8: who asks for too much is told to come back later.
+                if !peer.budget.pay(budget::cost(&request), now.mono) {
+                    let response = Response::refused(Refusal::Busy, "too many requests at once");
+                    return self.respond(link, frame.id, response, out);
+                }
                 self.events.push_back(Event::Request { link, from: node, id: frame.id, request });
             }
             Body::Response(response) => {
@@ -232,6 +238,10 @@ impl<T> Links<T> {
                 }
             }
             Body::Hello(_) => self.misbehaved(link, "hello was said twice", now, out),
+            // Each contact of a list is a signature to check; hearsay can be missed.
+            Body::Routing(_) if !peer.budget.pay(REQUEST_COST_HEAVY, now.mono) => {
+                tracing::debug!(?link, "a peer tells of too many nodes");
+            }
             body @ (Body::Routing(_) | Body::Delivery(_) | Body::Notice(_)) => {
                 self.events.push_back(Event::Push { link, from: node, body });
             }

@@ -1,7 +1,9 @@
 //! Links against hand-made peers.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use bytchat_proto::limits::{DIAL_TIMEOUT_MS, REQUEST_TIMEOUT_MS, REQUESTS_PER_LINK_MAX};
+use bytchat_proto::limits::{
+    DIAL_TIMEOUT_MS, REQUEST_TIMEOUT_MS, REQUEST_TOKENS_MAX, REQUESTS_PER_LINK_MAX,
+};
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Unverified;
 use serde_bytes::ByteBuf;
@@ -244,4 +246,25 @@ fn bytes_without_a_head_close_the_link() {
     bench.links.handle_frame(LINK, b"rubbish", now(0), &mut bench.out);
     assert!(bench.closed().is_some());
     assert_eq!(bench.links.count(), 0);
+}
+
+#[test]
+fn a_link_that_asks_for_too_much_is_told_to_come_back_later() {
+    let mut bench = Bench::joined();
+    for id in 1..=REQUEST_TOKENS_MAX {
+        bench.frame(Body::Request(Request::Ping), id, 1);
+        assert!(matches!(bench.links.poll_event(), Some(Event::Request { .. })));
+    }
+    let answers = |bench: &mut Bench| std::iter::from_fn(|| bench.out.poll()).count();
+    assert_eq!(answers(&mut bench), 0);
+    bench.frame(Body::Request(Request::Ping), REQUEST_TOKENS_MAX + 1, 1);
+    assert!(bench.links.poll_event().is_none());
+    let Some(Output::Transmit { bytes, .. }) = bench.out.poll() else { panic!("no answer") };
+    let Body::Response(Response::Refused { reason, .. }) = Frame::decode(&bytes).unwrap().body
+    else {
+        panic!("it was not refused");
+    };
+    assert_eq!(reason, Refusal::Busy);
+    bench.frame(Body::Request(Request::Ping), REQUEST_TOKENS_MAX + 2, 1_001);
+    assert!(matches!(bench.links.poll_event(), Some(Event::Request { .. })));
 }

@@ -82,6 +82,8 @@ impl Node {
                 to_result(&self.book.list(user))
             }
             Call::ContactAdd(with) => {
+                // Who has no account here decides nothing.
+                self.accounts.pick(caller, with.account.as_deref())?;
                 self.forget_change(&with.who);
                 return self.stand(call, caller, &with, Standing::Accepted, now);
             }

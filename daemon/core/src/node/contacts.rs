@@ -6,7 +6,7 @@ use bytchat_proto::alias::Alias;
 use bytchat_proto::binding::Resolved;
 use bytchat_proto::codec::{decode, encode};
 use bytchat_proto::id::{Fingerprint, UserId};
-use bytchat_proto::limits::CONTACTS_MAX;
+use bytchat_proto::limits::{CONTACTS_MAX, REQUEST_MESSAGES_MAX, REQUESTS_MAX};
 use bytchat_proto::rpc::contact::{Contact, Contacts, Standing};
 use bytchat_proto::rpc::{ErrorKind, RpcError};
 use bytchat_proto::timestamp::Timestamp;
@@ -27,6 +27,9 @@ pub(super) enum PersonAsk {
 struct Person {
     alias: Option<Alias>,
     standing: Standing,
+    /// Messages that came while it was a request.
+    #[serde(default)]
+    asked: u32,
 }
 
 /// What is pinned for an alias.
@@ -162,6 +165,25 @@ impl Book {
         self.standing(account, user) == Some(Standing::Blocked)
     }
 
+    /// Whether somebody's messages are taken: strangers have little room until they are
+    /// accepted, and few of them any.
+    pub(super) fn may_write(&self, account: UserId, user: UserId) -> bool {
+        match self.people.get(&(account, user)) {
+            Some(person) => match person.standing {
+                Standing::Accepted => true,
+                Standing::Request => person.asked < REQUEST_MESSAGES_MAX,
+                Standing::Blocked => false,
+            },
+            None => self.requests(account) < REQUESTS_MAX,
+        }
+    }
+
+    fn requests(&self, account: UserId) -> usize {
+        let all = (account, UserId([0; 20]))..=(account, UserId([0xff; 20]));
+        let people = self.people.range(all);
+        people.filter(|(_, person)| person.standing == Standing::Request).count()
+    }
+
     /// Somebody wrote: who is not known makes a request.
     pub(super) fn heard_from(
         &mut self,
@@ -169,11 +191,14 @@ impl Book {
         user: UserId,
         out: &mut Outputs,
     ) -> Standing {
-        if let Some(standing) = self.standing(account, user) {
-            return standing;
+        let known = self.standing(account, user);
+        if known.is_none_or(|standing| standing == Standing::Request) {
+            if let Some(person) = self.people.get_mut(&(account, user)) {
+                person.asked = person.asked.saturating_add(1);
+            }
+            self.set(account, user, Standing::Request, None, out);
         }
-        self.set(account, user, Standing::Request, None, out);
-        Standing::Request
+        known.unwrap_or(Standing::Request)
     }
 
     /// We wrote to somebody: an answer is no request.
@@ -204,7 +229,7 @@ impl Book {
             self.people.remove(&(account, user));
             out.remove(Table::Contact, [account.as_bytes(), user.as_bytes()].concat());
         }
-        let person = self.people.entry(key).or_insert(Person { alias: None, standing });
+        let person = self.people.entry(key).or_insert(Person { alias: None, standing, asked: 1 });
         person.standing = standing;
         person.alias = alias.or_else(|| person.alias.take());
         let row = encode(person);
@@ -219,5 +244,46 @@ impl Book {
     pub(super) fn list(&self, account: UserId) -> Contacts {
         let mine = self.people.keys().filter(|(owner, _)| *owner == account);
         Contacts { contacts: mine.filter_map(|(_, user)| self.contact(account, *user)).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: UserId = UserId([1; 20]);
+
+    fn stranger(number: usize) -> UserId {
+        let mut id = [9; 20];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        UserId(id)
+    }
+
+    #[test]
+    fn a_stranger_has_little_room_until_it_is_accepted() {
+        let (mut book, mut out) = (Book::default(), Outputs::new([0; 32]));
+        for _ in 0..REQUEST_MESSAGES_MAX {
+            assert!(book.may_write(ALICE, stranger(1)));
+            assert_eq!(book.heard_from(ALICE, stranger(1), &mut out), Standing::Request);
+        }
+        assert!(!book.may_write(ALICE, stranger(1)));
+        book.set(ALICE, stranger(1), Standing::Accepted, None, &mut out);
+        assert!(book.may_write(ALICE, stranger(1)));
+        book.set(ALICE, stranger(1), Standing::Blocked, None, &mut out);
+        assert!(!book.may_write(ALICE, stranger(1)));
+    }
+
+    #[test]
+    fn few_strangers_have_room_at_once() {
+        let (mut book, mut out) = (Book::default(), Outputs::new([0; 32]));
+        for number in 0..REQUESTS_MAX {
+            assert!(book.may_write(ALICE, stranger(number)));
+            book.heard_from(ALICE, stranger(number), &mut out);
+        }
+        assert!(!book.may_write(ALICE, stranger(REQUESTS_MAX)));
+        assert!(book.may_write(ALICE, stranger(0)));
+        assert!(book.may_write(UserId([2; 20]), stranger(REQUESTS_MAX)));
+        book.set(ALICE, stranger(0), Standing::Blocked, None, &mut out);
+        assert!(book.may_write(ALICE, stranger(REQUESTS_MAX)));
     }
 }

@@ -82,6 +82,10 @@ impl Node {
         let Some(entry) = self.outbox.get_mut(id) else {
             return;
         };
+        // Only the recipient's word says where its devices are: a holder that claims to be one
+        // counts as one holder.
+        let route = self.routes.get(entry.to, now);
+        let home = route.is_some_and(|route| route.places.iter().any(|place| place.node() == node));
         let Some(target) = entry.targets.get_mut(&device) else {
             return;
         };
@@ -94,8 +98,8 @@ impl Node {
                         return;
                     }
                     target.holders.insert(node, receipt.until);
-                    target.taken |= receipt.taken;
-                    let (until, taken) = (receipt.until, receipt.taken);
+                    let (until, taken) = (receipt.until, receipt.taken && home);
+                    target.taken |= taken;
                     return self.handle_evidence(id, device, (node, until, taken), now);
                 }
                 Err(error) => format!("its receipt is not believed: {error}"),

@@ -26,7 +26,7 @@ pub(super) struct EventLog {
 /// A question for events.
 #[derive(Clone, Debug)]
 pub(super) struct EventAsk {
-    call: CallId,
+    pub(super) call: CallId,
     caller: Caller,
     since: u64,
     limit: usize,

@@ -7,6 +7,7 @@ use bytchat_proto::rpc::message::{Direction, Message, Messages, State, Step, Tra
 use bytchat_proto::rpc::{ErrorKind, to_result};
 
 use super::Node;
+use super::clients::hash;
 use super::events::EventAsk;
 use super::send::Draft;
 use crate::io::{CallId, LoadId, Output};
@@ -72,6 +73,30 @@ impl Node {
             Loading::Client { draft, to } => self.handle_client(*draft, to, rows, now),
             Loading::Events { ask } => self.handle_events(ask, rows),
         }
+    }
+
+    /// Rows cannot be read: who asked is told, and everything else goes on.
+    pub(super) fn load_failed(&mut self, load: LoadId, reason: &str, now: Now) {
+        tracing::error!(reason, "rows on the disk cannot be read");
+        let Some(loading) = self.loads.remove(&load) else {
+            self.mailbox.handle_loaded(load, &[], now, &mut self.out);
+            return;
+        };
+        let call = match loading {
+            Loading::Messages { call }
+            | Loading::Show { call, .. }
+            | Loading::Trace { call, .. }
+            | Loading::Steps { call, .. }
+            | Loading::Wait { call, .. } => call,
+            Loading::Events { ask } => ask.call,
+            Loading::Client { draft, .. } => {
+                let client_id = draft.client_id.unwrap_or_default();
+                self.waits.end_client(&(draft.account, hash(&client_id)));
+                draft.call
+            }
+            Loading::Advance { .. } | Loading::Read { .. } => return,
+        };
+        self.reply(call, Err(ErrorKind::Internal.because(reason)));
     }
 
     /// The first of some rows that belongs to one of these accounts, as far as it has come by

@@ -5,18 +5,17 @@ use std::collections::BTreeMap;
 use bytchat_proto::block::BlockKind;
 use bytchat_proto::envelope::{Content, MessageReceipt, Party, Sealed};
 use bytchat_proto::id::{BlockId, EnvelopeId, UserId};
-use bytchat_proto::limits::HOUR_MS;
+use bytchat_proto::limits::IDS_PER_REQUEST_MAX;
 use bytchat_proto::rpc::contact::Standing;
 use bytchat_proto::rpc::event::What;
 use bytchat_proto::rpc::message::{Direction, Message, State};
-use bytchat_proto::timestamp::Timestamp;
 
 use super::Node;
 use crate::crypto::Opened;
 use crate::outbox;
 use crate::persist::Table;
 use crate::round::{Accepted, Rejected};
-use crate::time::Now;
+use crate::time::{Mono, Now};
 
 /// Receipts that one letter carries at most.
 const RECEIPT_BLOCKS_MAX: usize = 256;
@@ -27,8 +26,13 @@ impl Node {
     /// A letter was opened: its parties are proven.
     pub(super) fn handle_letter(&mut self, user: UserId, opened: Opened, now: Now) {
         let from = opened.letter.from;
-        if self.book.is_blocked(user, from.user) {
+        if !self.book.may_write(user, from.user) {
             return;
+        }
+        // A stranger can only write: it has no message of ours to answer for.
+        let known = self.book.standing(user, from.user) == Some(Standing::Accepted);
+        if !known && !matches!(opened.letter.content, Content::Block(_)) {
+            return tracing::debug!(user = %from.user, "a stranger sends something else than text");
         }
         if !self.book.pin_user(from.user, from.fingerprint, &mut self.out) {
             tracing::warn!(user = %from.user, "a letter comes with another key");
@@ -52,7 +56,12 @@ impl Node {
                 self.receive(user, from.user, accepted, now);
             }
             Err(Rejected::Duplicate(block)) => self.owe_receipt(user, from.user, block, now),
-            Err(error) => tracing::warn!(%error, user = %from.user, "a block is refused"),
+            Err(error) => {
+                tracing::debug!(%error, user = %from.user, "a block is refused");
+                if self.book.standing(user, from.user).is_none() {
+                    self.rounds.remove(&(user, from.user));
+                }
+            }
         }
     }
 
@@ -144,7 +153,11 @@ impl Node {
 
     /// A recipient cannot read what it got: seal it anew in a new session.
     fn handle_resend(&mut self, user: UserId, from: &Party, envelopes: &[EnvelopeId], now: Now) {
-        let entries = self.outbox.resend(from.user, envelopes, now.mono);
+        if !self.upkeep.may_resend(user, from.device, now) {
+            return tracing::debug!(user = %from.user, "a device asks again too often");
+        }
+        let envelopes = envelopes.get(..IDS_PER_REQUEST_MAX).unwrap_or(envelopes);
+        let entries = self.outbox.resend((user, from), envelopes, now.mono);
         if entries.is_empty() {
             return;
         }
@@ -174,20 +187,26 @@ fn owed_key(user: UserId, to: UserId, block: BlockId) -> Vec<u8> {
     [OWED, user.as_bytes(), to.as_bytes(), block.as_bytes()].concat()
 }
 
-/// Which devices were asked to send again, and when.
-#[derive(Debug, Default)]
+/// Which devices lately asked for something that costs work, or were asked.
+#[derive(Debug)]
 pub(super) struct AskedAgain {
-    at: BTreeMap<(UserId, bytchat_proto::key::DeviceKey), Timestamp>,
+    every_ms: u64,
+    at: BTreeMap<(UserId, bytchat_proto::key::DeviceKey), Mono>,
 }
 
 impl AskedAgain {
+    /// Allows one request of a device in this time.
+    pub(super) fn every_ms(every_ms: u64) -> Self {
+        Self { every_ms, at: BTreeMap::new() }
+    }
+
     pub(super) fn allow(
         &mut self,
         user: UserId,
         device: bytchat_proto::key::DeviceKey,
-        now: Timestamp,
+        now: Mono,
     ) -> bool {
-        self.at.retain(|_, at| now.since_ms(*at) < HOUR_MS);
+        self.at.retain(|_, at| now.since_ms(*at) < self.every_ms);
         if self.at.len() >= 1_000 || self.at.contains_key(&(user, device)) {
             return false;
         }

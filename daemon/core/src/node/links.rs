@@ -12,6 +12,7 @@ use serde_bytes::ByteBuf;
 
 use super::Node;
 use super::config::NodeConfig;
+use super::observed::WITNESSES;
 use super::pods::PodAsk;
 use crate::crypto::NodeSecret;
 use crate::dht::{self, AskId, Event as DhtEvent};
@@ -23,13 +24,6 @@ use crate::time::Now;
 
 /// The link that stands for this node itself.
 pub(super) const SELF: LinkId = LinkId(u64::MAX);
-/// Observed addresses that are remembered before they are believed.
-const OBSERVED_MAX: usize = 16;
-/// Nodes that must see us at a public address before we believe it.
-const WITNESSES: usize = 2;
-/// Observed addresses that we say of ourselves.
-const OBSERVED_BELIEVED_MAX: usize = 4;
-
 /// What a request to another node is for.
 #[derive(Debug)]
 pub(super) enum Token {
@@ -103,25 +97,23 @@ impl Node {
         now: Now,
     ) {
         tracing::debug!(?link, node = %contact.node(), "a node said hello");
-        let rtt = self.links.measure(link).and_then(|(_, rtt)| rtt);
+        let measured = self.links.measure(link);
+        let rtt = measured.and_then(|(_, rtt)| rtt);
         self.dht.saw(contact.clone(), rtt, now, &mut self.out);
-        self.observe(observed, contact.node(), now);
+        if let Some((address, _)) = measured {
+            self.observe(observed, (contact.node(), address.ip()), now);
+        }
         self.upkeep.joined(now);
     }
 
     /// Takes note of an address at which a node sees us; one that is believed becomes part of
     /// what we say of ourselves, and neighbours are told at once.
-    fn observe(&mut self, address: SocketAddr, by: NodeId, now: Now) {
-        let known = self.config.listen.contains(&address);
-        if known || (self.observed.len() >= OBSERVED_MAX && !self.observed.contains_key(&address)) {
+    fn observe(&mut self, address: SocketAddr, by: (NodeId, IpAddr), now: Now) {
+        if self.config.listen.contains(&address) {
             return;
         }
         let before = self.believes();
-        let witnesses = self.observed.entry(address).or_default();
-        if witnesses.contains(&by) || witnesses.len() >= WITNESSES {
-            return;
-        }
-        witnesses.push(by);
+        self.observed.note(address, by, now);
         let believed = self.believes();
         if believed == before {
             return;
@@ -138,15 +130,10 @@ impl Node {
         }
     }
 
-    /// The addresses at which others see us: two nodes must agree on an address in public
+    /// The addresses at which others see us: two machines must agree on an address in public
     /// networks, unless we have only one neighbour and would be nowhere otherwise.
     pub(super) fn believes(&self) -> Vec<SocketAddr> {
-        let needed = |address: &SocketAddr| {
-            let alone = self.links.count() < WITNESSES;
-            if alone || is_near(address.ip()) { 1 } else { WITNESSES }
-        };
-        let believed = self.observed.iter().filter(|(at, by)| by.len() >= needed(at));
-        believed.map(|(address, _)| *address).take(OBSERVED_BELIEVED_MAX).collect()
+        self.observed.believed(self.links.count() < WITNESSES)
     }
 
     fn handle_answer(
@@ -206,13 +193,5 @@ impl Node {
             }
             DhtEvent::NeighboursChanged => self.upkeep.neighbours_changed(now),
         }
-    }
-}
-
-/// Whether an address belongs to this machine or a private network (RFC 1918, RFC 4193).
-fn is_near(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
     }
 }

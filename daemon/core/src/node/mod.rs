@@ -8,9 +8,11 @@ mod config;
 mod contacts;
 mod deposit;
 mod events;
+mod guard;
 mod history;
 mod letters;
 mod links;
+mod observed;
 mod pods;
 mod profile;
 mod publish;
@@ -26,7 +28,6 @@ mod upkeep;
 mod waits;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 
 use bytchat_proto::id::{NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
@@ -45,7 +46,7 @@ use crate::persist::{Row, Table};
 use crate::pod::Pod;
 use crate::round::Round;
 use crate::route::Routes;
-use crate::time::{Deadline, Now};
+use crate::time::{Calm, Deadline, Now};
 
 pub use config::NodeConfig;
 
@@ -54,6 +55,7 @@ use contacts::Book;
 use events::EventLog;
 use history::Loading;
 use links::Token;
+use observed::Observed;
 use pods::Purpose;
 use search::{Lookup, Put};
 use upkeep::Upkeep;
@@ -80,7 +82,8 @@ pub struct Node {
     secret: NodeSecret,
     vault: Vault,
     own: Contact,
-    observed: BTreeMap<SocketAddr, Vec<NodeId>>,
+    observed: Observed,
+    calm: Calm,
     out: Outputs,
     links: Links<Token>,
     dht: Dht,
@@ -139,7 +142,8 @@ impl Node {
         let mut node = Self {
             id,
             vault: Vault::new(config.vault),
-            observed: BTreeMap::new(),
+            observed: Observed::default(),
+            calm: Calm::new(now),
             out: Outputs::new(seed),
             links: Links::new(config.network, secret.key(), own.clone()),
             dht: Dht::new(own.clone(), config.network)?,
@@ -177,6 +181,7 @@ impl Node {
 
     /// Takes an input; what follows from it is polled as outputs.
     pub fn handle_input(&mut self, input: Input, now: Now) {
+        self.calm.see(now);
         match input {
             Input::LinkUp { link, key, address, binding, dial } => {
                 let up = link::Up { key, address, binding, dial };
@@ -196,6 +201,7 @@ impl Node {
             Input::Call { call, caller, request } => self.handle_call(call, caller, request, now),
             Input::CallGone { call } => self.waits.gone(call),
             Input::Loaded { load, rows } => self.handle_loaded(load, &rows, now),
+            Input::LoadFailed { load, reason } => self.load_failed(load, &reason, now),
             Input::Done { job, result } => self.handle_done(job, result, now),
             Input::Resolved { host, result } => self.hosts.resolved(&host, result, now),
             Input::StoreSize { bytes } => self.store_bytes = bytes,

@@ -17,6 +17,17 @@ use crate::io::LinkId;
 use crate::link::NewAsk;
 use crate::time::Now;
 
+/// What became of an envelope that was brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It is done with: it was opened now or before, or its sender is asked again.
+    Done,
+    /// Its sender may not write here, and need not know it.
+    Ignored,
+    /// Nobody can read it; anybody can have made it.
+    Unreadable,
+}
+
 impl Node {
     /// The nodes closest to one of our users are known: attach to them and to the pods.
     pub(super) fn handle_holders(&mut self, user: UserId, nodes: &[NodeRecord], now: Now) {
@@ -119,8 +130,10 @@ impl Node {
         let user = envelope.user();
         if self.inbox.is_attached(user, link)
             && self.accounts.with_device(user, envelope.device()).is_some()
+            && self.open(&envelope, now) != Verdict::Done
         {
-            self.open(&envelope, now);
+            // It is not remembered, but it must not use up the quota at the holders.
+            self.inbox.remove(user, envelope.id(), now);
         }
     }
 
@@ -154,7 +167,10 @@ impl Node {
         if until <= now.wall {
             return Some(Response::refused(Refusal::Expired, "the envelope is over"));
         }
-        self.open(envelope, now);
+        // Whoever likes can bring garbage here: it must leave no trace, on disk or at holders.
+        if self.open(envelope, now) == Verdict::Unreadable {
+            return Some(Response::refused(Refusal::Malformed, "the envelope does not open"));
+        }
         let receipt =
             HolderReceipt { envelope: envelope.id(), holder: self.id, until, taken: true };
         let receipt = Unverified::sign(&receipt, |digest| self.secret.sign(digest));
@@ -163,38 +179,54 @@ impl Node {
 
     /// Opens an envelope once, whoever brought it. Letter, session and the mark that it was
     /// opened are committed together, before its removal becomes visible.
-    fn open(&mut self, envelope: &Envelope, now: Now) {
+    fn open(&mut self, envelope: &Envelope, now: Now) -> Verdict {
         let (user, id) = (envelope.user(), envelope.id());
-        self.inbox.remove(user, id, now);
         if self.inbox.has_seen(id) {
-            return;
+            self.inbox.remove(user, id, now);
+            return Verdict::Done;
         }
-        self.inbox.see(id, now, &mut self.out);
         let Some(account) = self.accounts.get(user) else {
-            return;
+            return Verdict::Unreadable;
         };
         let own_party = account.party();
         let sealed = match crypto::open_outer(&account.device, envelope) {
             Ok(sealed) => sealed,
             Err(error) => {
-                return tracing::debug!(%error, %user, "an envelope does not open");
+                tracing::debug!(%error, %user, "an envelope does not open");
+                return Verdict::Unreadable;
             }
         };
+        // Who it claims to be from is not proven yet, but a false claim is not believed below.
+        if !self.book.may_write(user, sealed.user) {
+            tracing::debug!(%user, from = %sealed.user, "a letter of a blocked or pushy user");
+            return Verdict::Ignored;
+        }
         let opened = self.open_inner(user, &own_party, &sealed);
         tracing::debug!(%user, %id, ok = opened.is_ok(), "an envelope is opened");
         match opened {
             Ok(opened) => self.handle_letter(user, opened, now),
             Err(CryptoError::Replayed) => {}
-            Err(
-                error @ (CryptoError::NoSession
-                | CryptoError::MissingOneTimeKey
-                | CryptoError::Undecryptable),
-            ) => {
+            Err(error) if self.is_worth_asking(user, &sealed, &error) => {
                 tracing::info!(%error, %user, "a letter cannot be read; its sender is asked again");
                 self.ask_again(user, &sealed, id, now);
             }
-            Err(error) => tracing::warn!(%error, %user, "a letter is not believed"),
+            Err(error) => {
+                tracing::debug!(%error, %user, "a letter is not believed");
+                return Verdict::Unreadable;
+            }
         }
+        self.inbox.see(id, now, &mut self.out);
+        self.inbox.remove(user, id, now);
+        Verdict::Done
+    }
+
+    /// Whether a letter that cannot be read may be somebody's in earnest: anybody can name
+    /// anybody in one, unless it opens a session, which proves its sender first.
+    fn is_worth_asking(&self, user: UserId, sealed: &Sealed, error: &CryptoError) -> bool {
+        if matches!(error, CryptoError::NoSession | CryptoError::Undecryptable) {
+            return self.book.standing(user, sealed.user).is_some();
+        }
+        *error == CryptoError::MissingOneTimeKey
     }
 
     fn open_inner(
@@ -214,7 +246,7 @@ impl Node {
             account.save_device(&self.vault, &mut self.out);
         }
         if result.is_ok() || !sessions.is_empty() {
-            self.sessions.insert((user, device), sessions);
+            self.keep_sessions(user, device, sessions);
         }
         if result.is_ok() {
             self.save_session(user, device);

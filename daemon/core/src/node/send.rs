@@ -131,7 +131,7 @@ impl Node {
         if entry.is_done() {
             return self.put_off(id, true, now);
         }
-        if entry.is_over(now) {
+        if entry.is_over(self.calm.of(now)) {
             return self.expire(id, now);
         }
         let to = entry.to;

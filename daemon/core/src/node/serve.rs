@@ -28,7 +28,11 @@ impl Node {
     ) -> Response {
         let peer = (link != SELF).then_some(from);
         if let Some(response) = self.dht.handle_request(peer, request, now, &mut self.out) {
+            self.note_revoked(request, &response);
             return response;
+        }
+        if let Some(refused) = self.refuse_revoked(request) {
+            return refused;
         }
         if let Request::Deposit { envelope, until, .. } = request
             && let Some(taken) = self.take(envelope, *until, now)

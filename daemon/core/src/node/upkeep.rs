@@ -42,6 +42,7 @@ pub(super) struct Upkeep {
     joined: bool,
     pods: BTreeMap<Host, NodeRecord>,
     asked_again: AskedAgain,
+    resent: AskedAgain,
 }
 
 impl Upkeep {
@@ -57,7 +58,8 @@ impl Upkeep {
             sweep: now.mono.plus_ms(HOUR_MS),
             joined: false,
             pods: BTreeMap::new(),
-            asked_again: AskedAgain::default(),
+            asked_again: AskedAgain::every_ms(HOUR_MS),
+            resent: AskedAgain::every_ms(MINUTE_MS),
         }
     }
 
@@ -112,7 +114,11 @@ impl Upkeep {
     }
 
     pub(super) fn may_ask_again(&mut self, user: UserId, device: DeviceKey, now: Now) -> bool {
-        self.asked_again.allow(user, device, now.wall)
+        self.asked_again.allow(user, device, now.mono)
+    }
+
+    pub(super) fn may_resend(&mut self, user: UserId, device: DeviceKey, now: Now) -> bool {
+        self.resent.allow(user, device, now.mono)
     }
 
     /// When the next duty is due.
@@ -138,8 +144,9 @@ fn take_due(map: &mut BTreeMap<UserId, Mono>, now: Now, next_ms: u64) -> Vec<Use
 impl Node {
     pub(super) fn handle_timeout(&mut self, now: Now) {
         self.links.handle_timeout(now, &mut self.out);
-        self.dht.handle_timeout(now, &mut self.out);
-        self.mailbox.handle_timeout(now, &mut self.out);
+        let calm = self.calm.of(now);
+        self.dht.handle_timeout(calm, &mut self.out);
+        self.mailbox.handle_timeout(calm, &mut self.out);
         self.handle_waits(now);
         self.send_removals(now);
         self.send_receipts(now);
@@ -167,7 +174,7 @@ impl Node {
     fn handle_duties(&mut self, now: Now) {
         for user in take_due(&mut self.upkeep.publish, now, DAY_MS) {
             if let Some(account) = self.accounts.get_mut(user) {
-                account.device.rotate(now.wall, self.out.random());
+                account.device.rotate(self.calm.of(now).wall, self.out.random());
                 account.save_device(&self.vault, &mut self.out);
             }
             self.publish_account(user, now);
@@ -197,7 +204,7 @@ impl Node {
         }
         if now.mono >= self.upkeep.sweep {
             self.upkeep.sweep = now.mono.plus_ms(HOUR_MS);
-            self.inbox.expire(now, &mut self.out);
+            self.inbox.expire(self.calm.of(now), &mut self.out);
         }
     }
 

@@ -5,7 +5,7 @@ mod entry;
 use std::collections::BTreeMap;
 
 use bytchat_proto::codec::decode;
-use bytchat_proto::envelope::{Content, Envelope};
+use bytchat_proto::envelope::{Content, Envelope, Party};
 use bytchat_proto::id::{BlockId, EnvelopeId, UserId};
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::{OUTBOX_BYTES_MAX, OUTBOX_MAX};
@@ -163,27 +163,25 @@ impl Outbox {
         self.entries.iter().filter(|(_, entry)| entry.to == to).map(|(id, _)| *id).collect()
     }
 
-    /// Clears the envelopes that a recipient could not read, so that they are sealed anew.
-    pub fn resend(&mut self, to: UserId, envelopes: &[EnvelopeId], now: Mono) -> Vec<EntryId> {
+    /// Clears the envelopes of an account that a device could not read, so that they are sealed
+    /// anew.
+    pub fn resend(
+        &mut self,
+        (account, to): (UserId, &Party),
+        envelopes: &[EnvelopeId],
+        now: Mono,
+    ) -> Vec<EntryId> {
         let mut again = Vec::new();
-        for (id, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.to == to) {
-            let unread = |target: &Target| {
-                target.envelope.as_ref().is_some_and(|known| envelopes.contains(&known.id()))
-            };
-            let devices: Vec<DeviceKey> = entry
-                .targets
-                .iter()
-                .filter(|(_, target)| unread(target))
-                .map(|(device, _)| *device)
-                .collect();
-            for device in &devices {
-                let dropped = entry.targets.remove(device).and_then(|target| target.envelope);
-                self.bytes -= dropped.map_or(0, |envelope| envelope.as_bytes().len());
+        let ours = |entry: &Entry| entry.account == account && entry.to == to.user;
+        for (id, entry) in self.entries.iter_mut().filter(|(_, entry)| ours(entry)) {
+            let sealed = entry.targets.get(&to.device).and_then(|target| target.envelope.as_ref());
+            if sealed.is_none_or(|sealed| !envelopes.contains(&sealed.id())) {
+                continue;
             }
-            if !devices.is_empty() {
-                entry.next_try = now;
-                again.push(*id);
-            }
+            let dropped = entry.targets.remove(&to.device).and_then(|target| target.envelope);
+            self.bytes -= dropped.map_or(0, |envelope| envelope.as_bytes().len());
+            entry.next_try = now;
+            again.push(*id);
         }
         again
     }

@@ -5,7 +5,7 @@ use bytchat_proto::limits::{MAIL_REPUBLISH_MS, RETRY_MIN_MS};
 use bytchat_proto::rpc::message::State;
 use bytchat_proto::timestamp::Timestamp;
 
-use bytchat_proto::id::NodeId;
+use bytchat_proto::id::{Fingerprint, NodeId};
 
 use super::*;
 use crate::io::Output;
@@ -113,8 +113,17 @@ fn an_unread_envelope_is_sealed_anew() {
     let id = outbox.queue(message(1), &mut out);
     outbox.sealed(id, DEVICE, envelope(1), &mut out);
     outbox.get_mut(id).unwrap().put_off(true, now(0));
-    assert!(outbox.resend(ALICE, &[envelope(1).id()], Mono(5)).is_empty());
-    assert_eq!(outbox.resend(BOB, &[envelope(1).id()], Mono(5)), vec![id]);
+    let (unread, fingerprint) = ([envelope(1).id()], Fingerprint([0; 64]));
+    let bob = Party { user: BOB, fingerprint, device: DEVICE };
+    let others = [
+        (BOB, bob),
+        (ALICE, Party { user: ALICE, ..bob }),
+        (ALICE, Party { device: DeviceKey([99; 32]), ..bob }),
+    ];
+    for (account, to) in others {
+        assert!(outbox.resend((account, &to), &unread, Mono(5)).is_empty());
+    }
+    assert_eq!(outbox.resend((ALICE, &bob), &unread, Mono(5)), vec![id]);
     assert!(outbox.get(id).unwrap().targets.is_empty());
     assert_eq!(outbox.due(now(5)), vec![id]);
 }

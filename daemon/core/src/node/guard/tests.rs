@@ -1,0 +1,137 @@
+//! A node against strangers.
+
+use bytchat_proto::codec::encode;
+use bytchat_proto::envelope::{AttachProof, ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
+use bytchat_proto::id::{NetworkId, NodeId};
+use bytchat_proto::limits::{ENVELOPE_CLASS_MIN, RECORD_TTL_MAX_MS, SUITE};
+use bytchat_proto::record::{Record, Signer as RecordSigner};
+use bytchat_proto::rpc::Call;
+use bytchat_proto::rpc::account::Create;
+use bytchat_proto::unverified::Unverified;
+use serde_bytes::ByteBuf;
+
+use super::*;
+use crate::crypto::account;
+use crate::fixture::{Account, Signer, at};
+use crate::io::{CallId, Caller, Input, LinkId, Output};
+use crate::node::NodeConfig;
+
+fn network() -> NetworkId {
+    NetworkId::of_name("test")
+}
+
+fn node() -> Node {
+    let config = NodeConfig {
+        network: network(),
+        secret: [1; 32],
+        vault: [2; 32],
+        listen: Vec::new(),
+        bootstrap: Vec::new(),
+        pod: None,
+        version: "test".to_owned(),
+    };
+    Node::new(config, [3; 32], Vec::new(), at(0)).unwrap()
+}
+
+/// Makes an account on a node.
+fn person(node: &mut Node) -> UserId {
+    let request = Call::AccountCreate(Create { name: None });
+    let caller = Caller { uid: 1 };
+    node.handle_input(Input::Call { call: CallId(1), caller, request }, at(0));
+    while let Some(output) = node.poll_output() {
+        if let Output::Job { job, task } = output {
+            node.handle_input(Input::Done { job, result: account::run(task) }, at(0));
+        }
+    }
+    node.accounts.users()[0]
+}
+
+fn writes(node: &mut Node) -> usize {
+    let outputs = std::iter::from_fn(|| node.poll_output());
+    outputs.filter(|output| matches!(output, Output::Persist(_))).count()
+}
+
+#[test]
+fn garbage_for_a_device_of_ours_leaves_no_trace() {
+    let mut node = node();
+    let user = person(&mut node);
+    let device = &node.accounts.get(user).unwrap().device;
+    let (device, kem) = (device.device(), device.prekeys().kem_id);
+    let body = vec![7; ENVELOPE_CLASS_MIN + TAG_BYTES];
+    let garbage = Envelope::assemble(user, device, kem, &[7; ENCAPSULATION_BYTES], &body).unwrap();
+    let until = at(0).wall.plus_ms(RECORD_TTL_MAX_MS);
+    let answer = node.take(&garbage, until, at(1));
+    assert!(matches!(answer, Some(Response::Refused { .. })), "{answer:?}");
+    assert_eq!(writes(&mut node), 0);
+    assert!(node.inbox.poll_removals(at(60_000)).is_empty());
+    assert!(!node.inbox.has_seen(garbage.id()));
+}
+
+#[test]
+fn sessions_of_strangers_give_way_to_new_ones() {
+    let mut node = node();
+    let user = UserId([1; 20]);
+    for number in 0..=SESSIONS_MAX {
+        let mut device = [0; 32];
+        device[..8].copy_from_slice(&number.to_be_bytes());
+        node.keep_sessions(user, DeviceKey(device), Sessions::new());
+    }
+    assert_eq!(node.sessions.len(), SESSIONS_MAX);
+    assert_eq!(writes(&mut node), 1);
+}
+
+fn user_record(account: &Account, revoked: Vec<DeviceKey>) -> Record {
+    let body = UserBody {
+        devices: vec![account.certify(Signer::new(8).device())],
+        revoked,
+        pods: Vec::new(),
+    };
+    let now = at(0).wall;
+    let record = RecordBody {
+        suite: SUITE,
+        network: network(),
+        kind: RecordKind::User,
+        signer: RecordSigner::Account { account: account.key.clone() },
+        sequence: 1,
+        created: now,
+        expires: now.plus_ms(RECORD_TTL_MAX_MS),
+        body: ByteBuf::from(encode(&body)),
+    };
+    Unverified::sign(&record, |digest| account.sign(digest))
+}
+
+/// Asks a node for a challenge and answers it as a device.
+fn attach(node: &mut Node, account: &Account, device: &Signer) -> Response {
+    let (link, from, user) = (LinkId(1), NodeId([1; 20]), account.key.user());
+    let challenge = node.serve(link, from, &Request::Attach { user }, at(0));
+    let Response::Challenge { nonce } = challenge else { panic!("{challenge:?}") };
+    let binding = ByteBuf::from(vec![0; 32]);
+    let proof = AttachProof { user, device: device.device(), holder: node.id, nonce, binding };
+    let request = Request::Prove {
+        account: account.key.clone(),
+        certificate: account.certify(device.device()),
+        proof: Unverified::sign(&proof, |digest| device.sign(digest)),
+    };
+    node.serve(link, from, &request, at(0))
+}
+
+#[test]
+fn a_revoked_device_is_detached_and_attaches_no_more() {
+    let mut node = node();
+    let (account, device) = (Account::of(0), Signer::new(7));
+    let answer = attach(&mut node, account, &device);
+    assert!(matches!(answer, Response::Attached { .. }), "{answer:?}");
+    assert_eq!(node.mailbox.attached_count(), 1);
+
+    let record = user_record(account, vec![device.device()]);
+    let put = Request::PutRecord { record };
+    let answer = node.serve(LinkId(2), NodeId([2; 20]), &put, at(0));
+    assert_eq!(answer, Response::Done);
+    assert_eq!(node.mailbox.attached_count(), 0);
+
+    let answer = attach(&mut node, account, &device);
+    let Response::Refused { reason, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(reason, Refusal::BadSignature);
+    let answer = attach(&mut node, account, &Signer::new(8));
+    assert!(matches!(answer, Response::Attached { .. }), "{answer:?}");
+}
