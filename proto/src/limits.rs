@@ -279,6 +279,12 @@ pub const OUTBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const GATHER_MS: u64 = 5;
 /// Stored mail is put again after so long, until it is delivered.
 pub const MAIL_REPUBLISH_MS: u64 = 12 * HOUR_MS;
+/// Letters under way to one recipient: a ratchet keeps the keys of 40 that it has not seen.
+pub const OUTBOX_WINDOW: usize = 32;
+/// A device is asked to send again at most once in this time.
+pub const RESEND_MS: u64 = MINUTE_MS;
+/// Letters that one request to send again names.
+pub const RESEND_IDS_MAX: usize = 256;
 /// Messages on their way out of one node.
 pub const OUTBOX_MAX: usize = 10_000;
 /// A message that nobody took by then is `expired`.

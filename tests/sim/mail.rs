@@ -23,3 +23,21 @@ fn both_see_their_messages_delivered_in_turn() {
         assert!(broken.is_empty(), "SEED={seed}: {broken:#?}");
     });
 }
+
+#[test]
+fn a_burst_arrives_whole_although_letters_overtake_each_other() {
+    each_seed("burst", 1, |seed| {
+        let rough = Faults { loss_per_mille: 100, latency_max_ms: 300, ..Faults::default() };
+        let mut world = World::grown(seed, 12, rough);
+        let mut history = History::new();
+        let (alice, bob) = (world.named(4, "alice@a.test"), world.named(7, "bob@b.test"));
+        world.run(30_000);
+        for _ in 0..150 {
+            history.send(&mut world, &alice, &bob);
+            history.send(&mut world, &bob, &alice);
+        }
+        world.run(300_000);
+        let broken = history.end(&mut world, &[&alice, &bob]);
+        assert!(broken.is_empty(), "SEED={seed}: {broken:#?}");
+    });
+}

@@ -32,12 +32,16 @@ impl Node {
         };
         let mut nodes: BTreeMap<NodeId, NodeRecord> = BTreeMap::new();
         let places = self.places(to, now);
-        for record in places.into_iter().chain(route.closest.iter().cloned()) {
+        for record in places.into_iter().chain(route.closest.iter().take(HOLDERS).cloned()) {
             nodes.insert(record.node(), record);
         }
         let (pods, devices) = (route.pods.clone(), entry.targets.keys().copied());
         let devices: Vec<DeviceKey> = devices.collect();
         for device in devices {
+            let target = self.outbox.get_mut(id).and_then(|entry| entry.targets.get_mut(&device));
+            if let Some(target) = target {
+                target.failed.clear();
+            }
             for record in nodes.values() {
                 self.deposit(id, device, record, now);
             }
@@ -110,7 +114,24 @@ impl Node {
             Err(Failure::TimedOut) => "it did not answer in time".to_owned(),
             Err(Failure::Busy) => "too much is under way with it".to_owned(),
         };
+        target.failed.insert(node);
+        let to = entry.to;
         self.step_entry(id, &format!("not stored with {node}: {refused}"), now);
+        self.deposit_instead(id, device, to, now);
+    }
+
+    /// Deposits with the next closest nodes in place of those that failed.
+    fn deposit_instead(&mut self, id: EntryId, device: DeviceKey, to: UserId, now: Now) {
+        let target = self.outbox.get(id).and_then(|entry| entry.targets.get(&device));
+        let (Some(target), Some(route)) = (target, self.routes.get(to, now)) else {
+            return;
+        };
+        let sound = |record: &&NodeRecord| !target.failed.contains(&record.node());
+        let next: Vec<NodeRecord> =
+            route.closest.iter().filter(sound).take(HOLDERS).cloned().collect();
+        for record in next {
+            self.deposit(id, device, &record, now);
+        }
     }
 
     fn handle_evidence(
@@ -125,7 +146,8 @@ impl Node {
         };
         let (to, block) = (entry.to, entry.block);
         let stored = entry.targets.get(&device).map_or(0, |target| target.holders.len());
-        let closest = self.routes.get(to, now).map_or(HOLDERS, |route| route.closest.len());
+        let known = self.routes.get(to, now).map_or(HOLDERS, |route| route.closest.len());
+        let closest = known.min(HOLDERS);
         let quorum = WRITE_QUORUM.min(closest.max(1));
         let whole = entry.is_stored(quorum);
         let sentence = if taken {
@@ -135,11 +157,13 @@ impl Node {
         };
         self.step_entry(id, &sentence, now);
         if whole && block.is_none() {
-            return self.outbox.remove(id, &mut self.out);
+            self.outbox.remove(id, &mut self.out);
+            return self.work_on(to, now);
         }
         self.outbox.save(id, &mut self.out);
         if whole && self.advance(id, State::Stored, now) {
             self.notify_pods(id, until, now);
+            self.work_on(to, now);
         }
     }
 

@@ -168,18 +168,23 @@ impl Node {
         }
     }
 
-    /// Asks a sender to send again, in a new session, at most once an hour per device.
+    /// Notes a letter that cannot be read; its sender is asked for it.
     pub(super) fn ask_again(&mut self, user: UserId, sealed: &Sealed, id: EnvelopeId, now: Now) {
-        if self.book.is_blocked(user, sealed.user)
-            || !self.upkeep.may_ask_again(user, sealed.device, now)
-        {
-            return;
+        if !self.book.is_blocked(user, sealed.user) {
+            self.upkeep.unread(user, (sealed.user, sealed.device), id);
+            self.ask_for_unread(now);
         }
-        self.sessions_mut(user, sealed.device).renew();
-        let content = Content::Resend(vec![id]);
-        let entry = outbox::entry(user, sealed.user, content, now);
-        let entry = self.outbox.queue(entry, &mut self.out);
-        self.work(entry, now);
+    }
+
+    /// Asks the senders of letters that could not be read to send them again, in new sessions,
+    /// each device once in a while. Whoever has to wait is asked later.
+    pub(super) fn ask_for_unread(&mut self, now: Now) {
+        for (user, (sender, device), envelopes) in self.upkeep.poll_unread(now) {
+            self.sessions_mut(user, device).renew();
+            let entry = outbox::entry(user, sender, Content::Resend(envelopes), now);
+            let entry = self.outbox.queue(entry, &mut self.out);
+            self.work(entry, now);
+        }
     }
 }
 

@@ -130,7 +130,7 @@ impl Node {
         }
         nodes.sort_by_key(|record| Point::of_node(record.node()).distance(point));
         nodes.dedup_by_key(|record| record.node());
-        nodes.truncate(HOLDERS);
+        nodes.truncate(2 * HOLDERS);
     }
 
     /// The route to a recipient is there or not: go on with what waits for it.

@@ -147,9 +147,22 @@ impl Node {
             self.put_off(id, false, now);
             return self.search_route(to, now);
         }
-        self.seal_all(id, now);
-        self.deposit_all(id, now);
+        let under_way = self.outbox.get(id).is_some_and(Entry::is_under_way);
+        if under_way || !self.outbox.is_crowded(to) {
+            self.seal_all(id, now);
+            self.deposit_all(id, now);
+        }
         self.put_off(id, true, now);
+    }
+
+    /// There is room for more to a recipient: go on with what waits.
+    pub(super) fn work_on(&mut self, to: UserId, now: Now) {
+        for entry in self.outbox.unsealed(to) {
+            if self.outbox.is_crowded(to) {
+                return;
+            }
+            self.work(entry, now);
+        }
     }
 
     fn put_off(&mut self, id: EntryId, known: bool, now: Now) {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use bytchat_proto::alias::Host;
-use bytchat_proto::id::UserId;
+use bytchat_proto::id::{EnvelopeId, UserId};
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::{
     CONTACTS_PER_ANSWER_MAX, DAY_MS, HOLDERS, HOLDERS_REFRESH_MS, HOUR_MS, MINUTE_MS,
+    RESEND_IDS_MAX, RESEND_MS,
 };
 use bytchat_proto::point::Point;
 use bytchat_proto::record::NodeRecord;
@@ -28,6 +29,12 @@ const BOOTSTRAP_MIN_MS: u64 = 1_000;
 /// Neighbours below which bootstrap addresses are asked again.
 const NEIGHBOURS_FEW: usize = 3;
 
+/// Letters of one device that could not be read: for whom, from whom, which.
+pub(super) type Unread = (UserId, (UserId, DeviceKey), Vec<EnvelopeId>);
+
+/// Devices whose letters could not be read, at most.
+const UNREAD_DEVICES_MAX: usize = 256;
+
 /// When each duty is due.
 #[derive(Debug)]
 pub(super) struct Upkeep {
@@ -37,12 +44,14 @@ pub(super) struct Upkeep {
     bootstrap: Mono,
     bootstrap_tries: u32,
     routing: Mono,
+    resend: Mono,
     repair: Mono,
     sweep: Mono,
     joined: bool,
     pods: BTreeMap<Host, NodeRecord>,
     asked_again: AskedAgain,
     resent: AskedAgain,
+    unread: BTreeMap<(UserId, UserId, DeviceKey), Vec<EnvelopeId>>,
 }
 
 impl Upkeep {
@@ -54,12 +63,14 @@ impl Upkeep {
             bootstrap: now.mono,
             bootstrap_tries: 0,
             routing: now.mono.plus_ms(MINUTE_MS),
+            resend: now.mono.plus_ms(RESEND_MS),
             repair: now.mono.plus_ms(MINUTE_MS),
             sweep: now.mono.plus_ms(HOUR_MS),
             joined: false,
             pods: BTreeMap::new(),
-            asked_again: AskedAgain::every_ms(HOUR_MS),
+            asked_again: AskedAgain::every_ms(RESEND_MS),
             resent: AskedAgain::every_ms(MINUTE_MS),
+            unread: BTreeMap::new(),
         }
     }
 
@@ -113,8 +124,40 @@ impl Upkeep {
         self.pods.insert(host, record);
     }
 
-    pub(super) fn may_ask_again(&mut self, user: UserId, device: DeviceKey, now: Now) -> bool {
-        self.asked_again.allow(user, device, now.mono)
+    /// Notes a letter that could not be read.
+    pub(super) fn unread(
+        &mut self,
+        user: UserId,
+        (sender, device): (UserId, DeviceKey),
+        id: EnvelopeId,
+    ) {
+        let key = (user, sender, device);
+        if self.unread.len() < UNREAD_DEVICES_MAX || self.unread.contains_key(&key) {
+            let envelopes = self.unread.entry(key).or_default();
+            if envelopes.len() < RESEND_IDS_MAX {
+                envelopes.push(id);
+            }
+        }
+    }
+
+    /// The devices that may be asked now, and for what.
+    pub(super) fn poll_unread(&mut self, now: Now) -> Vec<Unread> {
+        let asked = &mut self.asked_again;
+        let due = |key: &(UserId, UserId, DeviceKey)| asked.allow(key.0, key.2, now.mono);
+        let due: Vec<_> = self
+            .unread
+            .keys()
+            .copied()
+            .filter({
+                let mut due = due;
+                move |key| due(key)
+            })
+            .collect();
+        let take = |key: (UserId, UserId, DeviceKey)| {
+            let envelopes = self.unread.remove(&key)?;
+            Some((key.0, (key.1, key.2), envelopes))
+        };
+        due.into_iter().filter_map(take).collect()
     }
 
     pub(super) fn may_resend(&mut self, user: UserId, device: DeviceKey, now: Now) -> bool {
@@ -124,7 +167,8 @@ impl Upkeep {
     /// When the next duty is due.
     pub(super) fn poll_timeout(&self) -> Option<Deadline> {
         let of_users = self.publish.values().chain(self.attach.values()).copied().min();
-        let clocks = [self.location, self.bootstrap, self.routing, self.repair, self.sweep];
+        let clocks =
+            [self.location, self.bootstrap, self.routing, self.resend, self.repair, self.sweep];
         let at = clocks.into_iter().chain(of_users).min()?;
         Some(Deadline { at, why: "upkeep" })
     }
@@ -194,6 +238,10 @@ impl Node {
         }
         if now.mono >= self.upkeep.bootstrap {
             self.bootstrap(now);
+        }
+        if now.mono >= self.upkeep.resend {
+            self.upkeep.resend = now.mono.plus_ms(RESEND_MS);
+            self.ask_for_unread(now);
         }
         if now.mono >= self.upkeep.routing {
             self.upkeep.routing = now.mono.plus_ms(5 * MINUTE_MS);

@@ -61,6 +61,9 @@ pub struct Target {
     /// Who was asked and has not answered.
     #[serde(skip)]
     pub asked: BTreeSet<NodeId>,
+    /// Who would not or could not take it at this try: others step in.
+    #[serde(skip)]
+    pub failed: BTreeSet<NodeId>,
 }
 
 impl Default for Entry {
@@ -98,6 +101,12 @@ impl Entry {
     /// The encoded row.
     pub fn encode(&self) -> Vec<u8> {
         encode(self)
+    }
+
+    /// Whether it is sealed and no quorum has signed for it yet.
+    pub fn is_under_way(&self) -> bool {
+        let sealed = self.targets.values().any(|target| target.envelope.is_some());
+        sealed && self.state == State::Queued
     }
 
     /// The state of one device, made if it is not there.

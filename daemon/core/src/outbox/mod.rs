@@ -8,7 +8,7 @@ use bytchat_proto::codec::decode;
 use bytchat_proto::envelope::{Content, Envelope, Party};
 use bytchat_proto::id::{BlockId, EnvelopeId, UserId};
 use bytchat_proto::key::DeviceKey;
-use bytchat_proto::limits::{OUTBOX_BYTES_MAX, OUTBOX_MAX};
+use bytchat_proto::limits::{OUTBOX_BYTES_MAX, OUTBOX_MAX, OUTBOX_WINDOW};
 use bytchat_proto::rpc::message::State;
 use serde_bytes::ByteBuf;
 
@@ -163,27 +163,50 @@ impl Outbox {
         self.entries.iter().filter(|(_, entry)| entry.to == to).map(|(id, _)| *id).collect()
     }
 
-    /// Clears the envelopes of an account that a device could not read, so that they are sealed
-    /// anew.
+    /// Drops what is sealed to a recipient's device and was not confirmed, if some of it is what
+    /// the recipient could not read: what lies between is lost to the same session. All of it is
+    /// sealed anew.
     pub fn resend(
         &mut self,
         (account, to): (UserId, &Party),
-        envelopes: &[EnvelopeId],
+        unread: &[EnvelopeId],
         now: Mono,
     ) -> Vec<EntryId> {
-        let mut again = Vec::new();
         let ours = |entry: &Entry| entry.account == account && entry.to == to.user;
+        let sealed = |entry: &Entry| {
+            let target = entry.targets.get(&to.device)?;
+            target.envelope.as_ref().map(Envelope::id)
+        };
+        let known = |entry: &Entry| sealed(entry).is_some_and(|id| unread.contains(&id));
+        if !self.entries.values().any(|entry| ours(entry) && known(entry)) {
+            return Vec::new();
+        }
+        let mut again = Vec::new();
         for (id, entry) in self.entries.iter_mut().filter(|(_, entry)| ours(entry)) {
-            let sealed = entry.targets.get(&to.device).and_then(|target| target.envelope.as_ref());
-            if sealed.is_none_or(|sealed| !envelopes.contains(&sealed.id())) {
-                continue;
-            }
             let dropped = entry.targets.remove(&to.device).and_then(|target| target.envelope);
-            self.bytes -= dropped.map_or(0, |envelope| envelope.as_bytes().len());
-            entry.next_try = now;
-            again.push(*id);
+            if let Some(dropped) = dropped {
+                self.bytes -= dropped.as_bytes().len();
+                entry.next_try = now;
+                again.push(*id);
+            }
         }
         again
+    }
+
+    /// Whether so much is under way to a recipient that more would overtake it: a ratchet reads
+    /// only a few letters out of order.
+    pub fn is_crowded(&self, to: UserId) -> bool {
+        let under_way =
+            self.entries.values().filter(|entry| entry.to == to && entry.is_under_way());
+        under_way.take(OUTBOX_WINDOW).count() >= OUTBOX_WINDOW
+    }
+
+    /// What waits for a recipient and is not sealed yet, oldest first.
+    pub fn unsealed(&self, to: UserId) -> Vec<EntryId> {
+        let unsealed =
+            |entry: &Entry| entry.to == to && entry.state == State::Queued && !entry.is_under_way();
+        let waiting = self.entries.iter().filter(|(_, entry)| unsealed(entry));
+        waiting.map(|(id, _)| *id).take(OUTBOX_WINDOW).collect()
     }
 
     /// How many messages are on their way; receipts do not count.

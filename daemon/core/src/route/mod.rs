@@ -38,7 +38,7 @@ pub struct Route {
     pub devices: BTreeMap<DeviceKey, Device>,
     /// Pods that keep a fast copy.
     pub pods: Vec<Host>,
-    /// The nodes closest to the user.
+    /// The nodes closest to the user: those that should hold, and as many to step in.
     pub closest: Vec<NodeRecord>,
     /// Nodes on which devices are up.
     pub places: Vec<NodeRecord>,
@@ -141,7 +141,7 @@ impl Routes {
             RecordKind::User => {
                 search.user = records.into_iter().max_by_key(|record| record.sequence);
                 search.closest = closest;
-                search.closest.truncate(HOLDERS);
+                search.closest.truncate(2 * HOLDERS);
             }
             RecordKind::Prekey => search.prekeys = records,
             RecordKind::Location => search.places = records.iter().filter_map(place).collect(),
