@@ -21,7 +21,8 @@ pub(super) const APPLIED: &[u8] = &[0, b'a'];
 /// The beginning of the rows that count the live bytes of segments.
 pub(super) const LIVE: &[u8] = &[0, b'l'];
 
-const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// Pages that sled keeps in memory: a node at rest is to stay below 40 MB.
+const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 const FLUSH_EVERY_MS: u64 = 1000;
 // sled gives its lock back a moment after it was dropped.
 const LOCK_TRIES: u32 = 50;
