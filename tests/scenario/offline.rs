@@ -14,6 +14,8 @@ fn a_message_reaches_a_reader_who_was_away_when_the_writer_is_away() {
     let (alice, _) = backbone.user("away@a.test");
     let (bob, bob_id) = backbone.user("returning@b.test");
     alice.get(&["contact", "add", "returning@b.test"]);
+    // Nobody can write to keys that were never published: be sure that they are.
+    alice.get(&["send", &bob_id, "first", "--wait", "delivered", "--timeout", "90"]);
     bob.stop();
     let args = ["send", "returning@b.test", "for later", "--wait", "stored", "--timeout", "90"];
     let sent = alice.get(&args);
