@@ -2,11 +2,13 @@
 
 mod accounts;
 mod aliases;
+mod attach;
 mod calls;
 mod clients;
 mod config;
 mod contacts;
 mod deposit;
+mod duties;
 mod events;
 mod guard;
 mod history;
@@ -22,8 +24,10 @@ mod seal;
 mod search;
 mod send;
 mod serve;
+mod settle;
 mod states;
 mod status;
+mod trace;
 mod upkeep;
 mod waits;
 
@@ -229,27 +233,5 @@ impl Node {
         ]
         .into_iter()
         .fold(None, Deadline::earliest)
-    }
-
-    /// Hands news across until no core has any more.
-    fn settle(&mut self, now: Now) {
-        while self.settle_once(now) {}
-    }
-
-    fn settle_once(&mut self, now: Now) -> bool {
-        if let Some(event) = self.answers.pop_front().or_else(|| self.links.poll_event()) {
-            self.handle_link_event(event, now);
-        } else if let Some(ask) = self.dht.poll_ask() {
-            self.handle_ask(ask, now);
-        } else if let Some(event) = self.dht.poll_event() {
-            self.handle_dht_event(event, now);
-        } else if let Some(event) = self.hosts.poll_event() {
-            self.handle_host_event(event, now);
-        } else if let Some(effect) = self.mailbox.poll_effect() {
-            self.handle_effect(effect, now);
-        } else {
-            return false;
-        }
-        true
     }
 }

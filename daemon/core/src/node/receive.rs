@@ -1,17 +1,13 @@
 //! Receiving: attaching to the holders of our mail, and opening what they push.
 
-use bytchat_proto::envelope::{AttachProof, Envelope, HolderReceipt, Party, Removal, Sealed};
+use bytchat_proto::envelope::{Envelope, HolderReceipt, Party, Removal, Sealed};
 use bytchat_proto::id::{NodeId, UserId};
-use bytchat_proto::limits::{ONE_TIME_KEYS_LOW, ONE_TIME_KEYS_PER_BATCH};
-use bytchat_proto::record::NodeRecord;
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Unverified;
 use bytchat_proto::wire::{Notice, Refusal, Request, Response};
-use serde_bytes::ByteBuf;
 
 use super::Node;
 use super::links::Token;
-use super::pods::Purpose;
 use crate::crypto::{self, CryptoError};
 use crate::io::LinkId;
 use crate::link::NewAsk;
@@ -29,102 +25,6 @@ enum Verdict {
 }
 
 impl Node {
-    /// The nodes closest to one of our users are known: attach to them and to the pods.
-    pub(super) fn handle_holders(&mut self, user: UserId, nodes: &[NodeRecord], now: Now) {
-        let own = self.id;
-        let mut wanted: Vec<NodeRecord> =
-            nodes.iter().filter(|record| record.node() != own).cloned().collect();
-        let mut pods =
-            self.accounts.get(user).map(crate::account::Account::pods).unwrap_or_default();
-        pods.retain(|host| Some(host) != self.config.pod.as_ref());
-        for host in &pods {
-            match self.upkeep.pod(host) {
-                Some(record) => wanted.push(record.clone()),
-                None => {
-                    let purpose = Purpose::Attach { user };
-                    self.find_pod(host, purpose, now);
-                }
-            }
-        }
-        for node in self.inbox.set_holders(user, &wanted, now) {
-            self.links.release(node);
-        }
-        self.attach_due(now);
-    }
-
-    /// Asks the holders whose turn it is for a challenge (SPEC 6.9).
-    pub(super) fn attach_due(&mut self, now: Now) {
-        for (user, record) in self.inbox.due(now) {
-            self.ask(&record, Request::Attach { user }, Token::Attach { user }, now);
-        }
-    }
-
-    /// Signs a holder's challenge, bound to the link on which it came.
-    pub(super) fn handle_challenge(
-        &mut self,
-        user: UserId,
-        from: NodeId,
-        response: Option<Response>,
-        now: Now,
-    ) {
-        let Some(Response::Challenge { nonce }) = response else {
-            return self.inbox.failed(user, from, now);
-        };
-        let Some(link) = self.links.to(from) else {
-            return self.inbox.failed(user, from, now);
-        };
-        let binding = self.links.binding(link).unwrap_or_default();
-        let Some(account) = self.accounts.get(user) else {
-            return;
-        };
-        let proof = AttachProof {
-            user,
-            device: account.device.device(),
-            holder: from,
-            nonce,
-            binding: ByteBuf::from(binding.to_vec()),
-        };
-        let request = Request::Prove {
-            account: account.key.clone(),
-            certificate: account.certificate.clone(),
-            proof: Unverified::sign(&proof, |digest| account.device.sign(digest)),
-        };
-        let timeout_ms = bytchat_proto::limits::CHALLENGE_MS;
-        let ask = NewAsk { request, token: Token::Prove { user }, timeout_ms };
-        self.links.request_on(link, ask, now, &mut self.out);
-    }
-
-    /// A holder believed us or not; it gets one-time keys if it has few.
-    pub(super) fn handle_attached(
-        &mut self,
-        user: UserId,
-        from: NodeId,
-        response: Option<Response>,
-        now: Now,
-    ) {
-        let Some(Response::Attached { keys, .. }) = response else {
-            tracing::debug!(%user, node = %from, ?response, "a holder does not attach us");
-            return self.inbox.failed(user, from, now);
-        };
-        let Some(link) = self.links.to(from) else {
-            return self.inbox.failed(user, from, now);
-        };
-        if !self.inbox.attached(user, from, link) {
-            return;
-        }
-        self.links.keep(from);
-        let few = usize::try_from(keys).is_ok_and(|keys| keys < ONE_TIME_KEYS_LOW);
-        let Some(account) = self.accounts.get_mut(user).filter(|_| few) else {
-            return;
-        };
-        let keys = account.device.one_time_keys(from, now.wall, ONE_TIME_KEYS_PER_BATCH);
-        account.save_device(&self.vault, &mut self.out);
-        let request = Request::PutKeys { user, keys };
-        let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
-        let ask = NewAsk { request, token: Token::Nothing, timeout_ms };
-        self.links.request_on(link, ask, now, &mut self.out);
-    }
-
     /// A holder pushed an envelope over an attached link.
     pub(super) fn handle_delivery(&mut self, link: LinkId, envelope: Envelope, now: Now) {
         let user = envelope.user();

@@ -1,0 +1,123 @@
+//! The duties themselves: what is done when its time has come.
+
+use std::collections::BTreeMap;
+
+use bytchat_proto::id::UserId;
+use bytchat_proto::limits::{
+    CONTACTS_PER_ANSWER_MAX, DAY_MS, HOLDERS, HOLDERS_REFRESH_MS, HOUR_MS, MINUTE_MS, RESEND_MS,
+};
+use bytchat_proto::point::Point;
+use bytchat_proto::wire::{Body, Contacts};
+
+use super::Node;
+use super::search::Lookup;
+use crate::time::{Mono, Now};
+
+/// Neighbours that are told of others at once.
+const ROUTING_LINKS_MAX: usize = 20;
+/// Envelopes that one round of repair walks over.
+const REPAIR_BUDGET: usize = 256;
+/// Without a neighbour, bootstrap is tried again after so long at first.
+const BOOTSTRAP_MIN_MS: u64 = 1_000;
+/// Neighbours below which bootstrap addresses are asked again.
+const NEIGHBOURS_FEW: usize = 3;
+
+impl Node {
+    pub(super) fn handle_duties(&mut self, now: Now) {
+        for user in take_due(&mut self.upkeep.publish, now, DAY_MS) {
+            if let Some(account) = self.accounts.get_mut(user) {
+                account.device.rotate(self.calm.of(now).wall, self.out.random());
+                account.save_device(&self.vault, &mut self.out);
+            }
+            self.publish_account(user, now);
+        }
+        for user in take_due(&mut self.upkeep.attach, now, HOLDERS_REFRESH_MS) {
+            let point = Point::of_user(user);
+            // Without a record to find, the lookup ends when all of the closest have answered.
+            if !self.look(point, None, Lookup::Holders { user }, now) {
+                self.upkeep.attach_later(user, now);
+            }
+        }
+        if now.mono >= self.upkeep.location {
+            self.upkeep.location = now.mono.plus_ms(10 * MINUTE_MS);
+            for user in self.accounts.users() {
+                self.publish_location(user, now);
+            }
+        }
+        if now.mono >= self.upkeep.bootstrap {
+            self.bootstrap(now);
+        }
+        if now.mono >= self.upkeep.resend {
+            self.upkeep.resend = now.mono.plus_ms(RESEND_MS);
+            self.ask_for_unread(now);
+        }
+        if now.mono >= self.upkeep.routing {
+            self.upkeep.routing = now.mono.plus_ms(5 * MINUTE_MS);
+            self.tell_neighbours();
+        }
+        if now.mono >= self.upkeep.repair {
+            self.repair(now);
+        }
+        if now.mono >= self.upkeep.sweep {
+            self.upkeep.sweep = now.mono.plus_ms(HOUR_MS);
+            self.inbox.expire(self.calm.of(now), &mut self.out);
+        }
+    }
+
+    /// Dials the bootstrap addresses while there are few neighbours, ever more rarely.
+    fn bootstrap(&mut self, now: Now) {
+        let wait = if self.links.count() >= NEIGHBOURS_FEW.min(self.config.bootstrap.len()) {
+            self.upkeep.bootstrap_tries = 0;
+            MINUTE_MS
+        } else {
+            for address in self.config.bootstrap.clone() {
+                if !self.config.listen.contains(&address) {
+                    self.links.dial_address(address, now, &mut self.out);
+                }
+            }
+            self.upkeep.bootstrap_tries += 1;
+            (BOOTSTRAP_MIN_MS << self.upkeep.bootstrap_tries.min(6)).min(MINUTE_MS)
+        };
+        self.upkeep.bootstrap = now.mono.plus_ms(wait);
+    }
+
+    /// Tells neighbours which nodes we know; they verify them before use.
+    fn tell_neighbours(&mut self) {
+        let contacts = self.dht.routing();
+        if contacts.is_empty() {
+            return;
+        }
+        let links: Vec<_> = self.links.nodes().take(ROUTING_LINKS_MAX).collect();
+        for (_, link) in links {
+            let routing = Contacts { contacts: contacts.clone() };
+            self.links.push(link, Body::Routing(routing), &mut self.out);
+        }
+    }
+
+    /// Offers held envelopes to the nodes that should hold them now.
+    fn repair(&mut self, now: Now) {
+        let (dht, own) = (&self.dht, self.id);
+        let closest = |point: Point| {
+            let mut nodes: Vec<_> =
+                dht.closest(point, CONTACTS_PER_ANSWER_MAX).iter().map(|peer| peer.node).collect();
+            nodes.push(own);
+            nodes.sort_by_key(|node| Point::of_node(*node).distance(point));
+            nodes.truncate(HOLDERS);
+            nodes
+        };
+        let done = self.mailbox.repair(&closest, REPAIR_BUDGET, now, &mut self.out);
+        let wait = if done { 5 * MINUTE_MS } else { 1_000 };
+        self.upkeep.repair = now.mono.plus_ms(wait);
+    }
+}
+
+fn take_due(map: &mut BTreeMap<UserId, Mono>, now: Now, next_ms: u64) -> Vec<UserId> {
+    let mut due = Vec::new();
+    for (user, at) in map {
+        if now.mono >= *at {
+            *at = now.mono.plus_ms(next_ms);
+            due.push(*user);
+        }
+    }
+    due
+}
