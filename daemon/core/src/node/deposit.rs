@@ -145,15 +145,23 @@ impl Node {
             return;
         };
         let (to, block) = (entry.to, entry.block);
-        let stored = entry.targets.get(&device).map_or(0, |target| target.holders.len());
-        let known = self.routes.get(to, now).map_or(HOLDERS, |route| route.closest.len());
-        let closest = known.min(HOLDERS);
-        let quorum = WRITE_QUORUM.min(closest.max(1));
-        let whole = entry.is_stored(quorum);
+        let route = self.routes.get(to, now);
+        let target = entry.targets.get(&device);
+        let failed = |node: &NodeId| target.is_some_and(|target| target.failed.contains(node));
+        let nodes = route.into_iter().flat_map(|route| &route.closest).map(NodeRecord::node);
+        let near: Vec<NodeId> = nodes.filter(|node| !failed(node)).take(HOLDERS).collect();
+        let known = route.map_or(HOLDERS, |route| route.closest.len());
+        let closest = known.clamp(1, HOLDERS);
+        let held = |node: &&NodeId| target.is_some_and(|it| it.holders.contains_key(*node));
+        let stored = near.iter().filter(held).count();
+        let whole = entry.is_stored(WRITE_QUORUM.min(closest));
+        let until_day = date(until);
         let sentence = if taken {
             format!("taken by the recipient's own node {node}")
+        } else if near.contains(&node) {
+            format!("stored {stored}/{closest} until {until_day} by {node}")
         } else {
-            format!("stored {stored}/{} until {} by {node}", closest.max(stored), date(until))
+            format!("a fast copy is kept until {until_day} by {node}")
         };
         self.step_entry(id, &sentence, now);
         if whole && block.is_none() {

@@ -182,7 +182,11 @@ impl Node {
 
     fn answer_trace(&mut self, call: CallId, message: &Message, rows: &[Row]) {
         let steps: Vec<Step> = rows.iter().filter_map(|(_, value)| decode(value).ok()).collect();
-        let stored = steps.iter().filter(|step| step.step.starts_with("stored ")).count();
+        let signed = |step: &Step| {
+            let count = step.step.strip_prefix("stored ")?.split('/').next()?;
+            count.parse::<usize>().ok()
+        };
+        let stored = steps.iter().filter_map(signed).max().unwrap_or_default();
         let trace = Trace { id: message.id, state: message.state, stored, steps };
         self.reply(call, Ok(to_result(&trace)));
     }
