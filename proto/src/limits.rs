@@ -112,6 +112,25 @@ pub const LINKS_AT_REST: usize = 128;
 pub const LINK_IDLE_MS: u64 = 120_000;
 /// Attempts to open a link at once.
 pub const DIALS_MAX: usize = 128;
+/// Attempts at one address that others name, at once: one message is tried eight times in its
+/// first ten minutes, and others may wait for the same node.
+pub const DIALS_BURST_PER_ADDRESS: u64 = 16;
+/// Then one attempt in so long: a node that comes back is not missed for more than that.
+pub const DIALS_EVERY_MS_PER_ADDRESS: u64 = 30_000;
+/// Attempts at one public address, whatever the port: a few nodes behind one translator.
+pub const DIALS_BURST_PER_IP: u64 = 48;
+/// Then one attempt in so long.
+pub const DIALS_EVERY_MS_PER_IP: u64 = 10_000;
+/// Attempts at one public /24 or /48: a subnet with many nodes.
+pub const DIALS_BURST_PER_PREFIX: u64 = 128;
+/// Then one attempt in so long: some kilobytes a second, which nobody notices as a flood.
+pub const DIALS_EVERY_MS_PER_PREFIX: u64 = 3_000;
+/// Addresses and prefixes whose attempts are counted.
+pub const DIAL_TARGETS_MAX: usize = 4_096;
+/// Addresses that are dialled freely because a node has proven itself there.
+pub const DIAL_PROVEN_MAX: usize = 4_096;
+/// And for so long since it last did; addresses get other owners.
+pub const DIAL_PROVEN_MS: u64 = DAY_MS;
 /// Links at once: 512 idle links cost 20 MB at 38 kB each.
 pub const LINKS_MAX: usize = 512;
 /// Requests in flight on one link.
@@ -123,6 +142,17 @@ pub const REQUEST_TOKENS_PER_SECOND: u64 = 500;
 pub const REQUEST_TOKENS_MAX: u64 = 4 * REQUEST_TOKENS_PER_SECOND;
 /// Tokens for a request that makes us check an RSA signature.
 pub const REQUEST_COST_HEAVY: u64 = 4;
+/// Tokens of a holder for each envelope or notice that it pushes.
+pub const DELIVERY_COST: u64 = 1;
+/// Tokens for deliveries that a holder gains in a second: opening costs a decapsulation and a
+/// ratchet, some tenths of a millisecond, so that a bad holder takes a tenth of a core at most.
+pub const DELIVERY_TOKENS_PER_SECOND: u64 = 250;
+/// Tokens for deliveries that a holder can save: two full mailboxes at once.
+pub const DELIVERY_TOKENS_MAX: u64 = 1_000;
+/// Deliveries of one holder that wait for tokens: eight devices' worth of `PUSHES_IN_FLIGHT_MAX`.
+pub const DELIVERIES_WAITING_PER_NODE_MAX: usize = 256;
+/// Deliveries of all holders that wait for tokens: 32 MB of the largest.
+pub const DELIVERIES_WAITING_MAX: usize = 512;
 /// Frames that wait for a link to come up.
 pub const FRAMES_WAITING_PER_NODE_MAX: usize = 64;
 
@@ -194,6 +224,24 @@ pub const ENVELOPES_PER_USER_MAX: usize = 500;
 pub const ENVELOPE_BYTES_PER_USER_MAX: usize = 8 * 1024 * 1024;
 /// Envelopes that one holder keeps for everybody.
 pub const ENVELOPES_MAX: usize = 50_000;
+/// Bytes that one holder keeps for everybody: ten kilobytes for each envelope, and a part of a
+/// small disk that nobody misses.
+pub const ENVELOPES_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// A node brings more for one user only while it holds less than this part of what is still free
+/// there: 124 envelopes at first, and twenty-two nodes are needed to leave nothing.
+pub const MAILBOX_SHARE_NODE_PERCENT: usize = 33;
+/// The same for all nodes of one /24 or /48: 166 envelopes at first; fifteen are needed.
+pub const MAILBOX_SHARE_PREFIX_PERCENT: usize = 50;
+/// The same for the room of everybody: 5 357 envelopes at first, many users of one busy node.
+pub const SHELF_SHARE_NODE_PERCENT: usize = 12;
+/// The same for all nodes of one /24 or /48: 10 000 envelopes at first.
+pub const SHELF_SHARE_PREFIX_PERCENT: usize = 25;
+/// A node that is near the user itself hands on the mail of many senders when holders change: its
+/// share is so many times as large, seven tenths of an empty mailbox.
+pub const NEIGHBOUR_SHARE_FACTOR: usize = 8;
+/// What all such nodes hand on together leaves a quarter of the room to senders: node ids are free,
+/// and whoever likes can be near somebody.
+pub const NEIGHBOURS_SHARE_PERCENT: usize = 300;
 /// Removed envelopes that are remembered.
 pub const TOMBSTONES_MAX: usize = 200_000;
 /// Removals of envelopes that a holder never saw, remembered for one user: nobody fills the table
@@ -203,6 +251,9 @@ pub const TOMBSTONES_UNSEEN_PER_USER_MAX: usize = 10_000;
 pub const NOTICES_PER_USER_MAX: usize = 500;
 /// Notices that one node keeps for everybody.
 pub const NOTICES_MAX: usize = 50_000;
+/// A notice is kept for so long after its device was told: time to fetch, and to come back if the
+/// link broke. What was never true must not stay for a week.
+pub const NOTICE_TOLD_MS: u64 = 10 * MINUTE_MS;
 /// Holders remembered for one envelope: the five of today and those of the last days.
 pub const HOLDERS_TOLD_MAX: usize = 16;
 /// A holder waits so long for each nearer one to hand a fresh envelope on.
@@ -223,6 +274,12 @@ pub const IDS_PER_REQUEST_MAX: usize = 256;
 pub const PUSHES_IN_FLIGHT_MAX: usize = 32;
 /// Users attached to one node.
 pub const ATTACHED_MAX: usize = 1_000;
+/// The record of a user with attached devices is looked up so often where it is not held.
+pub const ATTACH_CHECK_MS: u64 = HOUR_MS;
+/// And not more often, whoever attaches: a lookup asks a dozen nodes.
+pub const ATTACH_CHECK_MIN_MS: u64 = 10 * MINUTE_MS;
+/// Users for whom that is remembered: twice as many as may be attached.
+pub const ATTACH_CHECKS_MAX: usize = 2 * ATTACHED_MAX;
 /// Pods whose place is known at once.
 pub const HOSTS_MAX: usize = 1_024;
 /// Requests that wait for one pod to be found.
@@ -301,8 +358,10 @@ pub const SEEN_TTL_MS: u64 = RECORD_TTL_MAX_MS + 7 * DAY_MS;
 pub const SEEN_MAX: usize = 200_000;
 /// Heads of a round's log named as parents of one block.
 pub const PARENTS_MAX: usize = 16;
-/// Blocks of one author that may arrive before their predecessors.
-pub const BLOCKS_AHEAD_MAX: usize = 2_000;
+/// Gaps in the chains of a round that may still be filled. Letters that overtake each other make
+/// half as many as `OUTBOX_WINDOW`, and the row, which is written with each message, stays within
+/// a few kilobytes.
+pub const BLOCK_GAPS_MAX: usize = 32;
 
 /// Accounts on one node.
 pub const ACCOUNTS_MAX: usize = 64;
