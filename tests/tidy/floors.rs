@@ -17,7 +17,7 @@ const CORE: &[Row] = &[
     (1, &["link", "dht", "pod", "mailbox", "round", "outbox", "route", "account", "inbox", "host"]),
     (0, &["crypto"]),
     (0, &["io"]),
-    (0, &["persist", "time", "deadline"]),
+    (0, &["persist", "time", "deadline", "prefix"]),
 ];
 
 const PROTO: &[Row] = &[

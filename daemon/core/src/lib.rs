@@ -14,6 +14,7 @@ pub mod node;
 pub mod outbox;
 pub mod persist;
 pub mod pod;
+pub mod prefix;
 pub mod round;
 pub mod route;
 pub mod time;

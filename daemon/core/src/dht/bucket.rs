@@ -8,8 +8,9 @@ use bytchat_proto::limits::{
     REQUEST_TIMEOUT_MS,
 };
 
-use super::contacts::{Peer, Prefix};
+use super::contacts::Peer;
 use super::rtt::Rtt;
+use crate::prefix::Prefix;
 use crate::time::Mono;
 
 /// A contact that answered over an authenticated link.

@@ -1,7 +1,6 @@
 //! Contacts: checked once, remembered by their bytes, tested before they are believed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytchat_proto::id::{NetworkId, NodeId};
@@ -11,6 +10,7 @@ use bytchat_proto::record::{Contact, NodeRecord, RecordError, verify_contact};
 use bytchat_proto::unverified::Verified;
 use sha2::{Digest, Sha256};
 
+use crate::prefix::Prefix;
 use crate::time::Mono;
 
 /// A node whose contact carries its own valid signature; cheap to clone.
@@ -43,34 +43,6 @@ impl Peer {
     pub(super) fn prefixes(&self) -> BTreeSet<Prefix> {
         let addresses = self.record.addresses.iter();
         addresses.filter_map(|it| Prefix::of(it.ip())).collect()
-    }
-}
-
-/// A part of the address space that one party can be assumed to own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Prefix {
-    /// A /24.
-    V4([u8; 3]),
-    /// A /48.
-    V6([u8; 6]),
-}
-
-impl Prefix {
-    /// The prefix of a public address; none for those that every network has for itself.
-    pub(super) fn of(address: IpAddr) -> Option<Self> {
-        match address.to_canonical() {
-            IpAddr::V4(v4) => {
-                let own = v4.is_loopback() || v4.is_private() || v4.is_link_local();
-                let [a, b, c, _] = v4.octets();
-                (!own).then_some(Self::V4([a, b, c]))
-            }
-            IpAddr::V6(v6) => {
-                let local = v6.is_unique_local() || v6.is_unicast_link_local();
-                let own = v6.is_loopback() || local;
-                let [a, b, c, d, e, f, ..] = v6.octets();
-                (!own).then_some(Self::V6([a, b, c, d, e, f]))
-            }
-        }
     }
 }
 

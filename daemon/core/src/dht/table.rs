@@ -7,8 +7,9 @@ use bytchat_proto::limits::{HOLDERS, PREFIX_PER_TABLE_MAX};
 use bytchat_proto::point::{Distance, Point};
 
 use super::bucket::{Bucket, Entry, Heard};
-use super::contacts::{Peer, Prefix};
+use super::contacts::Peer;
 use super::rtt::Rtt;
+use crate::prefix::Prefix;
 use crate::time::Mono;
 
 /// Buckets: one per bit of an id.

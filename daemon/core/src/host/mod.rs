@@ -64,6 +64,8 @@ pub enum Event<P> {
         host: Host,
         /// Where.
         address: SocketAddr,
+        /// Whether the operator of this node has written it down.
+        trusted: bool,
     },
 }
 
@@ -190,7 +192,7 @@ impl<P> Hosts<P> {
             Some(PodAddress { address, node, trusted }) => {
                 known.expected = node;
                 known.trusted = trusted;
-                self.events.push_back(Event::Dial { host: host.clone(), address });
+                self.events.push_back(Event::Dial { host: host.clone(), address, trusted });
             }
             None => self.fail(host, why, now),
         }

@@ -1,31 +1,62 @@
-//! How much one link may ask for: a bucket of tokens that fills with time.
+//! How much one peer may make us do: a bucket of tokens that fills with time.
 
-use bytchat_proto::limits::{REQUEST_COST_HEAVY, REQUEST_TOKENS_MAX, REQUEST_TOKENS_PER_SECOND};
+use bytchat_proto::limits::{
+    DELIVERY_TOKENS_MAX, DELIVERY_TOKENS_PER_SECOND, REQUEST_COST_HEAVY, REQUEST_TOKENS_MAX,
+    REQUEST_TOKENS_PER_SECOND,
+};
 use bytchat_proto::wire::Request;
 
 use crate::time::Mono;
 
-/// What is left of a link's tokens, in thousandths.
+/// What is left of a peer's tokens, in thousandths.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: u64,
     at: Mono,
+    per_second: u64,
+    max: u64,
 }
 
 impl Budget {
-    pub(super) fn new(now: Mono) -> Self {
-        Self { left: REQUEST_TOKENS_MAX * 1_000, at: now }
+    /// For the requests of a link.
+    pub(super) fn of_requests(now: Mono) -> Self {
+        Self::full(REQUEST_TOKENS_PER_SECOND, REQUEST_TOKENS_MAX, now)
     }
 
-    /// Pays for a request; false if the link has asked for too much.
+    /// For the deliveries of a holder.
+    pub(super) fn of_deliveries(now: Mono) -> Self {
+        Self::full(DELIVERY_TOKENS_PER_SECOND, DELIVERY_TOKENS_MAX, now)
+    }
+
+    fn full(per_second: u64, max: u64, now: Mono) -> Self {
+        Self { left: max * 1_000, at: now, per_second, max: max * 1_000 }
+    }
+
+    /// Pays for something; false if the peer has asked for too much.
     pub(super) fn pay(&mut self, cost: u64, now: Mono) -> bool {
-        // Tokens in a second are thousandths in a millisecond.
-        let gained = now.since_ms(self.at).saturating_mul(REQUEST_TOKENS_PER_SECOND);
+        self.left = self.by(now);
         self.at = now;
-        self.left = self.left.saturating_add(gained).min(REQUEST_TOKENS_MAX * 1_000);
         let rest = self.left.checked_sub(cost * 1_000);
         self.left = rest.unwrap_or(self.left);
         rest.is_some()
+    }
+
+    /// What is left by then.
+    fn by(&self, now: Mono) -> u64 {
+        // Tokens in a second are thousandths in a millisecond.
+        let gained = now.since_ms(self.at).saturating_mul(self.per_second);
+        self.left.saturating_add(gained).min(self.max)
+    }
+
+    /// Whether nothing is missing by now.
+    pub(super) fn is_full(&self, now: Mono) -> bool {
+        self.by(now) == self.max
+    }
+
+    /// From when on so much can be paid.
+    pub(super) fn ready(&self, cost: u64) -> Mono {
+        let missing = (cost * 1_000).saturating_sub(self.left);
+        self.at.plus_ms(missing.div_ceil(self.per_second))
     }
 }
 
@@ -55,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_budget_is_used_up_and_fills_again() {
-        let mut budget = Budget::new(Mono(0));
+        let mut budget = Budget::of_requests(Mono(0));
         for _ in 0..REQUEST_TOKENS_MAX {
             assert!(budget.pay(1, Mono(0)));
         }
@@ -68,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_paid_takes_nothing() {
-        let mut budget = Budget::new(Mono(0));
+        let mut budget = Budget::of_requests(Mono(0));
         assert!(!budget.pay(REQUEST_TOKENS_MAX + 1, Mono(0)));
         assert!(budget.pay(REQUEST_TOKENS_MAX, Mono(0)));
     }

@@ -7,30 +7,43 @@ use bytchat_proto::id::NodeId;
 use bytchat_proto::key::NodeKey;
 use bytchat_proto::limits::{DIAL_TIMEOUT_MS, DIALS_MAX, FRAMES_WAITING_PER_NODE_MAX};
 
+use super::targets::Targets;
 use super::{Event, Failure, NewAsk, Target};
 use crate::io::{DialId, Output, Outputs};
 use crate::time::{Deadline, Mono, Now};
 
+/// Who names an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// The operator of this node, who may dial what he likes.
+    ByOperator,
+    /// Records, pods and peers: they could mean to use us against somebody.
+    ByOthers,
+}
+
 pub(super) struct Dials<T> {
     attempts: BTreeMap<DialId, Attempt<T>>,
+    targets: Targets,
 }
 
 struct Attempt<T> {
     node: Option<NodeId>,
     key: Option<NodeKey>,
     left: Vec<SocketAddr>,
+    named: Named,
     until: Mono,
     waiting: Vec<NewAsk<T>>,
 }
 
 impl<T> Dials<T> {
     pub(super) fn new() -> Self {
-        Self { attempts: BTreeMap::new() }
+        Self { attempts: BTreeMap::new(), targets: Targets::default() }
     }
 
     pub(super) fn address(
         &mut self,
         address: SocketAddr,
+        named: Named,
         now: Now,
         out: &mut Outputs,
     ) -> Option<DialId> {
@@ -41,10 +54,22 @@ impl<T> Dials<T> {
             node: None,
             key: None,
             left: vec![address],
+            named,
             until: now.mono,
             waiting: Vec::new(),
         };
-        self.start(attempt, now, out)
+        self.start(attempt, now, out).ok()
+    }
+
+    /// Whether a node is the one that was dialled, or came by itself.
+    pub(super) fn expects(&self, dial: Option<DialId>, node: NodeId) -> bool {
+        let attempt = dial.and_then(|dial| self.attempts.get(&dial));
+        attempt.and_then(|attempt| attempt.node).is_none_or(|wanted| wanted == node)
+    }
+
+    /// A node has proven itself at an address.
+    pub(super) fn proved(&mut self, address: SocketAddr, now: Mono) {
+        self.targets.proved(address, now);
     }
 
     pub(super) fn ask(
@@ -74,19 +99,36 @@ impl<T> Dials<T> {
             node: Some(to.node),
             key: Some(to.record.key),
             left,
+            named: Named::ByOthers,
             until: now.mono,
             waiting: vec![ask],
         };
-        self.start(attempt, now, out);
+        if let Err(attempt) = self.start(attempt, now, out) {
+            let unanswered = |ask| unanswered(ask, to.node, Failure::Unreachable);
+            events.extend(attempt.waiting.into_iter().map(unanswered));
+        }
     }
 
-    fn start(&mut self, mut attempt: Attempt<T>, now: Now, out: &mut Outputs) -> Option<DialId> {
-        let address = attempt.left.pop()?;
-        let dial = DialId(out.fresh());
-        attempt.until = now.mono.plus_ms(DIAL_TIMEOUT_MS);
-        out.push(Output::Dial { dial, address, key: attempt.key });
-        self.attempts.insert(dial, attempt);
-        Some(dial)
+    /// Dials the next address that may be dialled; gives the attempt back if there is none.
+    fn start(
+        &mut self,
+        mut attempt: Attempt<T>,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Result<DialId, Attempt<T>> {
+        while let Some(address) = attempt.left.pop() {
+            let free = attempt.named == Named::ByOperator;
+            if !free && !self.targets.may_dial(address, now.mono) {
+                tracing::debug!(%address, "an address was dialled too often");
+                continue;
+            }
+            let dial = DialId(out.fresh());
+            attempt.until = now.mono.plus_ms(DIAL_TIMEOUT_MS);
+            out.push(Output::Dial { dial, address, key: attempt.key });
+            self.attempts.insert(dial, attempt);
+            return Ok(dial);
+        }
+        Err(attempt)
     }
 
     /// Tries the next address, or tells everybody who waits that there is none.
@@ -100,10 +142,9 @@ impl<T> Dials<T> {
         let Some(attempt) = self.attempts.remove(&dial) else {
             return;
         };
-        if !attempt.left.is_empty() {
-            self.start(attempt, now, out);
+        let Err(attempt) = self.start(attempt, now, out) else {
             return;
-        }
+        };
         let Some(node) = attempt.node else {
             events.push_back(Event::NoAnswer { dial });
             return;

@@ -25,7 +25,10 @@ impl<T> Links<T> {
             return;
         };
         peer.node = Some(node);
-        let dial = peer.dial;
+        let (dial, address) = (peer.dial, peer.address);
+        if self.dials.expects(dial, node) {
+            self.dials.proved(address, now.mono);
+        }
         self.by_node.entry(node).or_insert(link);
         self.events.push_back(Event::Up { link, contact, observed: hello.observed, dial });
         let waiting = self.dials.arrived(dial, node, now, out, &mut self.events);

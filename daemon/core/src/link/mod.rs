@@ -1,10 +1,12 @@
 //! Links: who is at the other end, requests and their answers, dialling when somebody is needed.
 
 mod budget;
+mod deliveries;
 mod dial;
 mod event;
 mod hello;
 mod peer;
+mod targets;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -20,7 +22,9 @@ use bytchat_proto::wire::{Body, Frame, Hello, Refusal, Response};
 use crate::io::{DialId, LinkId, Output, Outputs};
 use crate::time::{Deadline, Mono, Now};
 
+use deliveries::{Deliveries, Pace};
 use dial::Dials;
+pub use dial::Named;
 pub use event::{Event, Failure, NewAsk, Target, Up};
 use peer::{Ask, Peer};
 
@@ -32,6 +36,7 @@ pub struct Links<T> {
     peers: BTreeMap<LinkId, Peer<T>>,
     by_node: BTreeMap<NodeId, LinkId>,
     dials: Dials<T>,
+    deliveries: Deliveries,
     kept: BTreeMap<NodeId, u32>,
     events: VecDeque<Event<T>>,
     swept: Mono,
@@ -47,6 +52,7 @@ impl<T> Links<T> {
             peers: BTreeMap::new(),
             by_node: BTreeMap::new(),
             dials: Dials::new(),
+            deliveries: Deliveries::default(),
             kept: BTreeMap::new(),
             events: VecDeque::new(),
             swept: Mono::default(),
@@ -131,6 +137,7 @@ impl<T> Links<T> {
         };
         let dial = peer.dial;
         if let Some(node) = peer.node {
+            self.deliveries.link_down(link, node);
             for (_, ask) in peer.asks {
                 self.events.push_back(ask.failed(node, Failure::Unreachable, now));
             }
@@ -152,14 +159,16 @@ impl<T> Links<T> {
         self.dials.failed(dial, now, out, &mut self.events);
     }
 
-    /// Opens a link to whoever listens at an address; `None` if too much is under way.
+    /// Opens a link to whoever listens at an address; `None` if too much is under way,
+    /// or was lately.
     pub fn dial_address(
         &mut self,
         address: SocketAddr,
+        named: Named,
         now: Now,
         out: &mut Outputs,
     ) -> Option<DialId> {
-        self.dials.address(address, now, out)
+        self.dials.address(address, named, now, out)
     }
 
     /// Asks a node, over the link to it or over one that is opened for it.
@@ -242,9 +251,34 @@ impl<T> Links<T> {
             Body::Routing(_) if !peer.budget.pay(REQUEST_COST_HEAVY, now.mono) => {
                 tracing::debug!(?link, "a peer tells of too many nodes");
             }
-            body @ (Body::Routing(_) | Body::Delivery(_) | Body::Notice(_)) => {
+            body @ Body::Routing(_) => {
                 self.events.push_back(Event::Push { link, from: node, body });
             }
+            body @ (Body::Delivery(_) | Body::Notice(_)) => {
+                self.handle_delivery(link, node, body, now, out);
+            }
+        }
+    }
+
+    /// A holder pushes mail. SPEC 2.8: it is opened at the pace that one holder may have; the
+    /// holder notices by removals that come later, and then has less under way.
+    fn handle_delivery(
+        &mut self,
+        link: LinkId,
+        from: NodeId,
+        body: Body,
+        now: Now,
+        out: &mut Outputs,
+    ) {
+        // Links are kept to the nodes that we are attached to, and nobody else has mail for us.
+        if !self.kept.contains_key(&from) {
+            tracing::debug!(?link, "mail from a node that we are not attached to");
+            return;
+        }
+        match self.deliveries.take(link, from, body, now.mono) {
+            Pace::Now(body) => self.events.push_back(Event::Push { link, from, body }),
+            Pace::Later => {}
+            Pace::TooMuch => self.misbehaved(link, "mail comes faster than it goes", now, out),
         }
     }
 
@@ -262,6 +296,9 @@ impl<T> Links<T> {
     /// Gives up what took too long.
     pub fn handle_timeout(&mut self, now: Now, out: &mut Outputs) {
         self.dials.handle_timeout(now, out, &mut self.events);
+        for (link, from, body) in self.deliveries.due(now.mono) {
+            self.events.push_back(Event::Push { link, from, body });
+        }
         let mut silent = Vec::new();
         for (link, peer) in &mut self.peers {
             if let Some(node) = peer.node {
@@ -306,7 +343,8 @@ impl<T> Links<T> {
         let peers = self.peers.values().filter_map(Peer::deadline).min();
         let rest = (self.peers.len() > LINKS_AT_REST)
             .then(|| Deadline { at: self.swept.plus_ms(10_000), why: "close links at rest" });
-        Deadline::earliest(Deadline::earliest(peers, rest), self.dials.deadline())
+        let work = Deadline::earliest(self.dials.deadline(), self.deliveries.deadline());
+        Deadline::earliest(Deadline::earliest(peers, rest), work)
     }
 }
 

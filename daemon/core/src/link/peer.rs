@@ -49,7 +49,7 @@ impl<T> Peer<T> {
             used: now.mono,
             rtt_ms: None,
             asks: BTreeMap::new(),
-            budget: Budget::new(now.mono),
+            budget: Budget::of_requests(now.mono),
             next_id: 1,
             forgiven: 0,
         }

@@ -1,15 +1,21 @@
 //! Links against hand-made peers.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use bytchat_proto::envelope::{ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
+use bytchat_proto::id::UserId;
+use bytchat_proto::key::DeviceKey;
+use bytchat_proto::limits::ENVELOPE_CLASS_MIN;
 use bytchat_proto::limits::{
-    DIAL_TIMEOUT_MS, REQUEST_TIMEOUT_MS, REQUEST_TOKENS_MAX, REQUESTS_PER_LINK_MAX,
+    DELIVERIES_WAITING_PER_NODE_MAX, DELIVERY_TOKENS_MAX, DELIVERY_TOKENS_PER_SECOND,
+    DIAL_TIMEOUT_MS, DIALS_BURST_PER_ADDRESS, REQUEST_TIMEOUT_MS, REQUEST_TOKENS_MAX,
+    REQUESTS_PER_LINK_MAX,
 };
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Unverified;
 use serde_bytes::ByteBuf;
 
 use bytchat_proto::record::NodeRecord;
-use bytchat_proto::wire::Request;
+use bytchat_proto::wire::{Delivery, Request};
 
 use super::*;
 
@@ -267,4 +273,99 @@ fn a_link_that_asks_for_too_much_is_told_to_come_back_later() {
     assert_eq!(reason, Refusal::Busy);
     bench.frame(Body::Request(Request::Ping), REQUEST_TOKENS_MAX + 2, 1_001);
     assert!(matches!(bench.links.poll_event(), Some(Event::Request { .. })));
+}
+
+fn garbage() -> Body {
+    let sealed = [7; ENVELOPE_CLASS_MIN + TAG_BYTES];
+    let (user, device) = (UserId([1; 20]), DeviceKey([1; 32]));
+    let envelope = Envelope::assemble(user, device, 1, &[7; ENCAPSULATION_BYTES], &sealed);
+    Body::Delivery(Delivery { envelope: envelope.unwrap() })
+}
+
+/// What reaches the node of what its holder has pushed.
+fn opened(bench: &mut Bench) -> u64 {
+    let events = std::iter::from_fn(|| bench.links.poll_event());
+    events.filter(|event| matches!(event, Event::Push { .. })).fold(0, |count, _| count + 1)
+}
+
+#[test]
+fn a_holder_that_pushes_without_end_is_slowed_and_then_cut_off() {
+    let mut bench = Bench::joined();
+    bench.links.keep(node(2, home()).record.node());
+    // Two full mailboxes pass at once, the rest waits for its turn.
+    for _ in 0..DELIVERY_TOKENS_MAX + 32 {
+        bench.frame(garbage(), 0, 1);
+    }
+    assert_eq!(opened(&mut bench), DELIVERY_TOKENS_MAX);
+    let at = bench.links.poll_timeout().unwrap().at;
+    assert_eq!(at, Mono(1 + 1_000 / DELIVERY_TOKENS_PER_SECOND));
+    bench.links.handle_timeout(now(at.0), &mut bench.out);
+    assert_eq!(opened(&mut bench), 1);
+    bench.links.handle_timeout(now(1_001), &mut bench.out);
+    assert_eq!(opened(&mut bench), 31);
+    assert!(bench.closed().is_none());
+    let mut seen = 0;
+    let mut closed = None;
+    for _ in 0..2 * DELIVERY_TOKENS_MAX {
+        bench.frame(garbage(), 0, 1_001);
+        seen += opened(&mut bench);
+        closed = closed.or_else(|| bench.closed());
+    }
+    assert!(seen <= DELIVERY_TOKENS_PER_SECOND, "{seen}");
+    assert_eq!(closed.unwrap(), "mail comes faster than it goes");
+    // A new link does not bring a new budget, and nothing waits from the old one.
+    bench.up(&node(2, home()), None, 1_002);
+    bench.hello(&node(2, home()), home(), 1_002);
+    for _ in 0..DELIVERIES_WAITING_PER_NODE_MAX {
+        bench.frame(garbage(), 0, 1_002);
+    }
+    assert!(opened(&mut bench) <= 1);
+    assert!(bench.closed().is_none());
+}
+
+#[test]
+fn mail_of_a_node_that_we_are_not_attached_to_is_dropped() {
+    let mut bench = Bench::joined();
+    bench.frame(garbage(), 0, 1);
+    assert_eq!(opened(&mut bench), 0);
+}
+
+#[test]
+fn an_address_that_others_name_is_not_dialled_without_end() {
+    let mut bench = Bench::new();
+    let mut dialled = 0;
+    for _ in 0..200 {
+        bench.ping(0);
+        while let Some(Output::Dial { dial, .. }) = bench.out.poll() {
+            dialled += 1;
+            bench.links.dial_failed(dial, now(1), &mut bench.out);
+        }
+        let answer = bench.links.poll_event();
+        assert!(matches!(answer, Some(Event::Answer { result: Err(Failure::Unreachable), .. })));
+        while bench.links.poll_event().is_some() {}
+    }
+    assert_eq!(dialled, 2 * DIALS_BURST_PER_ADDRESS);
+    // What the operator names is dialled all the same.
+    let address = "127.0.0.1:1".parse().unwrap();
+    let mut dial = |named| bench.links.dial_address(address, named, now(1), &mut bench.out);
+    assert_eq!(dial(Named::ByOthers), None);
+    assert!(dial(Named::ByOperator).is_some());
+}
+
+#[test]
+fn where_the_dialled_node_has_proven_itself_it_is_dialled_freely() {
+    for (seed, free) in [(2, true), (3, false)] {
+        let mut bench = Bench::new();
+        bench.ping(0);
+        let Some(Output::Dial { dial, .. }) = bench.out.poll() else { panic!("no dial") };
+        let peer = Node { record: node(2, home()).record, ..node(seed, home()) };
+        bench.up(&peer, Some(dial), 5);
+        bench.hello(&node(seed, home()), home(), 6);
+        bench.links.link_down(LINK, now(7), &mut bench.out);
+        let address = peer.record.addresses[0];
+        let mut dial =
+            || bench.links.dial_address(address, Named::ByOthers, now(8), &mut bench.out);
+        let dialled = (0..100).filter(|_| dial().is_some()).count();
+        assert_eq!(dialled == 100, free, "{dialled}");
+    }
 }

@@ -11,6 +11,7 @@ use bytchat_proto::wire::{Body, Contacts};
 
 use super::Node;
 use super::search::Lookup;
+use crate::link::Named;
 use crate::time::{Mono, Now};
 
 /// Neighbours that are told of others at once.
@@ -72,7 +73,8 @@ impl Node {
         } else {
             for address in self.config.bootstrap.clone() {
                 if !self.config.listen.contains(&address) {
-                    self.links.dial_address(address, now, &mut self.out);
+                    let named = Named::ByOperator;
+                    self.links.dial_address(address, named, now, &mut self.out);
                 }
             }
             self.upkeep.bootstrap_tries += 1;

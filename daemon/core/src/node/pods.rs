@@ -13,7 +13,7 @@ use super::links::Token;
 use super::send::Draft;
 use crate::host::{Event, HostError};
 use crate::io::CallId;
-use crate::link::Failure;
+use crate::link::{Failure, Named};
 use crate::outbox::EntryId;
 use crate::time::Now;
 
@@ -62,8 +62,9 @@ enum What {
 impl Node {
     pub(super) fn handle_host_event(&mut self, event: Event<Purpose>, now: Now) {
         match event {
-            Event::Dial { host, address } => {
-                let dial = self.links.dial_address(address, now, &mut self.out);
+            Event::Dial { host, address, trusted } => {
+                let named = if trusted { Named::ByOperator } else { Named::ByOthers };
+                let dial = self.links.dial_address(address, named, now, &mut self.out);
                 self.hosts.dialling(&host, dial, now);
             }
             Event::Failed { purpose, error } => self.handle_no_pod(purpose, &error, now),

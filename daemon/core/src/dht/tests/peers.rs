@@ -12,10 +12,11 @@ use bytchat_proto::record::{Contact, RecordError};
 
 use super::keys::{at, contact, contact_in, network, peer, verified};
 use crate::dht::bucket::Heard;
-use crate::dht::contacts::{Checked, Peer, Prefix, Untested};
+use crate::dht::contacts::{Checked, Peer, Untested};
 use crate::dht::table::RoutingTable;
 use crate::dht::{Dht, Event};
 use crate::io::Outputs;
+use crate::prefix::Prefix;
 use crate::time::Mono;
 
 fn outputs() -> Outputs {
