@@ -100,6 +100,10 @@ impl Attachments {
         self.get(owner).is_some_and(|attached| attached.link == link)
     }
 
+    pub(super) fn has_user(&self, user: UserId) -> bool {
+        self.attached.range(Owner::all_of(user)).next().is_some()
+    }
+
     /// The devices of a user that are attached on a link.
     pub(super) fn devices_on(&self, link: LinkId, user: UserId) -> Vec<Owner> {
         let devices = self.attached.range(Owner::all_of(user));

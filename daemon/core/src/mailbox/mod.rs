@@ -7,6 +7,7 @@ mod attach;
 mod notice;
 mod onetime;
 mod push;
+mod share;
 mod shelf;
 mod tombstone;
 mod verbs;
@@ -20,9 +21,10 @@ use bytchat_proto::envelope::Envelope;
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::{
-    ATTACHED_MAX, ENVELOPE_BYTES_PER_USER_MAX, ENVELOPES_MAX, ENVELOPES_PER_USER_MAX, NOTICES_MAX,
-    NOTICES_PER_USER_MAX, ONE_TIME_KEYS_MAX, ONE_TIME_KEYS_PER_BATCH, ONE_TIME_KEYS_SPENT_MAX,
-    SWEEP_MS_MAX, SWEEP_ROWS_MAX, TOMBSTONES_MAX, TOMBSTONES_UNSEEN_PER_USER_MAX,
+    ATTACHED_MAX, ENVELOPE_BYTES_PER_USER_MAX, ENVELOPES_BYTES_MAX, ENVELOPES_MAX,
+    ENVELOPES_PER_USER_MAX, NOTICES_MAX, NOTICES_PER_USER_MAX, ONE_TIME_KEYS_MAX,
+    ONE_TIME_KEYS_PER_BATCH, ONE_TIME_KEYS_SPENT_MAX, SWEEP_MS_MAX, SWEEP_ROWS_MAX, TOMBSTONES_MAX,
+    TOMBSTONES_UNSEEN_PER_USER_MAX,
 };
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::wire::{Body, Request, Response};
@@ -32,6 +34,8 @@ use self::attach::Attachments;
 use self::notice::Notices;
 use self::onetime::OneTimeKeys;
 use self::push::Purpose;
+pub use self::share::Source;
+use self::share::{Quota, Room};
 use self::shelf::{Owner, Shelf};
 use self::tombstone::{Mark, Tombstone, Tombstones};
 use crate::io::{LinkId, LoadId, Outputs, Sign};
@@ -42,6 +46,7 @@ use crate::time::{Deadline, Mono, Now};
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     envelopes: usize,
+    bytes: usize,
     envelopes_per_user: usize,
     bytes_per_user: usize,
     tombstones: usize,
@@ -58,6 +63,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             envelopes: ENVELOPES_MAX,
+            bytes: ENVELOPES_BYTES_MAX,
             envelopes_per_user: ENVELOPES_PER_USER_MAX,
             bytes_per_user: ENVELOPE_BYTES_PER_USER_MAX,
             tombstones: TOMBSTONES_MAX,
@@ -72,6 +78,20 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    fn of_envelopes(&self) -> Quota {
+        Quota {
+            all: Room { count: self.envelopes, bytes: self.bytes },
+            user: Room { count: self.envelopes_per_user, bytes: self.bytes_per_user },
+        }
+    }
+
+    fn of_notices(&self) -> Quota {
+        let room = |count| Room { count, bytes: usize::MAX };
+        Quota { all: room(self.notices), user: room(self.notices_per_user) }
+    }
+}
+
 /// Who asks, and what that means for this node.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer<'a> {
@@ -81,6 +101,8 @@ pub struct Peer<'a> {
     pub binding: &'a [u8; 32],
     /// Whether this node is among the closest to the user of the request, or a pod of that user.
     pub near: bool,
+    /// Where the request comes from.
+    pub source: Source,
 }
 
 /// Something that the node is to do with other nodes.
@@ -198,8 +220,14 @@ impl Mailbox {
     ) -> Option<Response> {
         let response = match request {
             Request::Deposit { envelope, until, repair } => {
-                let deposit =
-                    verbs::Deposit { envelope, until: *until, repair: *repair, near: peer.near };
+                let neighbour = *repair && peer.source.neighbour;
+                let deposit = verbs::Deposit {
+                    envelope,
+                    until: *until,
+                    repair: *repair,
+                    near: peer.near,
+                    source: Source { neighbour, ..peer.source },
+                };
                 self.deposit(&deposit, sign, now, out)
             }
             Request::TakeKeys { user } => self.take_keys(peer.link, *user, now, out),
@@ -211,7 +239,10 @@ impl Mailbox {
             }
             Request::Remove { removal } => self.remove(peer.link, removal, now, out),
             Request::Fetch { user, envelopes } => self.fetch(peer.link, *user, envelopes),
-            Request::Notify { notice } => self.notify(peer.near, notice, now, out),
+            Request::Notify { notice } => {
+                let source = Source { neighbour: false, ..peer.source };
+                self.notify((peer.near, source), notice, now, out)
+            }
             Request::Ping
             | Request::FindNode { .. }
             | Request::FindRecord { .. }
@@ -333,6 +364,11 @@ impl Mailbox {
     /// How many removed envelopes are remembered.
     pub fn tombstone_count(&self) -> usize {
         self.tombstones.len()
+    }
+
+    /// Whether a device of a user is attached.
+    pub fn has_attached(&self, user: UserId) -> bool {
+        self.attachments.has_user(user)
     }
 
     /// How many devices are attached.

@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytchat_proto::id::{EnvelopeId, UserId};
+use bytchat_proto::limits::NOTICE_TOLD_MS;
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::wire::Notice;
 
 use super::Limits;
+use super::share::{Shares, Source};
 use super::shelf::{Owner, parse_row_key, row_key};
 
 /// All notices that are kept, in the order in which they came.
 pub(super) struct Notices {
     queues: BTreeMap<Owner, BTreeMap<u64, EnvelopeId>>,
     kept: BTreeMap<(Owner, EnvelopeId), Kept>,
-    per_user: BTreeMap<UserId, usize>,
+    shares: Shares,
     ends: BTreeSet<(Timestamp, Owner, EnvelopeId)>,
     next_number: u64,
 }
@@ -22,6 +24,7 @@ pub(super) struct Notices {
 struct Kept {
     number: u64,
     until: Timestamp,
+    source: Source,
 }
 
 impl Notices {
@@ -29,7 +32,7 @@ impl Notices {
         Self {
             queues: BTreeMap::new(),
             kept: BTreeMap::new(),
-            per_user: BTreeMap::new(),
+            shares: Shares::default(),
             ends: BTreeSet::new(),
             next_number: 1,
         }
@@ -44,9 +47,14 @@ impl Notices {
         self.kept.contains_key(&(owner, id))
     }
 
-    pub(super) fn is_full(&self, user: UserId, limits: &Limits) -> bool {
-        let count = self.per_user.get(&user).copied().unwrap_or(0);
-        count >= limits.notices_per_user || self.kept.len() >= limits.notices
+    /// Why there is no room for one more from a source.
+    pub(super) fn full(
+        &self,
+        user: UserId,
+        source: Source,
+        limits: &Limits,
+    ) -> Option<&'static str> {
+        self.shares.full(user, source, 0, &limits.of_notices())
     }
 
     /// Keeps a notice as the latest; returns its row.
@@ -55,10 +63,22 @@ impl Notices {
         owner: Owner,
         id: EnvelopeId,
         until: Timestamp,
+        source: Source,
     ) -> (Vec<u8>, Vec<u8>) {
         let number = self.next_number;
-        self.insert(owner, id, Kept { number, until });
-        (row_key(owner, number, id), until.0.to_be_bytes().as_slice().to_vec())
+        self.insert(owner, id, Kept { number, until, source });
+        let value = [until.0.to_be_bytes().as_slice(), &source.encode()].concat();
+        (row_key(owner, number, id), value)
+    }
+
+    /// Its device was told: the notice ends soon. Only memory knows of it; after a restart the
+    /// device is told once more.
+    pub(super) fn told(&mut self, owner: Owner, id: EnvelopeId, now: Timestamp) {
+        if let Some(kept) = self.kept.get_mut(&(owner, id)) {
+            self.ends.remove(&(kept.until, owner, id));
+            kept.until = kept.until.min(now.plus_ms(NOTICE_TOLD_MS));
+            self.ends.insert((kept.until, owner, id));
+        }
     }
 
     /// Takes in a row that was kept; false if it is malformed.
@@ -66,11 +86,14 @@ impl Notices {
         let Some((owner, number, id)) = parse_row_key(key) else {
             return false;
         };
-        let Ok(until) = value.try_into() else {
+        let Some((until, source)) = value.split_first_chunk() else {
             return false;
         };
-        let until = Timestamp(u64::from_be_bytes(until));
-        self.insert(owner, id, Kept { number, until });
+        let Some(source) = source.try_into().ok().and_then(Source::decode) else {
+            return false;
+        };
+        let until = Timestamp(u64::from_be_bytes(*until));
+        self.insert(owner, id, Kept { number, until, source });
         true
     }
 
@@ -79,7 +102,7 @@ impl Notices {
         self.next_number = self.next_number.max(kept.number.saturating_add(1));
         self.queues.entry(owner).or_default().insert(kept.number, id);
         self.ends.insert((kept.until, owner, id));
-        *self.per_user.entry(owner.user).or_default() += 1;
+        self.shares.add(owner.user, kept.source, 0);
         self.kept.insert((owner, id), kept);
     }
 
@@ -93,12 +116,7 @@ impl Notices {
                 self.queues.remove(&owner);
             }
         }
-        if let Some(count) = self.per_user.get_mut(&owner.user) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.per_user.remove(&owner.user);
-            }
-        }
+        self.shares.take(owner.user, kept.source, 0);
         Some(row_key(owner, kept.number, id))
     }
 

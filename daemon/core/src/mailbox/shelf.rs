@@ -9,6 +9,7 @@ use bytchat_proto::key::DeviceKey;
 use bytchat_proto::timestamp::Timestamp;
 
 use super::Limits;
+use super::share::{SOURCE_BYTES, Shares, Source};
 use crate::time::Mono;
 
 /// Whose mail it is: one device of one user.
@@ -40,22 +41,17 @@ pub(super) struct Held {
     /// Since when it is here, for the patience of repair.
     pub(super) since: Mono,
     pub(super) placement: Placement,
+    /// Who brought it, and has so much less of its share.
+    pub(super) source: Source,
     /// Nodes that were told, the latest last.
     pub(super) told: Vec<NodeId>,
-}
-
-/// What one user's envelopes take.
-#[derive(Clone, Copy, Debug, Default)]
-struct Usage {
-    count: usize,
-    bytes: usize,
 }
 
 /// The index of all envelopes held for others.
 pub(super) struct Shelf {
     held: BTreeMap<EnvelopeId, Held>,
     queues: BTreeMap<Owner, BTreeMap<u64, EnvelopeId>>,
-    usage: BTreeMap<UserId, Usage>,
+    shares: Shares,
     ends: BTreeSet<(Timestamp, EnvelopeId)>,
     next_arrival: u64,
 }
@@ -84,7 +80,7 @@ impl Shelf {
         Self {
             held: BTreeMap::new(),
             queues: BTreeMap::new(),
-            usage: BTreeMap::new(),
+            shares: Shares::default(),
             ends: BTreeSet::new(),
             next_arrival: 1,
         }
@@ -107,19 +103,15 @@ impl Shelf {
         self.get(id).filter(|held| held.owner == owner)
     }
 
-    /// Which quota an envelope of so many bytes would break.
-    pub(super) fn full(&self, user: UserId, bytes: usize, limits: &Limits) -> Option<&'static str> {
-        let usage = self.usage.get(&user).copied().unwrap_or_default();
-        if self.held.len() >= limits.envelopes {
-            return Some("this node holds as many envelopes as it may");
-        }
-        if usage.count >= limits.envelopes_per_user {
-            return Some("the mailbox of this user is full");
-        }
-        if usage.bytes.saturating_add(bytes) > limits.bytes_per_user {
-            return Some("the mailbox of this user holds as many bytes as it may");
-        }
-        None
+    /// Why there is no room for an envelope of so many bytes from a source.
+    pub(super) fn full(
+        &self,
+        user: UserId,
+        source: Source,
+        bytes: usize,
+        limits: &Limits,
+    ) -> Option<&'static str> {
+        self.shares.full(user, source, bytes, &limits.of_envelopes())
     }
 
     /// A number for the next envelope that comes.
@@ -134,9 +126,7 @@ impl Shelf {
         }
         self.next_arrival = self.next_arrival.max(held.arrival.saturating_add(1));
         self.ends.insert((held.until, id));
-        let usage = self.usage.entry(held.owner.user).or_default();
-        usage.count += 1;
-        usage.bytes = usage.bytes.saturating_add(held.bytes);
+        self.shares.add(held.owner.user, held.source, held.bytes);
         self.queues.entry(held.owner).or_default().insert(held.arrival, id);
         self.held.insert(id, held);
         true
@@ -151,13 +141,7 @@ impl Shelf {
                 self.queues.remove(&held.owner);
             }
         }
-        if let Some(usage) = self.usage.get_mut(&held.owner.user) {
-            usage.count = usage.count.saturating_sub(1);
-            usage.bytes = usage.bytes.saturating_sub(held.bytes);
-            if usage.count == 0 {
-                self.usage.remove(&held.owner.user);
-            }
-        }
+        self.shares.take(held.owner.user, held.source, held.bytes);
         Some(held)
     }
 
@@ -214,9 +198,19 @@ impl Shelf {
     }
 
     #[cfg(test)]
+    pub(super) fn sizes(&self) -> impl Iterator<Item = usize> {
+        self.held.values().map(|held| held.bytes)
+    }
+
+    #[cfg(test)]
     pub(super) fn usage_of(&self, user: UserId) -> (usize, usize) {
-        let usage = self.usage.get(&user).copied().unwrap_or_default();
-        (usage.count, usage.bytes)
+        let used = self.shares.of_user(user);
+        (used.count, used.bytes)
+    }
+
+    #[cfg(test)]
+    pub(super) fn shares_mut(&mut self) -> &mut Shares {
+        &mut self.shares
     }
 }
 
@@ -239,10 +233,11 @@ pub(super) fn parse_row_key(key: &[u8]) -> Option<(Owner, u64, EnvelopeId)> {
     Some((owner, u64::from_be_bytes(*arrival), EnvelopeId::from_slice(id)?))
 }
 
-/// The value of an envelope's row: its end and its bytes.
-pub(super) fn row_value(until: Timestamp, envelope: &Envelope) -> Vec<u8> {
-    let mut value = Vec::with_capacity(8 + envelope.as_bytes().len());
+/// The value of an envelope's row: its end, who brought it, and its bytes.
+pub(super) fn row_value(until: Timestamp, source: Source, envelope: &Envelope) -> Vec<u8> {
+    let mut value = Vec::with_capacity(8 + SOURCE_BYTES + envelope.as_bytes().len());
     value.extend_from_slice(&until.0.to_be_bytes());
+    value.extend_from_slice(&source.encode());
     value.extend_from_slice(envelope.as_bytes());
     value
 }
@@ -250,7 +245,8 @@ pub(super) fn row_value(until: Timestamp, envelope: &Envelope) -> Vec<u8> {
 /// Reads an envelope's row; the envelope must be its owner's.
 pub(super) fn parse_row(key: &[u8], value: &[u8]) -> Option<(EnvelopeId, Held, Envelope)> {
     let (owner, arrival, id) = parse_row_key(key)?;
-    let (until, bytes) = value.split_first_chunk()?;
+    let (until, rest) = value.split_first_chunk()?;
+    let (source, bytes) = rest.split_first_chunk()?;
     let envelope = Envelope::decode(bytes.to_vec()).ok()?;
     let held = Held {
         owner,
@@ -259,6 +255,7 @@ pub(super) fn parse_row(key: &[u8], value: &[u8]) -> Option<(EnvelopeId, Held, E
         until: Timestamp(u64::from_be_bytes(*until)),
         since: Mono::default(),
         placement: Placement::Fresh,
+        source: Source::decode(*source)?,
         told: Vec::new(),
     };
     (Owner::of(&envelope) == owner).then_some((id, held, envelope))

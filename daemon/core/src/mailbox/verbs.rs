@@ -11,6 +11,7 @@ use bytchat_proto::wire::{Body, Notice, Refusal, Response};
 use serde_bytes::ByteBuf;
 
 use super::attach::{Answer, Expected, ProveError};
+use super::share::Source;
 use super::shelf::{Held, Owner, Placement, row_value};
 use super::tombstone::{Mark, Tombstone};
 use super::{Effect, Mailbox, Peer};
@@ -24,6 +25,7 @@ pub(super) struct Deposit<'a> {
     pub(super) until: Timestamp,
     pub(super) repair: bool,
     pub(super) near: bool,
+    pub(super) source: Source,
 }
 
 impl Deposit<'_> {
@@ -63,7 +65,7 @@ impl Mailbox {
             return not_closest();
         }
         let bytes = deposit.envelope.as_bytes().len();
-        if let Some(detail) = self.shelf.full(owner.user, bytes, &self.limits) {
+        if let Some(detail) = self.shelf.full(owner.user, deposit.source, bytes, &self.limits) {
             return Response::refused(Refusal::Full, detail);
         }
         let until = deposit.end(now.wall);
@@ -74,9 +76,10 @@ impl Mailbox {
             until,
             since: now.mono,
             placement: placement(deposit.repair),
+            source: deposit.source,
             told: Vec::new(),
         };
-        let row = row_value(until, deposit.envelope);
+        let row = row_value(until, held.source, deposit.envelope);
         out.put(Table::Envelope, held.key(id), row);
         let arrival = held.arrival;
         self.shelf.insert(id, held);
@@ -99,12 +102,12 @@ impl Mailbox {
         if deposit.repair && held.placement == Placement::Fresh {
             held.placement = Placement::HandedOn;
         }
-        let key = held.key(id);
+        let (key, source) = (held.key(id), held.source);
         let later = deposit.end(now.wall);
         if later.since_ms(until) < EXTEND_MIN_MS {
             return until;
         }
-        out.put(Table::Envelope, key, row_value(later, deposit.envelope));
+        out.put(Table::Envelope, key, row_value(later, source, deposit.envelope));
         self.shelf.extend(id, later);
         later
     }
@@ -150,6 +153,7 @@ impl Mailbox {
         self.detach(owner);
         self.attachments.attach(peer.link, owner);
         for notice in self.notices.of(owner, now.wall) {
+            self.notices.told(owner, notice.envelope, now.wall);
             self.push_notice(peer.link, notice);
         }
         self.wake(owner);
@@ -245,10 +249,11 @@ impl Mailbox {
         }
     }
 
-    // SPEC 5.6: a notice is kept for playback until its envelope is removed or over.
+    // SPEC 5.6: a notice is kept for playback until its envelope is removed or over, or its
+    // device was told of it.
     pub(super) fn notify(
         &mut self,
-        near: bool,
+        (near, source): (bool, Source),
         notice: &Notice,
         now: Now,
         out: &mut Outputs,
@@ -265,13 +270,14 @@ impl Mailbox {
         if !near {
             return not_closest();
         }
-        if self.notices.is_full(user, &self.limits) {
-            return Response::refused(Refusal::Full, "too many notices wait");
+        if let Some(detail) = self.notices.full(user, source, &self.limits) {
+            return Response::refused(Refusal::Full, detail);
         }
         let until = notice.until.min(now.wall.plus_ms(RECORD_TTL_MAX_MS));
-        let (key, value) = self.notices.push(owner, id, until);
+        let (key, value) = self.notices.push(owner, id, until, source);
         out.put(Table::Notice, key, value);
         if let Some(link) = self.attachments.get(owner).map(|attached| attached.link) {
+            self.notices.told(owner, id, now.wall);
             let notice = Notice { until, ..notice.clone() };
             self.push_notice(link, notice);
         }

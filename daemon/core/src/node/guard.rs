@@ -49,10 +49,14 @@ impl Node {
         let own = |record: &&&bytchat_proto::unverified::Verified<RecordBody>| {
             record.user() == account.user()
         };
-        let newest = held.iter().filter(own).max_by_key(|record| record.sequence)?;
-        let body: UserBody = decode(&newest.body).ok()?;
-        let sentence = "the device is revoked by its user";
-        body.revoked.contains(&device).then(|| Response::refused(Refusal::BadSignature, sentence))
+        let newest = held.iter().filter(own).max_by_key(|record| record.sequence);
+        let refused = match newest.map(|newest| decode::<UserBody>(&newest.body)) {
+            Some(Ok(body)) => body.revoked.contains(&device),
+            Some(Err(_)) => false,
+            None => self.checks.is_refused(account.user(), device),
+        };
+        let sentence = "the device is no longer its user's";
+        refused.then(|| Response::refused(Refusal::BadSignature, sentence))
     }
 
     /// A record was put here: what it revokes is detached.

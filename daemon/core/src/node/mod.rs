@@ -4,6 +4,7 @@ mod accounts;
 mod aliases;
 mod attach;
 mod calls;
+mod checks;
 mod clients;
 mod config;
 mod contacts;
@@ -55,6 +56,7 @@ use crate::time::{Calm, Deadline, Now};
 pub use config::NodeConfig;
 
 use accounts::Working;
+use checks::Checks;
 use contacts::Book;
 use events::EventLog;
 use history::Loading;
@@ -109,6 +111,7 @@ pub struct Node {
     loads: BTreeMap<LoadId, Loading>,
     answers: VecDeque<link::Event<Token>>,
     upkeep: Upkeep,
+    checks: Checks,
     store_bytes: u64,
 }
 
@@ -169,6 +172,7 @@ impl Node {
             loads: BTreeMap::new(),
             answers: VecDeque::new(),
             upkeep: Upkeep::new(now),
+            checks: Checks::default(),
             store_bytes: 0,
             config,
             secret,
@@ -230,6 +234,7 @@ impl Node {
             self.inbox.poll_timeout(),
             self.waits.poll_timeout(),
             self.upkeep.poll_timeout(),
+            self.checks.poll_timeout(),
         ]
         .into_iter()
         .fold(None, Deadline::earliest)

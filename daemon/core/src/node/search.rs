@@ -22,6 +22,8 @@ pub(super) enum Lookup {
     Route { user: UserId, kind: RecordKind },
     /// The nodes that hold our own mail.
     Holders { user: UserId },
+    /// The record of a user whose devices are attached here.
+    Attached { user: UserId },
     /// Our own user record, before a newer one is published.
     OwnRecord { user: UserId },
     /// Somebody's profile, for a front end.
@@ -103,6 +105,7 @@ impl Node {
                 nodes.truncate(HOLDERS);
                 self.handle_holders(user, &nodes, now);
             }
+            Lookup::Attached { user } => self.handle_checked(user, &records),
             Lookup::OwnRecord { user } => {
                 records.extend(
                     self.dht.holds(Point::of_user(user), RecordKind::User).into_iter().cloned(),

@@ -15,6 +15,7 @@ use crate::dht::Ask;
 use crate::io::LinkId;
 use crate::link::{Event, NewAsk, Target};
 use crate::mailbox;
+use crate::prefix::Prefix;
 use crate::time::Now;
 
 impl Node {
@@ -46,10 +47,14 @@ impl Node {
         }
         let binding = self.links.binding(link).unwrap_or_default();
         let near = about(request).is_some_and(|user| self.pod.serves(user) || self.is_near(user));
-        let peer = mailbox::Peer { link, binding: &binding, near };
-        self.mailbox
-            .handle_request(peer, request, &sign, now, &mut self.out)
-            .unwrap_or_else(|| Response::refused(Refusal::Unknown, "nobody here answers this"))
+        let source = self.source(link, from, request);
+        let peer = mailbox::Peer { link, binding: &binding, near, source };
+        let response = self.mailbox.handle_request(peer, request, &sign, now, &mut self.out);
+        let Some(response) = response else {
+            return Response::refused(Refusal::Unknown, "nobody here answers this");
+        };
+        self.note_attached(request, &response, now);
+        response
     }
 
     /// Whether this node is so near to a user that it keeps the user's mail. Views of a
@@ -60,6 +65,19 @@ impl Node {
         let closest = self.dht.closest(point, 2 * HOLDERS);
         let closer = closest.iter().filter(|peer| Point::of_node(peer.node).distance(point) < own);
         closer.count() < 2 * HOLDERS
+    }
+
+    /// Where a request comes from. A node is a neighbour of what it hands on if it is as near to
+    /// the user as a holder may be, by what we know ourselves of the nodes there.
+    fn source(&self, link: LinkId, from: NodeId, request: &Request) -> mailbox::Source {
+        let address = self.links.measure(link).map(|(address, _)| address.ip());
+        let neighbour = if let Request::Deposit { envelope, repair: true, .. } = request {
+            let near = self.dht.closest(Point::of_user(envelope.user()), 2 * HOLDERS);
+            near.iter().any(|peer| peer.node == from)
+        } else {
+            false
+        };
+        mailbox::Source { node: from, prefix: address.and_then(Prefix::of), neighbour }
     }
 
     /// Asks a node; this one answers itself without a link.

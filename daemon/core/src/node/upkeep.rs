@@ -169,6 +169,7 @@ impl Node {
         self.send_removals(now);
         self.send_receipts(now);
         self.attach_due(now);
+        self.check_attached(now);
         let due: Vec<EntryId> = self.outbox.due(now);
         for entry in due {
             self.work(entry, now);

@@ -5,6 +5,7 @@ mod device;
 mod keys;
 mod random;
 mod repair;
+mod share;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use super::*;
 use crate::fixture::{Account, Signer, at};
 use crate::io::Output;
 use crate::persist::{Query, Row, Write};
+use crate::prefix::Prefix;
 
 const OWN: NodeId = NodeId([7; 20]);
 
@@ -103,6 +105,9 @@ struct World {
     disk: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
     now: Now,
     near: bool,
+    /// Who asks; somebody new each time if nobody is named.
+    from: Option<Source>,
+    asked: u64,
     pushed: Vec<(u64, EnvelopeId)>,
     notices: Vec<(u64, EnvelopeId)>,
     offers: Vec<(NodeId, EnvelopeId, Timestamp)>,
@@ -120,6 +125,8 @@ impl World {
             disk: BTreeMap::new(),
             now: at(0),
             near: true,
+            from: None,
+            asked: 0,
             pushed: Vec::new(),
             notices: Vec::new(),
             offers: Vec::new(),
@@ -138,7 +145,10 @@ impl World {
     fn ask_only(&mut self, link: u64, request: &Request) -> Response {
         let node = Signer::new(200);
         let sign = |digest: &[u8; 64]| node.sign(digest);
-        let peer = Peer { link: LinkId(link), binding: &binding_of(link), near: self.near };
+        self.asked += 1;
+        let source = self.from.unwrap_or_else(|| source(self.asked, None));
+        let binding = binding_of(link);
+        let peer = Peer { link: LinkId(link), binding: &binding, near: self.near, source };
         self.mailbox.handle_request(peer, request, &sign, self.now, &mut self.out).unwrap()
     }
 
@@ -267,6 +277,14 @@ impl World {
     fn pushed(&mut self) -> Vec<EnvelopeId> {
         self.pushed.drain(..).map(|(_, id)| id).collect()
     }
+}
+
+/// The node with a number, in a /24 if one is named.
+fn source(number: u64, subnet: Option<u8>) -> Source {
+    let mut node = NodeId([0x77; 20]);
+    node.0[..8].copy_from_slice(&number.to_be_bytes());
+    let prefix = subnet.and_then(|c| Prefix::of([203, 0, c, 9].into()));
+    Source { node, prefix, neighbour: false }
 }
 
 fn receipt(response: Response) -> HolderReceipt {

@@ -14,7 +14,7 @@ use super::*;
 /// One thing that a peer does, or time.
 #[derive(Clone, Debug)]
 enum Step {
-    Deposit { to: usize, number: u32, repair: bool },
+    Deposit { to: usize, number: u32, repair: bool, from: u64 },
     Notify { to: usize, number: u32 },
     Attach { link: u64, who: usize },
     Down { link: u64 },
@@ -29,6 +29,7 @@ enum Step {
 
 const LIMITS: Limits = Limits {
     envelopes: 12,
+    bytes: 11 * 4096,
     envelopes_per_user: 8,
     bytes_per_user: 7 * 4096,
     tombstones: 9,
@@ -50,8 +51,9 @@ fn step() -> impl Strategy<Value = Step> {
     let (who, link, number) = (0..3usize, 0..4u64, 0..24u32);
     let at = (who.clone(), number);
     prop_oneof![
-        6 => (at.clone(), any::<bool>())
-            .prop_map(|((to, number), repair)| Step::Deposit { to, number, repair }),
+        6 => (at.clone(), any::<bool>(), 0..8u64).prop_map(|((to, number), repair, from)| {
+            Step::Deposit { to, number, repair, from }
+        }),
         2 => at.clone().prop_map(|(to, number)| Step::Notify { to, number }),
         3 => (link.clone(), who.clone()).prop_map(|(link, who)| Step::Attach { link, who }),
         1 => link.prop_map(|link| Step::Down { link }),
@@ -76,10 +78,13 @@ struct Promised {
 impl Promised {
     fn run(&mut self, world: &mut World, step: Step) {
         match step {
-            Step::Deposit { to, number, repair } => {
+            Step::Deposit { to, number, repair, from } => {
+                let subnet = u8::try_from(from / 2).ok().filter(|subnet| *subnet > 0);
+                world.from = Some(Source { neighbour: from % 2 == 1, ..source(from, subnet) });
                 let envelope = devices()[to].envelope(number);
                 let until = world.in_days(4);
                 let answer = world.deposit_until(&envelope, until, repair);
+                world.from = None;
                 if let Response::Receipt { receipt } = answer {
                     let receipt = receipt.peek().unwrap();
                     if !receipt.taken {
@@ -119,7 +124,11 @@ impl Promised {
                 world.settle();
             }
             Step::Wait { hours } => world.wait(hours * HOUR_MS),
-            Step::Restart => world.restart(),
+            Step::Restart => {
+                let before = std::mem::take(world.mailbox.shelf.shares_mut());
+                world.restart();
+                assert_eq!(before, *world.mailbox.shelf.shares_mut());
+            }
         }
     }
 
@@ -164,6 +173,8 @@ fn link_of(world: &World, who: usize) -> u64 {
 fn check_limits(world: &World) {
     let mailbox = &world.mailbox;
     assert!(mailbox.envelope_count() <= LIMITS.envelopes);
+    let held: usize = mailbox.shelf.sizes().sum();
+    assert!(held <= LIMITS.bytes);
     for device in devices() {
         let (count, bytes) = mailbox.shelf.usage_of(device.user());
         assert!(count <= LIMITS.envelopes_per_user && bytes <= LIMITS.bytes_per_user);

@@ -4,7 +4,7 @@ use bytchat_proto::codec::encode;
 use bytchat_proto::envelope::{AttachProof, ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
 use bytchat_proto::id::{NetworkId, NodeId};
 use bytchat_proto::limits::{ENVELOPE_CLASS_MIN, RECORD_TTL_MAX_MS, SUITE};
-use bytchat_proto::record::{Record, Signer as RecordSigner};
+use bytchat_proto::record::{Record, Signer as RecordSigner, verify_record};
 use bytchat_proto::rpc::Call;
 use bytchat_proto::rpc::account::Create;
 use bytchat_proto::unverified::Unverified;
@@ -15,6 +15,7 @@ use crate::crypto::account;
 use crate::fixture::{Account, Signer, at};
 use crate::io::{CallId, Caller, Input, LinkId, Output};
 use crate::node::NodeConfig;
+use crate::node::search::Lookup;
 
 fn network() -> NetworkId {
     NetworkId::of_name("test")
@@ -134,4 +135,77 @@ fn a_revoked_device_is_detached_and_attaches_no_more() {
     assert_eq!(reason, Refusal::BadSignature);
     let answer = attach(&mut node, account, &Signer::new(8));
     assert!(matches!(answer, Response::Attached { .. }), "{answer:?}");
+}
+
+/// What a pod far from a user finds when it looks for the user's record.
+fn find(node: &mut Node, user: UserId, records: &[Record]) {
+    let verify = |record| verify_record(record, network(), at(0).wall).unwrap();
+    let records: Vec<_> = records.iter().map(verify).collect();
+    node.handle_checked(user, &records);
+}
+
+#[test]
+fn a_node_that_does_not_hold_the_record_looks_it_up_and_detaches_what_it_revokes() {
+    for (record, stays) in [
+        (None, true),
+        // Signer 7 is revoked, or not named; 8 is named.
+        (Some(user_record(Account::of(0), vec![Signer::new(7).device()])), false),
+        (Some(user_record(Account::of(0), Vec::new())), false),
+    ] {
+        let mut node = node();
+        let account = Account::of(0);
+        let user = account.key.user();
+        for number in [7, 8] {
+            let answer = attach(&mut node, account, &Signer::new(number));
+            assert!(matches!(answer, Response::Attached { .. }), "{answer:?}");
+        }
+        let looks = |why: &&Lookup| matches!(why, Lookup::Attached { user: of } if *of == user);
+        assert_eq!(node.lookups.values().filter(looks).count(), 1, "once for both");
+        find(&mut node, user, record.as_slice());
+        assert_eq!(node.mailbox.attached_count(), if stays { 2 } else { 1 });
+        let again = attach(&mut node, account, &Signer::new(7));
+        assert_eq!(matches!(again, Response::Attached { .. }), stays, "{again:?}");
+        let named = attach(&mut node, account, &Signer::new(8));
+        assert!(matches!(named, Response::Attached { .. }), "{named:?}");
+        // A record that speaks for the device again lets it in at the next look.
+        find(&mut node, user, &[]);
+        assert_eq!(node.mailbox.attached_count(), if stays { 2 } else { 1 });
+    }
+}
+
+#[test]
+fn the_record_of_somebody_else_says_nothing() {
+    let mut node = node();
+    let (account, other) = (Account::of(0), Account::of(1));
+    attach(&mut node, account, &Signer::new(7));
+    let record = user_record(other, vec![Signer::new(7).device()]);
+    find(&mut node, account.key.user(), &[record]);
+    assert_eq!(node.mailbox.attached_count(), 1);
+}
+
+#[test]
+fn a_holder_refuses_a_flood_of_one_node_and_names_the_share() {
+    let mut node = node();
+    let (user, until) = (UserId([5; 20]), at(0).wall.plus_ms(RECORD_TTL_MAX_MS));
+    let mut deposit = |from: u8, number: u32| {
+        let mut sealed = vec![0; ENVELOPE_CLASS_MIN + TAG_BYTES];
+        sealed[..4].copy_from_slice(&number.to_be_bytes());
+        let device = DeviceKey([6; 32]);
+        let envelope = Envelope::assemble(user, device, 1, &[7; ENCAPSULATION_BYTES], &sealed);
+        let envelope = envelope.unwrap();
+        // That a node says that it repairs makes it no neighbour.
+        let request = Request::Deposit { envelope, until, repair: true };
+        node.serve(LinkId(u64::from(from)), NodeId([from; 20]), &request, at(0))
+    };
+    let refused = (0..500).map(|number| deposit(1, number)).find_map(|answer| match answer {
+        Response::Refused { reason, detail } => Some((reason, detail)),
+        other => {
+            assert!(matches!(other, Response::Receipt { .. }), "{other:?}");
+            None
+        }
+    });
+    let (reason, detail) = refused.unwrap();
+    assert_eq!(reason, Refusal::Full);
+    assert_eq!(detail, "your node has its share of this user's room");
+    assert!(matches!(deposit(2, 1_000), Response::Receipt { .. }));
 }
