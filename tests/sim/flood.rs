@@ -48,7 +48,8 @@ fn mail_of_a_contact_goes_to_the_next_holders_when_the_nearest_are_full() {
             fill(&mut world, *host, bob.id);
         }
         world.crash(bob.host);
-        world.run(20_000);
+        // Everybody has noticed by then that the old links are dead.
+        world.run(45_000);
         let id = history.send(&mut world, &alice, &bob);
         world.run(60_000);
         let trace = world.trace(&alice, id);

@@ -14,10 +14,11 @@ fn flood(world: &mut World, to: &Device, from: Source, first: u32) -> (usize, St
     for number in first.. {
         let envelope = to.envelope(number);
         let until = world.in_days(7);
-        match world.deposit_until(&envelope, until, from.neighbour) {
-            Response::Refused { reason: Refusal::Full, detail } => return (taken, detail),
-            answer => taken += usize::from(!receipt(answer).taken),
+        let answer = world.deposit_until(&envelope, until, from.neighbour);
+        if let Response::Refused { reason: Refusal::Full, detail } = answer {
+            return (taken, detail);
         }
+        taken += usize::from(!receipt(answer).taken);
     }
     unreachable!("a flood ends")
 }

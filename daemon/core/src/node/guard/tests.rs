@@ -197,14 +197,9 @@ fn a_holder_refuses_a_flood_of_one_node_and_names_the_share() {
         let request = Request::Deposit { envelope, until, repair: true };
         node.serve(LinkId(u64::from(from)), NodeId([from; 20]), &request, at(0))
     };
-    let refused = (0..500).map(|number| deposit(1, number)).find_map(|answer| match answer {
-        Response::Refused { reason, detail } => Some((reason, detail)),
-        other => {
-            assert!(matches!(other, Response::Receipt { .. }), "{other:?}");
-            None
-        }
-    });
-    let (reason, detail) = refused.unwrap();
+    let mut answers = (0..500).map(|number| deposit(1, number));
+    let refused = answers.find(|answer| !matches!(answer, Response::Receipt { .. }));
+    let Some(Response::Refused { reason, detail }) = refused else { panic!("{refused:?}") };
     assert_eq!(reason, Refusal::Full);
     assert_eq!(detail, "your node has its share of this user's room");
     assert!(matches!(deposit(2, 1_000), Response::Receipt { .. }));
