@@ -10,6 +10,8 @@ mod contacts;
 mod deposit;
 mod duties;
 mod events;
+#[cfg(test)]
+mod fixture;
 mod guard;
 mod history;
 mod letters;

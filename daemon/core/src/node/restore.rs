@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use bytchat_proto::alias::{Alias, Host};
 use bytchat_proto::codec::decode;
 use bytchat_proto::id::{NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
 
 use super::{Node, NodeError};
 use crate::crypto::Sessions;
+use crate::io::Caller;
 use crate::persist::{Row, Table};
 use crate::time::Now;
 
@@ -121,17 +121,29 @@ impl Node {
     }
 
     fn restore_pin(&mut self, key: &[u8], value: &[u8]) {
-        let text = |prefix: &[u8]| {
-            key.strip_prefix(prefix).and_then(|rest| std::str::from_utf8(rest).ok())
-        };
-        if let Some(alias) = text(b"alias/").and_then(|text| text.parse::<Alias>().ok()) {
-            self.book.restore_alias(alias, value);
-        } else if let Some(host) = text(b"host/").and_then(|text| text.parse::<Host>().ok()) {
-            if let Some(node) = NodeId::from_slice(value) {
-                self.hosts.restore(host, node);
-            }
-        } else if let Some(user) = key.strip_prefix(b"user/").and_then(UserId::from_slice) {
-            self.book.restore_user(user, value);
+        let alias = owned(key, b"alias/").and_then(|(owner, rest)| Some((owner, text(rest)?)));
+        let host = owned(key, b"host/").and_then(|(owner, rest)| Some((owner, text(rest)?)));
+        let user = owned(key, b"user/");
+        if let Some((owner, alias)) = alias {
+            self.book.restore_alias(owner, alias, value);
+        } else if let (Some((owner, host)), Some(node)) = (host, NodeId::from_slice(value)) {
+            self.hosts.restore(owner, host, node);
+        } else if let Some((owner, user)) = user
+            && let Some(user) = UserId::from_slice(user)
+        {
+            self.book.restore_user(owner, user, value);
+        } else {
+            tracing::error!("a pin is unreadable: the key behind it is pinned anew at next use");
         }
     }
+}
+
+/// The Unix user to whom a pin belongs, and what follows in its key.
+fn owned<'a>(key: &'a [u8], prefix: &[u8]) -> Option<(Caller, &'a [u8])> {
+    let (uid, rest) = key.strip_prefix(prefix)?.split_first_chunk::<4>()?;
+    Some((Caller { uid: u32::from_be_bytes(*uid) }, rest))
+}
+
+fn text<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
 }
