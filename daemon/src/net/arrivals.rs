@@ -33,7 +33,7 @@ pub struct Events {
 pub(crate) struct NobodyListens;
 
 /// Makes the way for events: the sockets' end and the engine's.
-pub(crate) fn channel() -> (Arrivals, Events) {
+pub(crate) fn queue() -> (Arrivals, Events) {
     let (sender, queue) = mpsc::channel(EVENTS_MAX);
     let bytes = Arc::new(Semaphore::new(EVENT_BYTES_MAX));
     (Arrivals { queue: sender, bytes }, Events { queue })
@@ -109,7 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_link_that_fills_its_share_waits_and_others_do_not() {
-        let (arrivals, mut events) = channel();
+        let (arrivals, mut events) = queue();
         let (greedy, other) = (Share::new(), Share::new());
         for _ in 0..EVENT_BYTES_PER_LINK_MAX / FRAME_BYTES_MAX {
             assert!(!full(&arrivals, &greedy, 1).await);
@@ -125,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_links_together_keep_to_a_bound_in_bytes() {
-        let (arrivals, mut events) = channel();
+        let (arrivals, mut events) = queue();
         let frames = EVENT_BYTES_MAX / FRAME_BYTES_MAX;
         for link in 0..frames as u64 {
             assert!(!full(&arrivals, &Share::new(), link).await);
@@ -137,7 +137,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_room_is_told_when_the_engine_goes() {
-        let (arrivals, events) = channel();
+        let (arrivals, events) = queue();
         while !full(&arrivals, &Share::new(), 1).await {}
         let share = Share::new();
         let mut waiting = pin!(arrivals.frame(&share, LinkId(2), vec![0; FRAME_BYTES_MAX]));

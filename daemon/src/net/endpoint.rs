@@ -333,7 +333,7 @@ enum OpenError {
     Key(#[from] KeyError),
     #[error("{0}")]
     Tls(super::tls::TlsError),
-    #[error("connection has no channel binding")]
+    #[error("connection has no binding")]
     NoBinding,
     #[error("shared stream ends at its beginning")]
     NoOpening,

@@ -2,7 +2,7 @@
 //!
 //! One UDP socket per listen address serves dialling and accepting. Each link has one shared
 //! stream for small frames, which arrive in order, and a stream each for large ones, which may
-//! overtake. Every event goes through one channel, bounded in number and in bytes; when the engine
+//! overtake. Every event goes through one queue, bounded in number and in bytes; when the engine
 //! does not keep up, peers are slowed down.
 
 mod arrivals;
@@ -113,7 +113,7 @@ impl Net {
         if config.listen.is_empty() {
             return Err(NetError::NoAddress);
         }
-        let (arrivals, events) = arrivals::channel();
+        let (arrivals, events) = arrivals::queue();
         let shared = Shared::new(&config.listen, &config.key, config.limits, arrivals)?;
         shared.listen();
         Ok((Self { shared }, events))

@@ -17,6 +17,7 @@ mod history;
 mod letters;
 mod links;
 mod observed;
+mod pins;
 mod pods;
 mod profile;
 mod publish;
