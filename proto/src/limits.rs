@@ -282,6 +282,10 @@ pub const ATTACH_CHECK_MIN_MS: u64 = 10 * MINUTE_MS;
 pub const ATTACH_CHECKS_MAX: usize = 2 * ATTACHED_MAX;
 /// Pods whose place is known at once.
 pub const HOSTS_MAX: usize = 1_024;
+/// Pods whose node key one Unix user of the machine has pinned.
+pub const HOST_PINS_PER_OWNER_MAX: usize = 1_024;
+/// Pods whose node key is pinned, by all Unix users together: as many as have accounts.
+pub const HOST_PINS_MAX: usize = ACCOUNTS_MAX * HOST_PINS_PER_OWNER_MAX;
 /// Requests that wait for one pod to be found.
 pub const HOST_WAITING_MAX: usize = 256;
 /// A pod that was not found is looked for again after so long.
@@ -356,6 +360,11 @@ pub const TRACE_STEPS_MAX: usize = 64;
 pub const SEEN_TTL_MS: u64 = RECORD_TTL_MAX_MS + 7 * DAY_MS;
 /// Opened envelopes that are remembered, by number.
 pub const SEEN_MAX: usize = 200_000;
+/// An opened envelope that comes back so much later is no copy of the first days' holders: its
+/// sender has no receipt. Half of what a sender waits before it deposits again.
+pub const RECEIPT_AGAIN_MS: u64 = MAIL_REPUBLISH_MS / 2;
+/// Receipts that are sent again in that time: a holder that replays old mail costs no more.
+pub const RECEIPTS_AGAIN_MAX: usize = 1_000;
 /// Heads of a round's log named as parents of one block.
 pub const PARENTS_MAX: usize = 16;
 /// Gaps in the chains of a round that may still be filled. Letters that overtake each other make
@@ -367,6 +376,10 @@ pub const BLOCK_GAPS_MAX: usize = 32;
 pub const ACCOUNTS_MAX: usize = 64;
 /// Entries of the address book.
 pub const CONTACTS_MAX: usize = 10_000;
+/// Keys of aliases, and of users, that one Unix user of the machine has pinned.
+pub const PINS_PER_OWNER_MAX: usize = CONTACTS_MAX;
+/// Pinned keys of each kind by all Unix users together: 32 MB at 100 bytes each.
+pub const PINS_MAX: usize = 32 * PINS_PER_OWNER_MAX;
 /// Strangers whose messages one account keeps until it accepts or blocks them.
 pub const REQUESTS_MAX: usize = 100;
 /// Messages of one stranger that are kept until it is accepted.

@@ -65,3 +65,29 @@ fn a_message_that_nobody_takes_expires_in_the_end() {
     assert_eq!(world.state(&alice, id), State::Expired);
     assert_eq!(world.hosts[3].disk.count(Table::Outbox), 0);
 }
+
+#[test]
+fn a_sender_who_is_away_for_ten_days_learns_that_its_mail_arrived() {
+    let mut world = World::grown(3, 8, Faults::default());
+    let (alice, bob) = (world.person(4), world.person(6));
+    let mut history = History::new();
+    world.run(MINUTE_MS);
+    world.crash(6);
+    let id = history.send(&mut world, &alice, &bob);
+    world.run(2 * MINUTE_MS);
+    assert_eq!(world.state(&alice, id), State::Stored);
+
+    // Bob reads it while Alice is away; his receipt does not live as long as that.
+    world.crash(4);
+    world.restart(6);
+    world.run(2 * MINUTE_MS);
+    assert_eq!(world.texts(&bob).len(), 1);
+    days(&mut world, 10);
+    world.restart(4);
+    days(&mut world, 1);
+    assert_eq!(world.state(&alice, id), State::Delivered);
+    days(&mut world, 20);
+    assert_eq!(world.state(&alice, id), State::Delivered);
+    let broken = history.end(&mut world, &[&alice, &bob]);
+    assert!(broken.is_empty(), "{broken:#?}");
+}

@@ -57,7 +57,8 @@ fn list(context: &mut Context) -> Result<(), Failure> {
 fn print(context: &mut Context, accounts: &[Account]) -> Result<(), Failure> {
     let row = |account: &Account| {
         let aliases: Vec<_> = account.aliases.iter().map(ToString::to_string).collect();
-        [account.name.clone(), account.id.to_string(), aliases.join(" ")]
+        let mark = if account.damaged { " (damaged)" } else { "" };
+        [format!("{}{mark}", account.name), account.id.to_string(), aliases.join(" ")]
     };
     let rows: Vec<_> = accounts.iter().map(row).collect();
     context.printer.table(["NAME", "ID", "ALIASES"], &rows)

@@ -34,6 +34,7 @@ fn status(context: &mut Context) -> Result<(), Failure> {
         ("records", status.records.to_string()),
         ("envelopes", status.envelopes.to_string()),
         ("outbox", status.outbox.to_string()),
+        ("damaged accounts", status.damaged_accounts.to_string()),
         ("store", format!("{} bytes", status.store_bytes)),
     ])
 }

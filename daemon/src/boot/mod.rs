@@ -18,7 +18,7 @@ use bytchat_proto::alias::Host;
 use bytchat_proto::id::NetworkId;
 use bytchat_proto::limits::{PORT_DEFAULT, STOP_MS};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Listen, StaticPod, Surroundings, usual};
 use crate::engine::{self, Engine, EngineError, Surface, Wires};
 use crate::entropy::{self, NoEntropy};
-use crate::net::{KeyError, Net, NetConfig, NetError, NetEvent, NetLimits, NodeKey};
+use crate::net::{Events, KeyError, Net, NetConfig, NetError, NetLimits, NodeKey};
 use crate::resolve::Resolver;
 use crate::rpc::{Listener, MODE_SYSTEM, MODE_USER, RpcConfig, RpcServeError};
 use crate::store::{Options, Store, StoreError};
@@ -221,10 +221,7 @@ async fn build(
 
 /// Listens where the configuration says; if it says nothing, the usual port may be taken by
 /// somebody else's daemon, and the machine may have no IPv6.
-async fn listen(
-    listen: &Listen,
-    key: &NodeKey,
-) -> Result<(Net, mpsc::Receiver<NetEvent>), NetError> {
+async fn listen(listen: &Listen, key: &NodeKey) -> Result<(Net, Events), NetError> {
     let start = |listen: Vec<SocketAddr>| {
         Net::start(NetConfig { listen, key: key.clone(), limits: NetLimits::default() })
     };

@@ -4,10 +4,9 @@ use std::net::SocketAddr;
 
 use bytchat_core::io::{DialId, Input, LinkId};
 use bytchat_proto::key::NodeKey;
-use tokio::sync::mpsc;
 
 use super::outside::Links;
-use crate::net::{self, Net, NetEvent};
+use crate::net::{self, Events, Net, NetEvent};
 
 /// A network and its events.
 #[derive(Debug)]
@@ -15,7 +14,7 @@ pub struct Wires {
     /// The handle.
     pub net: Net,
     /// What it tells.
-    pub events: mpsc::Receiver<NetEvent>,
+    pub events: Events,
 }
 
 impl Links for Wires {

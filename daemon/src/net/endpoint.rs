@@ -13,10 +13,11 @@ use quinn::{
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use thiserror::Error;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span, debug, debug_span, trace};
 
+use super::arrivals::Arrivals;
 use super::end::{CloseCode, close_connection, describe_loss};
 use super::frame::{FrameError, encode_length, read_frame};
 use super::gate::{Gate, Seat, Verdict};
@@ -44,7 +45,7 @@ pub(crate) struct Shared {
     /// The transport's own tasks, one for each socket and connection.
     pub(crate) drivers: Arc<Tasks>,
     endpoints: Vec<(SocketAddr, Endpoint)>,
-    events: mpsc::Sender<NetEvent>,
+    events: Arrivals,
     identity: Identity,
     server: ServerConfig,
     dials: Semaphore,
@@ -61,7 +62,7 @@ impl Shared {
         listen: &[SocketAddr],
         key: &NodeKey,
         limits: NetLimits,
-        events: mpsc::Sender<NetEvent>,
+        events: Arrivals,
     ) -> Result<Arc<Self>, NetError> {
         let runtime = Handle::try_current().map_err(|_| NetError::NoRuntime)?;
         let drivers = Arc::new(Tasks::new(runtime.clone()));
@@ -332,7 +333,7 @@ enum OpenError {
     Key(#[from] KeyError),
     #[error("{0}")]
     Tls(super::tls::TlsError),
-    #[error("connection has no channel binding")]
+    #[error("connection has no binding")]
     NoBinding,
     #[error("shared stream ends at its beginning")]
     NoOpening,

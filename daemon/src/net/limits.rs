@@ -75,6 +75,14 @@ pub const SEND_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Events that wait for the engine; when they are that many, readers wait.
 pub const EVENTS_MAX: usize = 1024;
 
+/// Bytes of frames of one link that wait for the engine: two of the longest, so that one is read
+/// while another waits.
+pub const EVENT_BYTES_PER_LINK_MAX: usize = 2 * FRAME_BYTES_MAX;
+
+/// Bytes of frames of all links that wait for the engine: a second of a fast line, so that a
+/// commit that takes long slows nobody down, and a stalled engine costs no more.
+pub const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Connection attempts that wait for a decision, which takes microseconds.
 pub const INCOMING_MAX: usize = 256;
 

@@ -10,6 +10,7 @@ use tokio::io::BufReader;
 use tokio::sync::mpsc;
 use tracing::{debug, trace};
 
+use super::arrivals::{Arrivals, Share};
 use super::end::{CloseCode, LinkEnd, close_connection};
 use super::frame::{FrameError, encode_frame, encode_length, read_frame};
 use super::gate::{Seat, lock};
@@ -85,7 +86,7 @@ pub(crate) struct Opened {
 }
 
 /// Lives as long as the link: says that it is up, moves frames, says why it is down.
-pub(crate) async fn run_link(links: &Links, events: &mpsc::Sender<NetEvent>, opened: Opened) {
+pub(crate) async fn run_link(links: &Links, events: &Arrivals, opened: Opened) {
     let Opened { connection, key, binding, mut send, mut recv, dial, seat } = opened;
     let id = LinkId(links.next.fetch_add(1, Ordering::Relaxed));
     let (queue, waiting) = SendQueue::new();
@@ -95,7 +96,8 @@ pub(crate) async fn run_link(links: &Links, events: &mpsc::Sender<NetEvent>, ope
     debug!(link = id.0, %address, dialled = dial.is_some(), "link is up");
 
     let end = if events.send(NetEvent::Up { link: id, key, address, binding, dial }).await.is_ok() {
-        let work = Work { connection: &connection, events, id };
+        let share = Share::new();
+        let work = Work { connection: &connection, events, share: &share, id };
         work.drive(&mut send, &mut recv, waiting).await
     } else {
         LinkEnd::NobodyListens
@@ -114,7 +116,8 @@ pub(crate) async fn run_link(links: &Links, events: &mpsc::Sender<NetEvent>, ope
 #[derive(Clone, Copy)]
 struct Work<'a> {
     connection: &'a Connection,
-    events: &'a mpsc::Sender<NetEvent>,
+    events: &'a Arrivals,
+    share: &'a Share,
     id: LinkId,
 }
 
@@ -172,8 +175,8 @@ impl Work<'_> {
 
     async fn hand_up(self, bytes: Vec<u8>) -> Result<(), LinkEnd> {
         trace!(link = self.id.0, bytes = bytes.len(), "frame received");
-        let event = NetEvent::Frame { link: self.id, bytes };
-        self.events.send(event).await.map_err(|_| LinkEnd::NobodyListens)
+        let handed = self.events.frame(self.share, self.id, bytes).await;
+        handed.map_err(|_| LinkEnd::NobodyListens)
     }
 
     /// A read that fails is the peer's fault unless the whole connection is gone.

@@ -2,9 +2,10 @@
 //!
 //! One UDP socket per listen address serves dialling and accepting. Each link has one shared
 //! stream for small frames, which arrive in order, and a stream each for large ones, which may
-//! overtake. Every event goes through one bounded channel; when the engine does not keep up,
-//! peers are slowed down.
+//! overtake. Every event goes through one queue, bounded in number and in bytes; when the engine
+//! does not keep up, peers are slowed down.
 
+mod arrivals;
 mod end;
 mod endpoint;
 mod frame;
@@ -25,13 +26,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use thiserror::Error;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+pub use arrivals::Events;
 use endpoint::Shared;
 pub use gate::NetCounts;
 pub use key::{KeyError, NodeKey};
-use limits::{EVENTS_MAX, SHUTDOWN_TIMEOUT};
+use limits::SHUTDOWN_TIMEOUT;
 pub use limits::{FRAME_BYTES_MAX, NetLimits};
 pub use tls::TlsError;
 
@@ -108,14 +109,14 @@ impl Net {
     /// # Errors
     /// When an address cannot be bound, the error names it.
     #[expect(clippy::unused_async, reason = "it needs a runtime, which only async code has")]
-    pub async fn start(config: NetConfig) -> Result<(Self, mpsc::Receiver<NetEvent>), NetError> {
+    pub async fn start(config: NetConfig) -> Result<(Self, Events), NetError> {
         if config.listen.is_empty() {
             return Err(NetError::NoAddress);
         }
-        let (events, receiver) = mpsc::channel(EVENTS_MAX);
-        let shared = Shared::new(&config.listen, &config.key, config.limits, events)?;
+        let (arrivals, events) = arrivals::queue();
+        let shared = Shared::new(&config.listen, &config.key, config.limits, arrivals)?;
         shared.listen();
-        Ok((Self { shared }, receiver))
+        Ok((Self { shared }, events))
     }
 
     /// Returns the addresses it listens on, in the order of the configuration, with real ports.

@@ -65,6 +65,9 @@ pub struct Account {
     pub name: String,
     /// The aliases that it registered from here.
     pub aliases: Vec<Alias>,
+    /// Its rows on disk cannot be read: it is kept as it is and not served. Absent if not so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
 }
 
 /// Result of `account.list`.

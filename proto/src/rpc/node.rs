@@ -26,6 +26,9 @@ pub struct Status {
     pub envelopes: usize,
     /// Messages on their way out.
     pub outbox: usize,
+    /// Accounts whose rows on disk cannot be read; they are kept as they are.
+    #[serde(default)]
+    pub damaged_accounts: usize,
     /// The network.
     pub network: NetworkId,
     /// The host name under which it is a pod.

@@ -133,6 +133,7 @@ fn status() -> node::Status {
         links: 5,
         records: 12,
         envelopes: 3,
+        damaged_accounts: 0,
         outbox: 1,
         network: NETWORK,
         pod: Some(host()),
@@ -155,6 +156,7 @@ fn an_account() -> account::Account {
     account::Account {
         id: account_key().user(),
         name: "home".to_owned(),
+        damaged: false,
         aliases: vec![an_alias()],
     }
 }

@@ -93,7 +93,12 @@ impl Account {
 
     /// The account as front ends see it.
     pub fn view(&self) -> rpc::Account {
-        rpc::Account { id: self.user(), name: self.name.clone(), aliases: self.aliases.clone() }
+        rpc::Account {
+            id: self.user(),
+            name: self.name.clone(),
+            aliases: self.aliases.clone(),
+            damaged: false,
+        }
     }
 
     /// Writes the account's row.
@@ -124,50 +129,107 @@ impl Account {
     }
 }
 
-/// Why a stored account cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("account row is unreadable: {0}; is the vault key the one it was sealed with?")]
-pub struct RestoreError(String);
+/// An account whose rows cannot be read. They stay on disk as they are, and its mail stays with
+/// its holders.
+#[derive(Clone, Debug)]
+pub struct Damaged {
+    /// The user.
+    pub user: UserId,
+    /// The Unix user whose account it is, if that can be read.
+    pub owner: Option<Caller>,
+    /// The local name, if that can be read.
+    pub name: String,
+    /// The aliases, if they can be read.
+    pub aliases: Vec<Alias>,
+    /// What is wrong.
+    pub why: String,
+}
 
 /// All accounts of this machine.
 #[derive(Default)]
 pub struct Accounts {
     by_user: BTreeMap<UserId, Account>,
+    damaged: BTreeMap<UserId, Damaged>,
+}
+
+/// Reads an account from its row and its device's row.
+fn read(row: Row, device: &[u8], vault: &Vault) -> Result<Account, String> {
+    let user = row.key.user();
+    let place = [b"account/", user.as_bytes()].concat();
+    let secret = vault.open(&place, &row.secret).map_err(|error| format!("account: {error}"))?;
+    let place = [b"device/", user.as_bytes()].concat();
+    let pickle = vault.open(&place, device).map_err(|error| format!("device: {error}"))?;
+    let device = DeviceSecret::from_pickle(&pickle).map_err(|error| format!("device: {error}"))?;
+    Ok(Account {
+        key: row.key,
+        secret,
+        owner: Caller { uid: row.owner },
+        name: row.name,
+        aliases: row.aliases,
+        device,
+        certificate: row.certificate,
+        record: row.record,
+        record_sequence: row.record_sequence,
+        profile: row.profile,
+        next_message: row.next_message,
+    })
 }
 
 impl Accounts {
-    /// Reads an account's row together with its device's row.
+    /// Reads an account's row together with its device's row. What cannot be read is remembered
+    /// as damaged, so that nothing is written over it.
     pub fn restore(
         &mut self,
+        user: UserId,
         row: &[u8],
         device: &[u8],
         vault: &Vault,
-    ) -> Result<(), RestoreError> {
-        let broken = |error: &dyn std::fmt::Display| RestoreError(error.to_string());
-        let row: Row = decode(row).map_err(|error| broken(&error))?;
-        let user = row.key.user();
-        let place = [b"account/", user.as_bytes()].concat();
-        let secret = vault.open(&place, &row.secret).map_err(|error| broken(&error))?;
-        let place = [b"device/", user.as_bytes()].concat();
-        let pickle = vault.open(&place, device).map_err(|error| broken(&error))?;
-        let device = DeviceSecret::from_pickle(&pickle).map_err(|error| broken(&error))?;
-        self.by_user.insert(
-            user,
-            Account {
-                key: row.key,
-                secret,
-                owner: Caller { uid: row.owner },
-                name: row.name,
-                aliases: row.aliases,
-                device,
-                certificate: row.certificate,
-                record: row.record,
-                record_sequence: row.record_sequence,
-                profile: row.profile,
-                next_message: row.next_message,
-            },
-        );
-        Ok(())
+    ) -> Result<(), Damaged> {
+        let mut damaged =
+            Damaged { user, owner: None, name: String::new(), aliases: vec![], why: String::new() };
+        let read = match decode::<Row>(row) {
+            Ok(row) if row.key.user() == user => {
+                damaged.owner = Some(Caller { uid: row.owner });
+                damaged.name.clone_from(&row.name);
+                damaged.aliases.clone_from(&row.aliases);
+                read(row, device, vault)
+            }
+            Ok(row) => Err(format!("it names user {}", row.key.user())),
+            Err(error) => Err(error.to_string()),
+        };
+        match read {
+            Ok(account) => {
+                self.by_user.insert(user, account);
+                Ok(())
+            }
+            Err(why) => {
+                damaged.why = why;
+                self.damaged.insert(user, damaged.clone());
+                Err(damaged)
+            }
+        }
+    }
+
+    /// Whether the rows of an account are damaged.
+    pub fn is_damaged(&self, user: UserId) -> bool {
+        self.damaged.contains_key(&user)
+    }
+
+    /// How many accounts are damaged.
+    pub fn damaged_count(&self) -> usize {
+        self.damaged.len()
+    }
+
+    /// All accounts of one caller as front ends see them, with those that are damaged.
+    pub fn views(&self, caller: Caller) -> Vec<rpc::Account> {
+        let damaged = self.damaged.values().filter(|it| it.owner == Some(caller));
+        let views = damaged.map(|it| rpc::Account {
+            id: it.user,
+            name: it.name.clone(),
+            aliases: it.aliases.clone(),
+            damaged: true,
+        });
+        self.of(caller).map(Account::view).chain(views).collect()
     }
 
     /// Takes a new account.
@@ -177,7 +239,7 @@ impl Accounts {
 
     /// Whether there is room for one more.
     pub fn is_full(&self) -> bool {
-        self.by_user.len() >= ACCOUNTS_MAX
+        self.by_user.len() + self.damaged.len() >= ACCOUNTS_MAX
     }
 
     /// The account of a user.
@@ -210,7 +272,13 @@ impl Accounts {
         let mut mine = self.of(caller);
         let Some(which) = which else {
             let first = mine.next().ok_or_else(|| {
-                ErrorKind::NoAccount.because("there is no account yet; make one first")
+                match self.damaged.values().find(|it| it.owner == Some(caller)) {
+                    Some(it) => ErrorKind::NoAccount.because(format!(
+                        "account {} is damaged on disk; it is kept as it is, see the daemon's log",
+                        it.user
+                    )),
+                    None => ErrorKind::NoAccount.because("there is no account yet; make one first"),
+                }
             })?;
             return match mine.next() {
                 None => Ok(first),

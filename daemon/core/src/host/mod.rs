@@ -1,14 +1,16 @@
-//! Hosts: where pods are, found by their names and pinned at first use.
+//! Hosts: where pods are, found by their names; each Unix user pins them at first use.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use bytchat_proto::alias::Host;
 use bytchat_proto::id::NodeId;
-use bytchat_proto::limits::{HOST_RETRY_MS, HOST_WAITING_MAX, HOSTS_MAX};
+use bytchat_proto::limits::{
+    HOST_PINS_MAX, HOST_PINS_PER_OWNER_MAX, HOST_RETRY_MS, HOST_WAITING_MAX, HOSTS_MAX,
+};
 use bytchat_proto::record::NodeRecord;
 
-use crate::io::{DialId, Output, Outputs, PodAddress};
+use crate::io::{Caller, DialId, Output, Outputs, PodAddress};
 use crate::persist::Table;
 use crate::time::{Mono, Now};
 
@@ -69,41 +71,30 @@ pub enum Event<P> {
     },
 }
 
+/// Why a host was not found lately.
+#[derive(Clone, Debug)]
+enum Why {
+    /// Nobody knows where it is, or nobody answers there.
+    Nobody(String),
+    /// This node answers; somebody has another one pinned.
+    Node(NodeId),
+}
+
 #[derive(Debug)]
 struct Known<P> {
-    pinned: Option<NodeId>,
     record: Option<NodeRecord>,
     left: Vec<PodAddress>,
     expected: Option<NodeId>,
     trusted: bool,
     dial: Option<DialId>,
     resolving: bool,
-    waiting: Vec<P>,
-    failed: Option<(Mono, HostError)>,
+    waiting: Vec<(Caller, P)>,
+    failed: Option<(Mono, Why)>,
 }
 
-/// All pods that were ever asked for.
-#[derive(Debug)]
-pub struct Hosts<P> {
-    known: BTreeMap<Host, Known<P>>,
-    events: VecDeque<Event<P>>,
-}
-
-impl<P> Default for Hosts<P> {
+impl<P> Default for Known<P> {
     fn default() -> Self {
-        Self { known: BTreeMap::new(), events: VecDeque::new() }
-    }
-}
-
-impl<P> Hosts<P> {
-    /// Reads the pin of a host at start.
-    pub fn restore(&mut self, host: Host, node: NodeId) {
-        self.entry(host).pinned = Some(node);
-    }
-
-    fn entry(&mut self, host: Host) -> &mut Known<P> {
-        self.known.entry(host).or_insert_with(|| Known {
-            pinned: None,
+        Self {
             record: None,
             left: Vec::new(),
             expected: None,
@@ -112,7 +103,45 @@ impl<P> Hosts<P> {
             resolving: false,
             waiting: Vec::new(),
             failed: None,
-        })
+        }
+    }
+}
+
+/// Where pods are, for everybody here, and which node each Unix user believes to be behind one.
+#[derive(Debug)]
+pub struct Hosts<P> {
+    known: BTreeMap<Host, Known<P>>,
+    pins: BTreeMap<(Caller, Host), NodeId>,
+    events: VecDeque<Event<P>>,
+}
+
+impl<P> Default for Hosts<P> {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), pins: BTreeMap::new(), events: VecDeque::new() }
+    }
+}
+
+impl<P> Known<P> {
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && !self.resolving && self.dial.is_none() && self.left.is_empty()
+    }
+}
+
+impl HostError {
+    /// The pod that cannot be asked.
+    pub fn host(&self) -> &Host {
+        match self {
+            Self::Unreachable { host, .. } | Self::Changed { host, .. } | Self::Busy { host } => {
+                host
+            }
+        }
+    }
+}
+
+impl<P> Hosts<P> {
+    /// Reads the pin of a host at start.
+    pub fn restore(&mut self, owner: Caller, host: Host, node: NodeId) {
+        self.pins.insert((owner, host), node);
     }
 
     /// The next news.
@@ -120,50 +149,105 @@ impl<P> Hosts<P> {
         self.events.pop_front()
     }
 
-    /// Asks for a pod; the answer comes as an event.
-    pub fn find(&mut self, host: &Host, purpose: P, now: Now, out: &mut Outputs) {
-        if self.known.len() >= HOSTS_MAX && !self.known.contains_key(host) {
-            self.known.retain(|_, known| known.pinned.is_some() || !known.waiting.is_empty());
-        }
-        let full = self.known.len() >= HOSTS_MAX && !self.known.contains_key(host);
-        let known = self.entry(host.clone());
-        if let Some(record) = known.record.clone() {
+    /// Asks for a pod on behalf of a Unix user; the answer comes as an event.
+    pub fn find(
+        &mut self,
+        host: &Host,
+        (owner, purpose): (Caller, P),
+        now: Now,
+        out: &mut Outputs,
+    ) {
+        let record = self.known.get(host).and_then(|known| known.record.clone());
+        if let Some(record) = record.filter(|it| self.change(owner, host, it.node()).is_none()) {
+            self.pin(owner, host, record.node(), out);
             return self.events.push_back(Event::Found { record, purpose });
         }
-        if full || known.waiting.len() >= HOST_WAITING_MAX {
+        if let Some(error) = self.failure(owner, host, now) {
+            return self.events.push_back(Event::Failed { purpose, error });
+        }
+        if self.known.len() >= HOSTS_MAX && !self.known.contains_key(host) {
+            self.known.retain(|_, known| !known.is_idle());
+        }
+        let full = self.known.len() >= HOSTS_MAX && !self.known.contains_key(host);
+        let crowd = self.known.get(host).map_or(0, |known| known.waiting.len());
+        if full || crowd >= HOST_WAITING_MAX {
             let error = HostError::Busy { host: host.clone() };
             return self.events.push_back(Event::Failed { purpose, error });
         }
-        if let Some((_, error)) = known.failed.as_ref().filter(|(at, _)| now.mono < *at) {
-            let error = error.clone();
-            return self.events.push_back(Event::Failed { purpose, error });
-        }
-        known.waiting.push(purpose);
-        if !known.resolving && known.dial.is_none() && known.left.is_empty() {
+        let known = self.known.entry(host.clone()).or_default();
+        let idle = known.is_idle();
+        known.waiting.push((owner, purpose));
+        if idle {
             known.resolving = true;
             out.push(Output::Resolve { host: host.clone() });
         }
     }
 
-    /// Forgets where a pod is, because it did not answer there; its pin stays.
+    /// The error for a Unix user who has another node pinned than the one that answers.
+    fn change(&self, owner: Caller, host: &Host, got: NodeId) -> Option<HostError> {
+        let expected = *self.pins.get(&(owner, host.clone()))?;
+        (expected != got).then(|| HostError::Changed { host: host.clone(), got, expected })
+    }
+
+    /// Why a search has failed so lately that it is not begun again, if it concerns this user.
+    fn failure(&self, owner: Caller, host: &Host, now: Now) -> Option<HostError> {
+        let (until, why) = self.known.get(host)?.failed.as_ref()?;
+        match why {
+            _ if now.mono >= *until => None,
+            Why::Nobody(why) => {
+                Some(HostError::Unreachable { host: host.clone(), why: why.clone() })
+            }
+            Why::Node(got) => self.change(owner, host, *got),
+        }
+    }
+
+    /// Pins a node at first use. Nobody fills the table alone.
+    fn pin(&mut self, owner: Caller, host: &Host, node: NodeId, out: &mut Outputs) {
+        let key = (owner, host.clone());
+        if self.pins.get(&key) == Some(&node) {
+            return;
+        }
+        let mine = self.pins.keys().filter(|(other, _)| *other == owner).count();
+        let full = mine >= HOST_PINS_PER_OWNER_MAX || self.pins.len() >= HOST_PINS_MAX;
+        if self.pins.contains_key(&key) || !full {
+            self.pins.insert(key, node);
+            out.put(Table::Pin, pin_key(owner, host), node.as_bytes());
+        }
+    }
+
+    /// Forgets where a pod is, because it did not answer there; its pins stay.
     pub fn lost(&mut self, host: &Host) {
         if let Some(known) = self.known.get_mut(host) {
             known.record = None;
         }
     }
 
-    /// Whether another node answered for a host than the one that is pinned.
-    pub fn has_changed(&self, host: &Host) -> bool {
-        let failed = self.known.get(host).and_then(|known| known.failed.as_ref());
-        failed.is_some_and(|(_, error)| matches!(error, HostError::Changed { .. }))
+    /// Forgets where the pods of a node are: it may have moved.
+    pub fn lost_node(&mut self, node: NodeId) {
+        for known in self.known.values_mut() {
+            known.record.take_if(|record| record.node() == node);
+        }
     }
 
-    /// Forgets which node was pinned for a host: a person has decided to trust another one.
-    pub fn unpin(&mut self, host: &Host, out: &mut Outputs) {
-        if let Some(known) = self.known.get_mut(host) {
-            known.pinned = None;
-            known.failed = None;
-            out.remove(Table::Pin, [b"host/", host.as_str().as_bytes()].concat());
+    /// Whether another node answers for a host than the one that a Unix user has pinned.
+    pub fn has_changed(&self, owner: Caller, host: &Host) -> bool {
+        let Some(known) = self.known.get(host) else {
+            return false;
+        };
+        let failed = match &known.failed {
+            Some((_, Why::Node(got))) => Some(*got),
+            Some((_, Why::Nobody(_))) | None => None,
+        };
+        let answers = known.record.as_ref().map(NodeRecord::node);
+        let mut seen = failed.into_iter().chain(answers);
+        seen.any(|got| self.change(owner, host, got).is_some())
+    }
+
+    /// Forgets which node a Unix user has pinned for a host: a person has decided to trust
+    /// another one, for its own accounts.
+    pub fn unpin(&mut self, owner: Caller, host: &Host, out: &mut Outputs) {
+        if self.pins.remove(&(owner, host.clone())).is_some() {
+            out.remove(Table::Pin, pin_key(owner, host));
         }
     }
 
@@ -242,37 +326,44 @@ impl<P> Hosts<P> {
             return self.next(&host, "the node at its address is another", now);
         }
         let named = known.trusted && known.expected == Some(got);
-        if let Some(expected) = known.pinned.filter(|pinned| *pinned != got && !named) {
-            let error = HostError::Changed { host: host.clone(), got, expected };
-            return self.fail_with(&host, error, now);
-        }
-        if known.pinned != Some(got) {
-            known.pinned = Some(got);
-            out.put(Table::Pin, [b"host/", host.as_str().as_bytes()].concat(), got.as_bytes());
-        }
         known.record = Some(record.clone());
         known.failed = None;
         known.left.clear();
-        for purpose in std::mem::take(&mut known.waiting) {
-            self.events.push_back(Event::Found { record: record.clone(), purpose });
+        for (owner, purpose) in std::mem::take(&mut known.waiting) {
+            match self.change(owner, &host, got).filter(|_| !named) {
+                Some(error) => {
+                    self.failed(&host, Why::Node(got), now);
+                    self.events.push_back(Event::Failed { purpose, error });
+                }
+                None => {
+                    self.pin(owner, &host, got, out);
+                    self.events.push_back(Event::Found { record: record.clone(), purpose });
+                }
+            }
         }
     }
 
     fn fail(&mut self, host: &Host, why: &str, now: Now) {
-        let error = HostError::Unreachable { host: host.clone(), why: why.to_owned() };
-        self.fail_with(host, error, now);
-    }
-
-    fn fail_with(&mut self, host: &Host, error: HostError, now: Now) {
+        self.failed(host, Why::Nobody(why.to_owned()), now);
         let Some(known) = self.known.get_mut(host) else {
             return;
         };
         known.left.clear();
-        known.failed = Some((now.mono.plus_ms(HOST_RETRY_MS), error.clone()));
-        for purpose in std::mem::take(&mut known.waiting) {
+        let error = HostError::Unreachable { host: host.clone(), why: why.to_owned() };
+        for (_, purpose) in std::mem::take(&mut known.waiting) {
             self.events.push_back(Event::Failed { purpose, error: error.clone() });
         }
     }
+
+    fn failed(&mut self, host: &Host, why: Why, now: Now) {
+        if let Some(known) = self.known.get_mut(host) {
+            known.failed = Some((now.mono.plus_ms(HOST_RETRY_MS), why));
+        }
+    }
+}
+
+fn pin_key(owner: Caller, host: &Host) -> Vec<u8> {
+    [b"host/".as_slice(), &owner.uid.to_be_bytes(), host.as_str().as_bytes()].concat()
 }
 
 #[cfg(test)]

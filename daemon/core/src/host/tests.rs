@@ -11,6 +11,9 @@ fn now(ms: u64) -> Now {
     Now { mono: Mono(ms), wall: Timestamp(ms) }
 }
 
+const ME: Caller = Caller { uid: 1 };
+const OTHER: Caller = Caller { uid: 2 };
+
 fn host() -> Host {
     "pod.test".parse().unwrap()
 }
@@ -32,7 +35,12 @@ fn address(node: Option<NodeId>) -> PodAddress {
 
 /// Asks for the pod and answers its name and its dial.
 fn ask(hosts: &mut Hosts<u8>, out: &mut Outputs, at: PodAddress, who: &NodeRecord, ms: u64) {
-    hosts.find(&host(), 7, now(ms), out);
+    hosts.find(&host(), (ME, 7), now(ms), out);
+    reach(hosts, out, at, who, ms);
+}
+
+/// Answers the name of the pod and its dial.
+fn reach(hosts: &mut Hosts<u8>, out: &mut Outputs, at: PodAddress, who: &NodeRecord, ms: u64) {
     hosts.resolved(&host(), Ok(vec![at]), now(ms));
     assert!(matches!(hosts.poll_event(), Some(Event::Dial { .. })));
     hosts.dialling(&host(), Some(DialId(ms)), now(ms));
@@ -44,14 +52,14 @@ fn a_pod_is_found_once_and_then_known() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
     ask(&mut hosts, &mut out, address(None), &node(1, "pod.test"), 1);
     assert!(matches!(hosts.poll_event(), Some(Event::Found { purpose: 7, .. })));
-    hosts.find(&host(), 8, now(2), &mut out);
+    hosts.find(&host(), (ME, 8), now(2), &mut out);
     assert!(matches!(hosts.poll_event(), Some(Event::Found { purpose: 8, .. })));
 }
 
 #[test]
 fn another_node_behind_a_pinned_name_is_not_believed() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
-    hosts.restore(host(), node(1, "pod.test").node());
+    hosts.restore(ME, host(), node(1, "pod.test").node());
     ask(&mut hosts, &mut out, address(None), &node(2, "pod.test"), 1);
     let Some(Event::Failed { error: HostError::Changed { .. }, .. }) = hosts.poll_event() else {
         panic!("the change was followed");
@@ -61,21 +69,21 @@ fn another_node_behind_a_pinned_name_is_not_believed() {
 #[test]
 fn a_person_s_decision_lets_another_node_be_pinned() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
-    hosts.restore(host(), node(1, "pod.test").node());
-    assert!(!hosts.has_changed(&host()));
+    hosts.restore(ME, host(), node(1, "pod.test").node());
+    assert!(!hosts.has_changed(ME, &host()));
     ask(&mut hosts, &mut out, address(None), &node(2, "pod.test"), 1);
     assert!(matches!(hosts.poll_event(), Some(Event::Failed { .. })));
-    assert!(hosts.has_changed(&host()));
-    hosts.unpin(&host(), &mut out);
-    assert!(!hosts.has_changed(&host()));
-    ask(&mut hosts, &mut out, address(None), &node(2, "pod.test"), 2);
-    assert!(matches!(hosts.poll_event(), Some(Event::Found { .. })));
+    assert!(hosts.has_changed(ME, &host()));
+    hosts.unpin(ME, &host(), &mut out);
+    assert!(!hosts.has_changed(ME, &host()));
+    hosts.find(&host(), (ME, 8), now(2), &mut out);
+    assert!(matches!(hosts.poll_event(), Some(Event::Found { purpose: 8, .. })));
 }
 
 #[test]
 fn the_operators_own_entry_moves_a_pin() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
-    hosts.restore(host(), node(1, "pod.test").node());
+    hosts.restore(ME, host(), node(1, "pod.test").node());
     let configured = PodAddress { trusted: true, ..address(Some(node(2, "pod.test").node())) };
     ask(&mut hosts, &mut out, configured, &node(2, "pod.test"), 1);
     assert!(matches!(hosts.poll_event(), Some(Event::Found { .. })));
@@ -84,7 +92,7 @@ fn the_operators_own_entry_moves_a_pin() {
 #[test]
 fn a_node_that_only_dns_names_moves_no_pin() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
-    hosts.restore(host(), node(1, "pod.test").node());
+    hosts.restore(ME, host(), node(1, "pod.test").node());
     let named = address(Some(node(2, "pod.test").node()));
     ask(&mut hosts, &mut out, named, &node(2, "pod.test"), 1);
     let Some(Event::Failed { error: HostError::Changed { .. }, .. }) = hosts.poll_event() else {
@@ -108,14 +116,82 @@ fn a_node_that_is_no_such_pod_is_passed_over() {
 #[test]
 fn a_name_that_fails_is_not_looked_up_again_at_once() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
-    hosts.find(&host(), 1, now(0), &mut out);
+    hosts.find(&host(), (ME, 1), now(0), &mut out);
     hosts.resolved(&host(), Err("no such name".to_owned()), now(0));
-    hosts.find(&host(), 2, now(1), &mut out);
+    hosts.find(&host(), (ME, 2), now(1), &mut out);
     for expected in [1, 2] {
         let Some(Event::Failed { purpose, .. }) = hosts.poll_event() else { panic!("no news") };
         assert_eq!(purpose, expected);
     }
     while out.poll().is_some() {}
-    hosts.find(&host(), 3, now(HOST_RETRY_MS), &mut out);
+    hosts.find(&host(), (ME, 3), now(HOST_RETRY_MS), &mut out);
     assert!(matches!(out.poll(), Some(Output::Resolve { .. })));
+}
+
+#[test]
+fn who_trusts_another_node_does_so_for_itself_alone() {
+    let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
+    let (old, new) = (node(1, "pod.test"), node(2, "pod.test"));
+    hosts.restore(ME, host(), old.node());
+    hosts.restore(OTHER, host(), old.node());
+    ask(&mut hosts, &mut out, address(None), &new, 1);
+    assert!(matches!(hosts.poll_event(), Some(Event::Failed { .. })));
+    hosts.unpin(ME, &host(), &mut out);
+    hosts.find(&host(), (ME, 8), now(2), &mut out);
+    assert!(matches!(hosts.poll_event(), Some(Event::Found { purpose: 8, .. })));
+    // The other one still waits for the node that it knows, and finds it when that is back.
+    hosts.find(&host(), (OTHER, 9), now(3), &mut out);
+    let Some(Event::Failed { purpose: 9, error: HostError::Changed { .. } }) = hosts.poll_event()
+    else {
+        panic!("somebody else's decision was followed");
+    };
+    assert!(hosts.has_changed(OTHER, &host()) && !hosts.has_changed(ME, &host()));
+    let later = 1 + HOST_RETRY_MS;
+    hosts.find(&host(), (OTHER, 10), now(later), &mut out);
+    reach(&mut hosts, &mut out, address(None), &old, later);
+    assert!(matches!(hosts.poll_event(), Some(Event::Found { purpose: 10, .. })));
+}
+
+#[test]
+fn a_pod_that_has_moved_is_looked_up_again() {
+    let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
+    ask(&mut hosts, &mut out, address(None), &node(1, "pod.test"), 1);
+    assert!(matches!(hosts.poll_event(), Some(Event::Found { .. })));
+    hosts.lost_node(node(2, "pod.test").node());
+    hosts.find(&host(), (ME, 8), now(2), &mut out);
+    assert!(matches!(hosts.poll_event(), Some(Event::Found { purpose: 8, .. })));
+    while out.poll().is_some() {}
+    hosts.lost_node(node(1, "pod.test").node());
+    hosts.find(&host(), (ME, 9), now(3), &mut out);
+    assert!(hosts.poll_event().is_none());
+    assert!(matches!(out.poll(), Some(Output::Resolve { .. })));
+}
+
+#[test]
+fn nobody_fills_the_table_of_pins_alone() {
+    let (mut hosts, mut out) = (Hosts::<u8>::default(), Outputs::new([0; 32]));
+    for number in 0..HOST_PINS_PER_OWNER_MAX {
+        hosts.restore(ME, format!("p{number}.test").parse().unwrap(), NodeId([1; 20]));
+    }
+    let full = hosts.pins.len();
+    hosts.pin(ME, &host(), NodeId([1; 20]), &mut out);
+    assert_eq!(hosts.pins.len(), full);
+    hosts.pin(OTHER, &host(), NodeId([1; 20]), &mut out);
+    assert_eq!(hosts.pins.len(), full + 1);
+}
+
+#[test]
+fn pods_that_nobody_waits_for_give_way() {
+    let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
+    let name = |number: usize| format!("p{number}.test").parse::<Host>().unwrap();
+    for number in 0..HOSTS_MAX {
+        hosts.find(&name(number), (ME, 1), now(0), &mut out);
+    }
+    hosts.find(&host(), (ME, 2), now(0), &mut out);
+    let busy = hosts.poll_event();
+    assert!(matches!(busy, Some(Event::Failed { error: HostError::Busy { .. }, .. })));
+    assert_eq!(hosts.known.len(), HOSTS_MAX);
+    hosts.resolved(&name(0), Err("no such name".to_owned()), now(0));
+    hosts.find(&host(), (ME, 3), now(0), &mut out);
+    assert_eq!(hosts.known.len(), HOSTS_MAX);
 }

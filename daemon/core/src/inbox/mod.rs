@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
+use bytchat_proto::id::{BlockId, EnvelopeId, NodeId, UserId};
 use bytchat_proto::limits::{
     ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, CHALLENGE_MS, GATHER_MS, IDS_PER_REQUEST_MAX,
-    SEEN_MAX, SEEN_TTL_MS,
+    RECEIPT_AGAIN_MS, RECEIPTS_AGAIN_MAX, SEEN_MAX, SEEN_TTL_MS,
 };
 use bytchat_proto::record::NodeRecord;
 use bytchat_proto::timestamp::Timestamp;
@@ -32,12 +32,29 @@ struct Attachment {
     tries: u32,
 }
 
+/// The message that an envelope brought, and who wrote it: for a receipt that got lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Brought {
+    /// Who wrote it.
+    pub from: UserId,
+    /// The message.
+    pub block: BlockId,
+}
+
+/// An envelope that was opened.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    until: Timestamp,
+    brought: Option<Brought>,
+}
+
 /// The holders of our own mail, and what came from them.
 #[derive(Debug, Default)]
 pub struct Inbox {
     holders: BTreeMap<(UserId, NodeId), Attachment>,
-    seen: BTreeMap<EnvelopeId, Timestamp>,
+    seen: BTreeMap<EnvelopeId, Seen>,
     seen_ends: BTreeSet<(Timestamp, EnvelopeId)>,
+    told_again: BTreeMap<EnvelopeId, Mono>,
     removals: BTreeMap<UserId, Vec<EnvelopeId>>,
     gather_at: Option<Mono>,
 }
@@ -45,11 +62,12 @@ pub struct Inbox {
 impl Inbox {
     /// Reads a row of `Seen` at start.
     pub fn restore(&mut self, key: &[u8], value: &[u8]) {
-        let id = EnvelopeId::from_slice(key);
-        let until = value.try_into().ok().map(u64::from_be_bytes).map(Timestamp);
-        if let (Some(id), Some(until)) = (id, until) {
-            self.seen.insert(id, until);
-            self.seen_ends.insert((until, id));
+        match (EnvelopeId::from_slice(key), Seen::parse(value)) {
+            (Some(id), Some(seen)) => {
+                self.seen.insert(id, seen);
+                self.seen_ends.insert((seen.until, id));
+            }
+            _ => tracing::error!("a mark that an envelope was opened is unreadable"),
         }
     }
 
@@ -72,6 +90,12 @@ impl Inbox {
                 phase: Phase::Wanted(now.mono),
                 tries: 0,
             });
+            // It has moved: it may be tried at its new place at once.
+            if attachment.record.addresses != record.addresses
+                && matches!(attachment.phase, Phase::Wanted(_))
+            {
+                attachment.phase = Phase::Wanted(now.mono);
+            }
             attachment.record = record.clone();
         }
         dropped
@@ -151,16 +175,32 @@ impl Inbox {
 
     /// Remembers an envelope for as long as a copy of it may come back. SPEC 6.12: an envelope is
     /// opened once.
-    pub fn see(&mut self, id: EnvelopeId, now: Now, out: &mut Outputs) {
+    pub fn see(&mut self, id: EnvelopeId, brought: Option<Brought>, now: Now, out: &mut Outputs) {
         let until = now.wall.plus_ms(SEEN_TTL_MS);
+        let seen = Seen { until, brought };
         if self.seen.len() >= SEEN_MAX {
             self.forget_first(out);
         }
-        if let Some(old) = self.seen.insert(id, until) {
-            self.seen_ends.remove(&(old, id));
+        if let Some(old) = self.seen.insert(id, seen) {
+            self.seen_ends.remove(&(old.until, id));
         }
         self.seen_ends.insert((until, id));
-        out.put(Table::Seen, id.as_bytes(), until.0.to_be_bytes());
+        out.put(Table::Seen, id.as_bytes(), seen.encode());
+    }
+
+    /// The message whose receipt is to be sent again, because its envelope came back: the sender
+    /// deposits until it has one. Copies of the first days come from several holders and want
+    /// none, and later ones want one in a while.
+    pub fn receipt_again(&mut self, id: EnvelopeId, now: Now) -> Option<Brought> {
+        let seen = self.seen.get(&id)?;
+        let opened = seen.until.minus_ms(SEEN_TTL_MS);
+        let brought = seen.brought.filter(|_| now.wall.since_ms(opened) >= RECEIPT_AGAIN_MS)?;
+        self.told_again.retain(|_, at| now.mono.since_ms(*at) < RECEIPT_AGAIN_MS);
+        if self.told_again.len() >= RECEIPTS_AGAIN_MAX || self.told_again.contains_key(&id) {
+            return None;
+        }
+        self.told_again.insert(id, now.mono);
+        Some(brought)
     }
 
     /// Notes that an envelope may go; removals are gathered for a moment.
@@ -206,6 +246,28 @@ impl Inbox {
         let attach = waits.min().map(|at| Deadline { at, why: "attach" });
         let gather = self.gather_at.map(|at| Deadline { at, why: "remove mail" });
         Deadline::earliest(attach, gather)
+    }
+}
+
+impl Seen {
+    fn encode(self) -> Vec<u8> {
+        let mut row = self.until.0.to_be_bytes().to_vec();
+        if let Some(Brought { from, block }) = self.brought {
+            row.extend_from_slice(from.as_bytes());
+            row.extend_from_slice(block.as_bytes());
+        }
+        row
+    }
+
+    fn parse(row: &[u8]) -> Option<Self> {
+        let (until, rest) = row.split_first_chunk::<8>()?;
+        let until = Timestamp(u64::from_be_bytes(*until));
+        if rest.is_empty() {
+            return Some(Self { until, brought: None });
+        }
+        let (from, block) = rest.split_first_chunk::<20>()?;
+        let brought = Brought { from: UserId(*from), block: BlockId::from_slice(block)? };
+        Some(Self { until, brought: Some(brought) })
     }
 }
 
@@ -278,10 +340,61 @@ mod tests {
     fn what_was_opened_is_remembered_for_as_long_as_a_copy_may_come_back() {
         let (mut inbox, mut out) = (Inbox::default(), Outputs::new([0; 32]));
         let id = EnvelopeId([1; 32]);
-        inbox.see(id, now(0), &mut out);
+        inbox.see(id, None, now(0), &mut out);
         inbox.expire(now(SEEN_TTL_MS - 1), &mut out);
         assert!(inbox.has_seen(id));
         inbox.expire(now(SEEN_TTL_MS), &mut out);
         assert!(!inbox.has_seen(id));
+    }
+
+    #[test]
+    fn an_envelope_that_comes_back_wants_its_receipt_again_but_rarely() {
+        let (mut inbox, mut out) = (Inbox::default(), Outputs::new([0; 32]));
+        let (id, other) = (EnvelopeId([1; 32]), EnvelopeId([2; 32]));
+        let brought = Brought { from: USER, block: BlockId([3; 32]) };
+        inbox.see(id, Some(brought), now(0), &mut out);
+        inbox.see(other, None, now(0), &mut out);
+        let again = RECEIPT_AGAIN_MS;
+        assert_eq!(inbox.receipt_again(id, now(again - 1)), None);
+        assert_eq!(inbox.receipt_again(id, now(again)), Some(brought));
+        assert_eq!(inbox.receipt_again(id, now(2 * again - 1)), None);
+        assert_eq!(inbox.receipt_again(id, now(2 * again)), Some(brought));
+        assert_eq!(inbox.receipt_again(other, now(2 * again)), None);
+        assert_eq!(inbox.receipt_again(EnvelopeId([4; 32]), now(again)), None);
+    }
+
+    #[test]
+    fn receipts_that_are_sent_again_are_few_at_once() {
+        let (mut inbox, mut out) = (Inbox::default(), Outputs::new([0; 32]));
+        let brought = Some(Brought { from: USER, block: BlockId([3; 32]) });
+        let id = |number: usize| {
+            let mut id = [0; 32];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            EnvelopeId(id)
+        };
+        for number in 0..=RECEIPTS_AGAIN_MAX {
+            inbox.see(id(number), brought, now(0), &mut out);
+        }
+        let later = now(RECEIPT_AGAIN_MS);
+        let again = (0..=RECEIPTS_AGAIN_MAX).filter_map(|it| inbox.receipt_again(id(it), later));
+        assert_eq!(again.count(), RECEIPTS_AGAIN_MAX);
+        assert_eq!(inbox.told_again.len(), RECEIPTS_AGAIN_MAX);
+    }
+
+    #[test]
+    fn what_was_opened_and_what_it_brought_survive_a_restart() {
+        let (mut inbox, mut out) = (Inbox::default(), Outputs::new([0; 32]));
+        let brought = Brought { from: USER, block: BlockId([3; 32]) };
+        inbox.see(EnvelopeId([1; 32]), Some(brought), now(0), &mut out);
+        inbox.see(EnvelopeId([2; 32]), None, now(0), &mut out);
+        let Some(crate::io::Output::Persist(writes)) = out.poll() else { panic!("no rows") };
+        let mut again = Inbox::default();
+        for write in writes {
+            let crate::persist::Write::Put { key, value, .. } = write else { panic!("a removal") };
+            again.restore(&key, &value);
+        }
+        let later = now(RECEIPT_AGAIN_MS);
+        assert_eq!(again.receipt_again(EnvelopeId([1; 32]), later), Some(brought));
+        assert!(again.has_seen(EnvelopeId([2; 32])));
     }
 }

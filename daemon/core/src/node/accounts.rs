@@ -158,6 +158,12 @@ impl Node {
             };
             return self.reply(call, Err(error));
         }
+        if self.accounts.is_damaged(user) {
+            let error = ErrorKind::AccountExists.because(format!(
+                "account {user} is damaged on disk and is kept as it is; see the daemon's log"
+            ));
+            return self.reply(call, Err(error));
+        }
         let name = name.unwrap_or_else(|| user.to_string().chars().take(8).collect());
         let device = DeviceSecret::generate(now.wall, self.out.random());
         let certificate = DeviceCertificate {
@@ -222,6 +228,6 @@ impl Node {
     }
 
     pub(super) fn account_list(&self, caller: Caller) -> rpc::Accounts {
-        rpc::Accounts { accounts: self.accounts.of(caller).map(Account::view).collect() }
+        rpc::Accounts { accounts: self.accounts.views(caller) }
     }
 }

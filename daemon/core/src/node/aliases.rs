@@ -1,9 +1,8 @@
 //! `alias.*`: registering and resolving human names.
 
-use bytchat_proto::alias::Alias;
-use bytchat_proto::binding::AliasClaim;
+use bytchat_proto::alias::{Alias, Host};
+use bytchat_proto::binding::{AliasClaim, Resolved};
 use bytchat_proto::id::UserId;
-use bytchat_proto::limits::BINDING_CHECK_MS;
 use bytchat_proto::rpc::{ErrorKind, RpcError, alias as rpc, to_result};
 use bytchat_proto::unverified::Unverified;
 
@@ -56,19 +55,21 @@ impl Node {
             return;
         };
         let purpose = Purpose::Register { call, user, claim: Box::new(claim) };
-        self.find_pod(&host, purpose, now);
+        self.find_pod(&host, user, purpose, now);
     }
 
-    /// Asks for a pod, which may be this node.
-    pub(super) fn find_pod(
-        &mut self,
-        host: &bytchat_proto::alias::Host,
-        purpose: Purpose,
-        now: Now,
-    ) {
+    /// Asks for a pod on behalf of an account of ours.
+    pub(super) fn find_pod(&mut self, host: &Host, user: UserId, purpose: Purpose, now: Now) {
+        if let Some(account) = self.accounts.get(user) {
+            self.find_pod_of(host, account.owner, purpose, now);
+        }
+    }
+
+    /// Asks for a pod, which may be this node, on behalf of a Unix user: each has its own pins.
+    fn find_pod_of(&mut self, host: &Host, owner: Caller, purpose: Purpose, now: Now) {
         match self.own.peek() {
             Ok(own) if own.pod.as_ref() == Some(host) => self.handle_pod(&own, purpose, now),
-            Ok(_) | Err(_) => self.hosts.find(host, purpose, now, &mut self.out),
+            Ok(_) | Err(_) => self.hosts.find(host, (owner, purpose), now, &mut self.out),
         }
     }
 
@@ -96,23 +97,24 @@ impl Node {
     pub(super) fn alias_resolve(
         &mut self,
         call: CallId,
+        caller: Caller,
         with: &rpc::Resolve,
         now: Now,
     ) -> Result<(), RpcError> {
         let alias = parse(&with.alias)?;
-        self.resolve(alias, Then::Answer { call }, now);
+        self.resolve(caller, alias, Then::Answer { call }, now);
         Ok(())
     }
 
-    pub(super) fn resolve(&mut self, alias: Alias, then: Then, now: Now) {
+    pub(super) fn resolve(&mut self, owner: Caller, alias: Alias, then: Then, now: Now) {
         let host = alias.host().clone();
-        self.find_pod(&host, Purpose::Alias { alias, then }, now);
+        self.find_pod_of(&host, owner, Purpose::Alias { owner, alias, then }, now);
     }
 
     /// Asks again whose a pinned alias is, if it was not asked for a while.
-    pub(super) fn check_alias(&mut self, alias: &Alias, now: Now) {
-        if self.book.is_due(alias, BINDING_CHECK_MS, now.wall) {
-            self.resolve(alias.clone(), Then::Check, now);
+    pub(super) fn check_alias(&mut self, owner: Caller, alias: &Alias, now: Now) {
+        if self.book.is_due(owner, alias, now.wall) {
+            self.resolve(owner, alias.clone(), Then::Check, now);
         }
     }
 
@@ -132,5 +134,54 @@ impl Node {
             account.aliases.iter().map(move |alias| rpc::Binding { alias: alias.clone(), id })
         });
         Ok(rpc::Bindings { aliases: bindings.collect() })
+    }
+
+    pub(super) fn alias_failed(&mut self, then: Then, error: RpcError) {
+        match then {
+            Then::Answer { call } | Then::Person { call, .. } => self.reply(call, Err(error)),
+            Then::Send { draft } => self.reply(draft.call, Err(error)),
+            Then::Check => {}
+        }
+    }
+
+    /// It is known whose an alias is. SPEC 5.5: a binding is pinned at first use; a changed one
+    /// is shown and never followed.
+    pub(super) fn handle_resolved(
+        &mut self,
+        owner: Caller,
+        resolved: &Resolved,
+        then: Then,
+        now: Now,
+    ) {
+        let pinned = self.book.pin_alias(owner, resolved, now.wall, &mut self.out);
+        let user = match pinned {
+            Ok(user) => user,
+            Err(user) => {
+                self.tell_change(owner, user, now);
+                return self.alias_failed(then, super::contacts::changed(&resolved.alias));
+            }
+        };
+        match then {
+            Then::Check => {}
+            Then::Answer { call } => {
+                let binding = rpc::Binding { alias: resolved.alias.clone(), id: user };
+                self.reply(call, Ok(to_result(&binding)));
+            }
+            Then::Send { draft } => self.send_checked(*draft, user, now),
+            Then::Person { call, ask } => {
+                self.person(call, ask, user, Some(resolved.alias.clone()), now);
+            }
+        }
+    }
+
+    /// Tells the accounts of a Unix user that know somebody that the key behind the alias has
+    /// changed.
+    pub(super) fn tell_change(&mut self, owner: Caller, user: UserId, now: Now) {
+        for account in self.users_of(owner) {
+            if self.book.standing(account, user).is_some() {
+                let what = bytchat_proto::rpc::event::What::KeyChanged { id: user };
+                self.event(account, what, now);
+            }
+        }
     }
 }

@@ -24,18 +24,25 @@ impl Node {
             self.accounts.get(user).map(crate::account::Account::pods).unwrap_or_default();
         pods.retain(|host| Some(host) != self.config.pod.as_ref());
         for host in &pods {
-            match self.upkeep.pod(host) {
+            match self.upkeep.pod(user, host) {
                 Some(record) => wanted.push(record.clone()),
-                None => {
-                    let purpose = Purpose::Attach { user };
-                    self.find_pod(host, purpose, now);
+                None if self.upkeep.may_seek(user, host, now) => {
+                    self.find_pod(host, user, Purpose::Attach { user }, now);
                 }
+                None => {}
             }
         }
         for node in self.inbox.set_holders(user, &wanted, now) {
             self.links.release(node);
         }
         self.attach_due(now);
+    }
+
+    /// No link to a node can be opened. If it is a pod of ours it may have moved: it is found by
+    /// its name again, ever later while that is in vain.
+    pub(super) fn lose_pod(&mut self, node: NodeId, now: Now) {
+        self.hosts.lost_node(node);
+        self.upkeep.lost_pod(node, now);
     }
 
     /// Asks the holders whose turn it is for a challenge (SPEC 6.9).
@@ -109,5 +116,60 @@ impl Node {
         let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
         let ask = NewAsk { request, token: Token::Nothing, timeout_ms };
         self.links.request_on(link, ask, now, &mut self.out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytchat_proto::alias::Host;
+    use bytchat_proto::id::NetworkId;
+    use bytchat_proto::key::NodeKey;
+    use bytchat_proto::limits::ATTACH_RETRY_MIN_MS;
+
+    use super::*;
+    use crate::fixture::at;
+    use crate::io::{Input, Output};
+    use crate::link::Event;
+    use crate::node::fixture::Machine;
+
+    fn resolves(machine: &mut Machine) -> usize {
+        let outputs = machine.drain();
+        outputs.iter().filter(|output| matches!(output, Output::Resolve { .. })).count()
+    }
+
+    #[test]
+    fn a_pod_that_cannot_be_reached_is_looked_for_by_its_name_again() {
+        let mut machine = Machine::new();
+        let user = machine.person(1);
+        let host: Host = "pod.test".parse().unwrap();
+        let alias = "alice@pod.test".parse().unwrap();
+        machine.node.accounts.get_mut(user).unwrap().aliases.push(alias);
+        let record = NodeRecord {
+            network: NetworkId::of_name("test"),
+            key: NodeKey([9; 32]),
+            stamp: ByteBuf::new(),
+            addresses: vec!["192.0.2.1:4848".parse().unwrap()],
+            pod: Some(host.clone()),
+            sequence: 1,
+        };
+        machine.node.handle_pod(&record, Purpose::Attach { user }, at(0));
+        machine.node.handle_holders(user, &[], at(1));
+        assert!(machine.node.inbox.record(user, record.node()).is_some());
+        assert_eq!(resolves(&mut machine), 0);
+
+        let gone = || Event::Unreachable { node: record.node() };
+        machine.node.handle_link_event(gone(), at(10_000));
+        machine.node.handle_holders(user, &[], at(10_001));
+        assert_eq!(resolves(&mut machine), 0, "it is asked for before its time");
+        machine.node.handle_holders(user, &[], at(10_000 + ATTACH_RETRY_MIN_MS));
+        assert_eq!(resolves(&mut machine), 1);
+
+        // In vain: ever later.
+        let result = Err("no such name".to_owned());
+        machine.node.handle_input(Input::Resolved { host, result }, at(20_000));
+        machine.node.handle_holders(user, &[], at(20_000 + ATTACH_RETRY_MIN_MS));
+        assert_eq!(resolves(&mut machine), 0);
+        machine.node.handle_holders(user, &[], at(30_000));
+        assert_eq!(resolves(&mut machine), 1);
     }
 }

@@ -44,10 +44,11 @@ impl Node {
             Call::AccountList(_) => to_result(&self.account_list(caller)),
             Call::ProfileSet(with) => return self.profile_set(call, caller, &with, now),
             Call::ProfileShow(with) => {
-                return self.with_person(call, &with.who, PersonAsk::Profile, now);
+                let ask = PersonAsk::Profile;
+                return self.with_person((call, caller), &with.who, ask, now);
             }
             Call::AliasRegister(with) => return self.alias_register(call, caller, &with, now),
-            Call::AliasResolve(with) => return self.alias_resolve(call, &with, now),
+            Call::AliasResolve(with) => return self.alias_resolve(call, caller, &with, now),
             Call::AliasList(with) => to_result(&self.alias_list(caller, &with)?),
             Call::MessageSend(with) => return self.message_send(call, caller, with, now),
             Call::MessageShow(with) => {
@@ -74,7 +75,7 @@ impl Node {
                 let account = self.accounts.pick(caller, with.account.as_deref())?.user();
                 let limit = with.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
                 let ask = PersonAsk::History { account, limit, before: with.before };
-                return self.with_person(call, &with.who, ask, now);
+                return self.with_person((call, caller), &with.who, ask, now);
             }
             Call::MessageRead(with) => to_result(&self.message_read(caller, &with)?),
             Call::ContactList(with) => {
@@ -84,7 +85,7 @@ impl Node {
             Call::ContactAdd(with) => {
                 // Who has no account here decides nothing.
                 self.accounts.pick(caller, with.account.as_deref())?;
-                self.forget_change(&with.who);
+                self.forget_change(caller, &with.who);
                 return self.stand(call, caller, &with, Standing::Accepted, now);
             }
             Call::ContactAccept(with) => {
@@ -102,7 +103,7 @@ impl Node {
         Ok(())
     }
 
-    fn users_of(&self, caller: Caller) -> Vec<UserId> {
+    pub(super) fn users_of(&self, caller: Caller) -> Vec<UserId> {
         self.accounts.of(caller).map(crate::account::Account::user).collect()
     }
 
@@ -122,12 +123,12 @@ impl Node {
         }
         let alias = parse(&with.to)?;
         draft.alias = Some(alias.clone());
-        match self.book.user_of(&alias) {
+        match self.book.user_of(caller, &alias) {
             Some(user) => {
-                self.check_alias(&alias, now);
+                self.check_alias(caller, &alias, now);
                 self.send_checked(draft, user?, now);
             }
-            None => self.resolve(alias, Then::Send { draft: Box::new(draft) }, now),
+            None => self.resolve(caller, alias, Then::Send { draft: Box::new(draft) }, now),
         }
         Ok(())
     }
@@ -161,16 +162,16 @@ impl Node {
     }
 
     /// The person has decided: a changed key behind an alias or its pod is looked up afresh.
-    fn forget_change(&mut self, who: &str) {
+    fn forget_change(&mut self, owner: Caller, who: &str) {
         let Ok(alias) = parse(who) else {
             return;
         };
-        let pod_changed = self.hosts.has_changed(alias.host());
+        let pod_changed = self.hosts.has_changed(owner, alias.host());
         if pod_changed {
-            self.hosts.unpin(alias.host(), &mut self.out);
+            self.hosts.unpin(owner, alias.host(), &mut self.out);
         }
-        if pod_changed || self.book.has_changed(&alias) {
-            self.book.unpin_alias(&alias, &mut self.out);
+        if pod_changed || self.book.has_changed(owner, &alias) {
+            self.book.unpin_alias(owner, &alias, &mut self.out);
         }
     }
 
@@ -183,13 +184,13 @@ impl Node {
         now: Now,
     ) -> Result<(), RpcError> {
         let account = self.accounts.pick(caller, with.account.as_deref())?.user();
-        self.with_person(call, &with.who, PersonAsk::Stand { account, standing }, now)
+        self.with_person((call, caller), &with.who, PersonAsk::Stand { account, standing }, now)
     }
 
     /// Goes on with a call once the user id of the person that it names is known.
     fn with_person(
         &mut self,
-        call: CallId,
+        (call, caller): (CallId, Caller),
         who: &str,
         ask: PersonAsk,
         now: Now,
@@ -199,9 +200,9 @@ impl Node {
             return Ok(());
         }
         let alias = parse(who)?;
-        match self.book.user_of(&alias) {
+        match self.book.user_of(caller, &alias) {
             Some(user) => self.person(call, ask, user?, Some(alias), now),
-            None => self.resolve(alias, Then::Person { call, ask }, now),
+            None => self.resolve(caller, alias, Then::Person { call, ask }, now),
         }
         Ok(())
     }

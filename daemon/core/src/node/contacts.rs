@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 
 use bytchat_proto::alias::Alias;
-use bytchat_proto::binding::Resolved;
 use bytchat_proto::codec::{decode, encode};
 use bytchat_proto::id::{Fingerprint, UserId};
 use bytchat_proto::limits::{CONTACTS_MAX, REQUEST_MESSAGES_MAX, REQUESTS_MAX};
 use bytchat_proto::rpc::contact::{Contact, Contacts, Standing};
 use bytchat_proto::rpc::{ErrorKind, RpcError};
-use bytchat_proto::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::io::Outputs;
+use super::pins::Pin;
+use crate::io::{Caller, Outputs};
 use crate::persist::Table;
 
 /// What a call wants with somebody whose user id had to be found first.
@@ -32,22 +31,13 @@ struct Person {
     asked: u32,
 }
 
-/// What is pinned for an alias.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Pin {
-    user: UserId,
-    fingerprint: Fingerprint,
-    /// The pod answers with another key now.
-    changed: bool,
-    checked: Timestamp,
-}
-
-/// The address books of all accounts and the pinned keys.
+/// The address books of all accounts, and the keys that each Unix user has pinned: what one of
+/// them accepts says nothing for another.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     people: BTreeMap<(UserId, UserId), Person>,
-    aliases: BTreeMap<Alias, Pin>,
-    users: BTreeMap<UserId, Fingerprint>,
+    pub(super) aliases: BTreeMap<(Caller, Alias), Pin>,
+    pub(super) users: BTreeMap<(Caller, UserId), Fingerprint>,
 }
 
 /// The error for an alias whose key has changed.
@@ -64,97 +54,6 @@ impl Book {
         if let (Some(account), Some(user), Ok(person)) = (account, user, decode(value)) {
             self.people.insert((account, user), person);
         }
-    }
-
-    pub(super) fn restore_alias(&mut self, alias: Alias, value: &[u8]) {
-        if let Ok(pin) = decode::<Pin>(value) {
-            self.users.insert(pin.user, pin.fingerprint);
-            self.aliases.insert(alias, pin);
-        }
-    }
-
-    pub(super) fn restore_user(&mut self, user: UserId, value: &[u8]) {
-        if let Some(fingerprint) = Fingerprint::from_slice(value) {
-            self.users.insert(user, fingerprint);
-        }
-    }
-
-    /// The user behind a pinned alias.
-    pub(super) fn user_of(&self, alias: &Alias) -> Option<Result<UserId, RpcError>> {
-        let pin = self.aliases.get(alias)?;
-        Some(if pin.changed { Err(changed(alias)) } else { Ok(pin.user) })
-    }
-
-    pub(super) fn has_changed(&self, alias: &Alias) -> bool {
-        self.aliases.get(alias).is_some_and(|pin| pin.changed)
-    }
-
-    pub(super) fn is_due(&self, alias: &Alias, every_ms: u64, now: Timestamp) -> bool {
-        self.aliases.get(alias).is_some_and(|pin| now.since_ms(pin.checked) >= every_ms)
-    }
-
-    /// Pins a binding at first use; the pinned user as error when the pod now names another key.
-    pub(super) fn pin_alias(
-        &mut self,
-        resolved: &Resolved,
-        now: Timestamp,
-        out: &mut Outputs,
-    ) -> Result<UserId, UserId> {
-        let full =
-            self.aliases.len() >= CONTACTS_MAX && !self.aliases.contains_key(&resolved.alias);
-        let fresh = Pin {
-            user: resolved.user,
-            fingerprint: resolved.fingerprint,
-            changed: false,
-            checked: now,
-        };
-        if full {
-            return Ok(resolved.user);
-        }
-        let pin = self.aliases.entry(resolved.alias.clone()).or_insert(fresh);
-        pin.changed = pin.fingerprint != resolved.fingerprint;
-        pin.checked = now;
-        let key = [b"alias/".as_slice(), resolved.alias.to_string().as_bytes()].concat();
-        out.put(Table::Pin, key, encode(pin));
-        if pin.changed { Err(pin.user) } else { Ok(pin.user) }
-    }
-
-    /// Another node answers for the pod of an alias; the pinned user if that is news. When it
-    /// was last checked stays, so that each message asks whether the old pod is back.
-    pub(super) fn doubt_alias(&mut self, alias: &Alias, out: &mut Outputs) -> Option<UserId> {
-        let pin = self.aliases.get_mut(alias).filter(|pin| !pin.changed)?;
-        pin.changed = true;
-        let key = [b"alias/".as_slice(), alias.to_string().as_bytes()].concat();
-        out.put(Table::Pin, key, encode(pin));
-        Some(pin.user)
-    }
-
-    /// Forgets what is pinned for an alias: the person has decided to trust its new key.
-    pub(super) fn unpin_alias(&mut self, alias: &Alias, out: &mut Outputs) {
-        if self.aliases.remove(alias).is_some() {
-            out.remove(Table::Pin, [b"alias/".as_slice(), alias.to_string().as_bytes()].concat());
-        }
-    }
-
-    /// Pins the whole key hash of a user; false if another one is pinned.
-    pub(super) fn pin_user(
-        &mut self,
-        user: UserId,
-        fingerprint: Fingerprint,
-        out: &mut Outputs,
-    ) -> bool {
-        if let Some(pinned) = self.users.get(&user) {
-            return *pinned == fingerprint;
-        }
-        if self.users.len() < CONTACTS_MAX {
-            self.users.insert(user, fingerprint);
-            out.put(
-                Table::Pin,
-                [b"user/".as_slice(), user.as_bytes()].concat(),
-                fingerprint.as_bytes(),
-            );
-        }
-        true
     }
 
     pub(super) fn standing(&self, account: UserId, user: UserId) -> Option<Standing> {

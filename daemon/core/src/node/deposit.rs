@@ -14,7 +14,7 @@ use bytchat_proto::wire::{Notice, Request, Response};
 use super::Node;
 use super::links::Token;
 use super::pods::Purpose;
-use super::trace::date;
+use super::trace::{Mark, date};
 use crate::link::Failure;
 use crate::outbox::EntryId;
 use crate::time::Now;
@@ -26,7 +26,7 @@ impl Node {
         let Some(entry) = self.outbox.get(id) else {
             return;
         };
-        let to = entry.to;
+        let (account, to) = (entry.account, entry.to);
         let Some(route) = self.routes.get(to, now) else {
             return;
         };
@@ -47,7 +47,7 @@ impl Node {
             }
             for host in &pods {
                 let purpose = Purpose::Deposit { entry: id, device };
-                self.find_pod(host, purpose, now);
+                self.find_pod(host, account, purpose, now);
             }
         }
     }
@@ -163,7 +163,8 @@ impl Node {
         } else {
             format!("a fast copy is kept until {until_day} by {node}")
         };
-        self.step_entry(id, &sentence, now);
+        let near = near.contains(&node);
+        self.note(id, Mark::Kept(near.then_some((device, node))), &sentence, now);
         if whole && block.is_none() {
             self.outbox.remove(id, &mut self.out);
             return self.work_on(to, now);
@@ -183,7 +184,7 @@ impl Node {
         let Some(route) = self.routes.get(entry.to, now) else {
             return;
         };
-        let user = entry.to;
+        let (account, user) = (entry.account, entry.to);
         let waiting = |(device, target): (&DeviceKey, &crate::outbox::Target)| {
             let envelope = target.envelope.as_ref()?.id();
             Some(Notice { user, device: *device, envelope, until })
@@ -192,7 +193,7 @@ impl Node {
         for host in route.pods.clone() {
             for notice in &notices {
                 let purpose = Purpose::Notify { notice: notice.clone() };
-                self.find_pod(&host, purpose, now);
+                self.find_pod(&host, account, purpose, now);
             }
         }
     }

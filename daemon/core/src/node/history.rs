@@ -2,8 +2,8 @@
 
 use bytchat_proto::codec::{decode, encode};
 use bytchat_proto::id::{BlockId, UserId};
-use bytchat_proto::limits::{PAGE_DEFAULT, PAGE_MAX, TRACE_STEPS_MAX};
-use bytchat_proto::rpc::message::{Direction, Message, Messages, State, Step, Trace};
+use bytchat_proto::limits::{PAGE_DEFAULT, PAGE_MAX};
+use bytchat_proto::rpc::message::{Direction, Message, Messages, State};
 use bytchat_proto::rpc::{ErrorKind, to_result};
 
 use super::Node;
@@ -171,24 +171,6 @@ impl Node {
 
     pub(super) fn no_message(&mut self, call: CallId) {
         self.reply(call, Err(ErrorKind::NotFound.because("there is no such message here")));
-    }
-
-    fn load_steps(&mut self, call: CallId, message: Message) {
-        let account = owner_of(&message);
-        let prefix = [message.id.as_bytes(), account.as_bytes()].concat();
-        let query = Query::prefix(Table::Trace, &prefix, 4 * TRACE_STEPS_MAX);
-        self.load(query, Loading::Steps { call, message: Box::new(message) });
-    }
-
-    fn answer_trace(&mut self, call: CallId, message: &Message, rows: &[Row]) {
-        let steps: Vec<Step> = rows.iter().filter_map(|(_, value)| decode(value).ok()).collect();
-        let signed = |step: &Step| {
-            let count = step.step.strip_prefix("stored ")?.split('/').next()?;
-            count.parse::<usize>().ok()
-        };
-        let stored = steps.iter().filter_map(signed).max().unwrap_or_default();
-        let trace = Trace { id: message.id, state: message.state, stored, steps };
-        self.reply(call, Ok(to_result(&trace)));
     }
 }
 

@@ -11,7 +11,9 @@ use bytchat_proto::rpc::event::What;
 use bytchat_proto::rpc::message::{Direction, Message, State};
 
 use super::Node;
+use super::trace::Mark;
 use crate::crypto::Opened;
+use crate::inbox::Brought;
 use crate::outbox;
 use crate::persist::Table;
 use crate::round::{Accepted, Rejected};
@@ -23,44 +25,67 @@ const RECEIPT_BLOCKS_MAX: usize = 256;
 pub(super) const OWED: &[u8] = b"owed/";
 
 impl Node {
-    /// A letter was opened: its parties are proven.
-    pub(super) fn handle_letter(&mut self, user: UserId, opened: Opened, now: Now) {
+    /// A letter was opened: its parties are proven. Gives back the message that it brought.
+    pub(super) fn handle_letter(
+        &mut self,
+        user: UserId,
+        opened: Opened,
+        now: Now,
+    ) -> Option<Brought> {
         let from = opened.letter.from;
         if !self.book.may_write(user, from.user) {
-            return;
+            return None;
         }
         // A stranger can only write: it has no message of ours to answer for.
         let known = self.book.standing(user, from.user) == Some(Standing::Accepted);
         if !known && !matches!(opened.letter.content, Content::Block(_)) {
-            return tracing::debug!(user = %from.user, "a stranger sends something else than text");
+            tracing::debug!(user = %from.user, "a stranger sends something else than text");
+            return None;
         }
-        if !self.book.pin_user(from.user, from.fingerprint, &mut self.out) {
+        let owner = self.accounts.get(user)?.owner;
+        if !self.book.pin_user(owner, from.user, from.fingerprint, &mut self.out) {
             tracing::warn!(user = %from.user, "a letter comes with another key");
-            return;
+            return None;
         }
         if self.routes.get(from.user, now).is_some_and(|route| route.head < opened.letter.from_head)
         {
             self.routes.stale(from.user);
         }
         match opened.letter.content {
-            Content::Block(bytes) => self.handle_block(user, &from, &bytes, now),
+            Content::Block(bytes) => {
+                let block = self.handle_block(user, &from, &bytes, now)?;
+                return Some(Brought { from: from.user, block });
+            }
             Content::Receipt(receipt) => self.handle_receipt(user, from.user, &receipt, now),
             Content::Resend(envelopes) => self.handle_resend(user, &from, &envelopes, now),
         }
+        None
     }
 
-    fn handle_block(&mut self, user: UserId, from: &Party, bytes: &[u8], now: Now) {
+    fn handle_block(
+        &mut self,
+        user: UserId,
+        from: &Party,
+        bytes: &[u8],
+        now: Now,
+    ) -> Option<BlockId> {
         match self.round(user, from.user).accept(bytes, from) {
             Ok(accepted) => {
+                let block = accepted.id;
                 self.save_round(user, from.user);
                 self.receive(user, from.user, accepted, now);
+                Some(block)
             }
-            Err(Rejected::Duplicate(block)) => self.owe_receipt(user, from.user, block, now),
+            Err(Rejected::Duplicate(block)) => {
+                self.owe_receipt(user, from.user, block, now);
+                Some(block)
+            }
             Err(error) => {
                 tracing::debug!(%error, user = %from.user, "a block is refused");
                 if self.book.standing(user, from.user).is_none() {
                     self.rounds.remove(&(user, from.user));
                 }
+                None
             }
         }
     }
@@ -90,7 +115,7 @@ impl Node {
 
     /// Receipts are gathered for a moment; what is owed is on disk with the message, because a
     /// node that loses its power in that moment sees the envelope no more.
-    fn owe_receipt(&mut self, user: UserId, to: UserId, block: BlockId, now: Now) {
+    pub(super) fn owe_receipt(&mut self, user: UserId, to: UserId, block: BlockId, now: Now) {
         self.out.put(Table::Node, owed_key(user, to, block), []);
         self.waits.receipt(user, to, block, now);
     }
@@ -143,7 +168,7 @@ impl Node {
                     }
                     let word = if receipt.read { "read" } else { "delivered" };
                     let sentence = format!("{word}: the recipient's device signed for it");
-                    self.step_entry(entry, &sentence, now);
+                    self.note(entry, Mark::End, &sentence, now);
                     self.advance(entry, state, now);
                 }
                 None => self.advance_stored(user, from, *block, state),

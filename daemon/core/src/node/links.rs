@@ -84,6 +84,7 @@ impl Node {
             Event::Unreachable { node } => {
                 if self.links.to(node).is_none() {
                     self.dht.failed(node, now, &mut self.out);
+                    self.lose_pod(node, now);
                 }
             }
         }

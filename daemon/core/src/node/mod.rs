@@ -11,11 +11,14 @@ mod contacts;
 mod deposit;
 mod duties;
 mod events;
+#[cfg(test)]
+mod fixture;
 mod guard;
 mod history;
 mod letters;
 mod links;
 mod observed;
+mod pins;
 mod pods;
 mod profile;
 mod publish;
@@ -76,9 +79,6 @@ pub enum NodeError {
     /// Its own record is refused.
     #[error("the node's own record is refused: {0}")]
     Own(#[from] RecordError),
-    /// A stored account is unreadable.
-    #[error(transparent)]
-    Account(#[from] crate::account::RestoreError),
 }
 
 /// One running node.
@@ -178,7 +178,7 @@ impl Node {
             secret,
             own,
         };
-        node.restore(rows, now)?;
+        node.restore(rows, now);
         Ok(node)
     }
 

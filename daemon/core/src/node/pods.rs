@@ -4,7 +4,7 @@ use bytchat_proto::alias::{Alias, Host};
 use bytchat_proto::binding::{AliasClaim, Resolved, verify_binding};
 use bytchat_proto::id::UserId;
 use bytchat_proto::key::{DeviceKey, NodeKey};
-use bytchat_proto::rpc::{ErrorKind, RpcError, alias as rpc, to_result};
+use bytchat_proto::rpc::{ErrorKind, RpcError};
 use bytchat_proto::unverified::Unverified;
 use bytchat_proto::wire::{Notice, Refusal, Request, Response};
 
@@ -12,7 +12,7 @@ use super::Node;
 use super::links::Token;
 use super::send::Draft;
 use crate::host::{Event, HostError};
-use crate::io::CallId;
+use crate::io::{CallId, Caller};
 use crate::link::{Failure, Named};
 use crate::outbox::EntryId;
 use crate::time::Now;
@@ -27,7 +27,7 @@ pub(super) enum Purpose {
     /// It pushes our mail.
     Attach { user: UserId },
     /// It answers whose an alias is.
-    Alias { alias: Alias, then: Then },
+    Alias { owner: Caller, alias: Alias, then: Then },
     /// It registers an alias of ours.
     Register { call: CallId, user: UserId, claim: Box<Unverified<AliasClaim>> },
 }
@@ -55,7 +55,7 @@ pub(super) struct PodAsk {
 
 #[derive(Debug)]
 enum What {
-    Alias { alias: Alias, then: Then },
+    Alias { owner: Caller, alias: Alias, then: Then },
     Register { call: CallId, user: UserId, alias: Alias },
 }
 
@@ -87,11 +87,12 @@ impl Node {
                 return self.ask(record, Request::Notify { notice }, Token::Nothing, now);
             }
             Purpose::Attach { user } => {
-                self.upkeep.found_pod(host, record.clone());
+                self.upkeep.found_pod(user, host, record.clone());
                 return self.upkeep.attach_soon(user, now);
             }
-            Purpose::Alias { alias, then } => {
-                (Request::ResolveAlias { alias: alias.clone() }, What::Alias { alias, then })
+            Purpose::Alias { owner, alias, then } => {
+                let request = Request::ResolveAlias { alias: alias.clone() };
+                (request, What::Alias { owner, alias, then })
             }
             Purpose::Register { call, user, claim } => {
                 let Ok(alias) = claim.peek().map(|claim| claim.alias) else {
@@ -112,13 +113,13 @@ impl Node {
         };
         match purpose {
             Purpose::Deposit { entry, .. } => self.step_once(entry, &error.to_string(), now),
-            Purpose::Attach { user } => self.upkeep.attach_later(user, now),
+            Purpose::Attach { user } => self.upkeep.no_pod(user, error.host(), now),
             Purpose::Notify { .. } => {}
-            Purpose::Alias { alias, then } => {
+            Purpose::Alias { owner, alias, then } => {
                 if kind == ErrorKind::KeyChanged
-                    && let Some(user) = self.book.doubt_alias(&alias, &mut self.out)
+                    && let Some(user) = self.book.doubt_alias(owner, &alias, &mut self.out)
                 {
-                    self.tell_change(user, now);
+                    self.tell_change(owner, user, now);
                 }
                 self.alias_failed(then, kind.because(error.to_string()));
             }
@@ -139,7 +140,9 @@ impl Node {
         };
         let resolved = self.read_binding(&ask, result, &alias);
         match (ask.what, resolved) {
-            (What::Alias { then, .. }, Ok(resolved)) => self.handle_resolved(&resolved, then, now),
+            (What::Alias { owner, then, .. }, Ok(resolved)) => {
+                self.handle_resolved(owner, &resolved, then, now);
+            }
             (What::Alias { then, .. }, Err(error)) => self.alias_failed(then, error),
             (What::Register { call, user, .. }, Ok(resolved)) if resolved.user == user => {
                 self.handle_registered(call, user, &alias, now);
@@ -198,48 +201,6 @@ impl Node {
                     Failure::Busy => "too much is under way with it",
                 };
                 Err(ErrorKind::PodUnreachable.because(format!("pod {host}: {why}")))
-            }
-        }
-    }
-
-    fn alias_failed(&mut self, then: Then, error: RpcError) {
-        match then {
-            Then::Answer { call } | Then::Person { call, .. } => self.reply(call, Err(error)),
-            Then::Send { draft } => self.reply(draft.call, Err(error)),
-            Then::Check => {}
-        }
-    }
-
-    /// It is known whose an alias is. SPEC 5.5: a binding is pinned at first use; a changed one
-    /// is shown and never followed.
-    fn handle_resolved(&mut self, resolved: &Resolved, then: Then, now: Now) {
-        let pinned = self.book.pin_alias(resolved, now.wall, &mut self.out);
-        let user = match pinned {
-            Ok(user) => user,
-            Err(user) => {
-                self.tell_change(user, now);
-                return self.alias_failed(then, super::contacts::changed(&resolved.alias));
-            }
-        };
-        match then {
-            Then::Check => {}
-            Then::Answer { call } => {
-                let binding = rpc::Binding { alias: resolved.alias.clone(), id: user };
-                self.reply(call, Ok(to_result(&binding)));
-            }
-            Then::Send { draft } => self.send_checked(*draft, user, now),
-            Then::Person { call, ask } => {
-                self.person(call, ask, user, Some(resolved.alias.clone()), now);
-            }
-        }
-    }
-
-    /// Tells all accounts that know a user that the key behind the user's alias has changed.
-    fn tell_change(&mut self, user: UserId, now: Now) {
-        for account in self.accounts.users() {
-            if self.book.standing(account, user).is_some() {
-                let what = bytchat_proto::rpc::event::What::KeyChanged { id: user };
-                self.event(account, what, now);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Receiving: attaching to the holders of our mail, and opening what they push.
 
 use bytchat_proto::envelope::{Envelope, HolderReceipt, Party, Removal, Sealed};
-use bytchat_proto::id::{NodeId, UserId};
+use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Unverified;
 use bytchat_proto::wire::{Notice, Refusal, Request, Response};
@@ -46,7 +46,7 @@ impl Node {
             return;
         }
         if self.inbox.has_seen(id) {
-            return self.inbox.remove(user, id, now);
+            return self.seen_again(user, id, now);
         }
         for link in self.inbox.links(user) {
             let request = Request::Fetch { user, envelopes: vec![id] };
@@ -82,7 +82,7 @@ impl Node {
     fn open(&mut self, envelope: &Envelope, now: Now) -> Verdict {
         let (user, id) = (envelope.user(), envelope.id());
         if self.inbox.has_seen(id) {
-            self.inbox.remove(user, id, now);
+            self.seen_again(user, id, now);
             return Verdict::Done;
         }
         let Some(account) = self.accounts.get(user) else {
@@ -103,8 +103,9 @@ impl Node {
         }
         let opened = self.open_inner(user, &own_party, &sealed);
         tracing::debug!(%user, %id, ok = opened.is_ok(), "an envelope is opened");
+        let mut brought = None;
         match opened {
-            Ok(opened) => self.handle_letter(user, opened, now),
+            Ok(opened) => brought = self.handle_letter(user, opened, now),
             Err(CryptoError::Replayed) => {}
             Err(error) if self.is_worth_asking(user, &sealed, &error) => {
                 tracing::info!(%error, %user, "a letter cannot be read; its sender is asked again");
@@ -115,9 +116,21 @@ impl Node {
                 return Verdict::Unreadable;
             }
         }
-        self.inbox.see(id, now, &mut self.out);
+        self.inbox.see(id, brought, now, &mut self.out);
         self.inbox.remove(user, id, now);
         Verdict::Done
+    }
+
+    /// An envelope came that was opened before: it may go, and if its sender seems to have no
+    /// receipt, it gets another one (SPEC 6.12).
+    fn seen_again(&mut self, user: UserId, id: EnvelopeId, now: Now) {
+        self.inbox.remove(user, id, now);
+        if let Some(brought) = self.inbox.receipt_again(id, now)
+            && !self.book.is_blocked(user, brought.from)
+        {
+            tracing::debug!(%user, "a receipt is sent again");
+            self.owe_receipt(user, brought.from, brought.block, now);
+        }
     }
 
     /// Whether a letter that cannot be read may be somebody's in earnest: anybody can name

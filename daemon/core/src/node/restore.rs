@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use bytchat_proto::alias::{Alias, Host};
 use bytchat_proto::codec::decode;
 use bytchat_proto::id::{NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
 
-use super::{Node, NodeError};
+use super::Node;
 use crate::crypto::Sessions;
+use crate::io::Caller;
 use crate::persist::{Row, Table};
 use crate::time::Now;
 
 impl Node {
-    /// Takes the rows of the hot tables. A row that cannot be read is reported and left out;
-    /// only an account that cannot be read stops the start, because its mail would be lost.
-    pub(super) fn restore(&mut self, rows: Vec<(Table, Row)>, now: Now) -> Result<(), NodeError> {
+    /// Takes the rows of the hot tables. A row that cannot be read is reported and left out; an
+    /// account that cannot be read is left alone, so that all others are served.
+    pub(super) fn restore(&mut self, rows: Vec<(Table, Row)>, now: Now) {
         let mut accounts: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
         let mut devices: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
         let mut numbers: BTreeMap<UserId, u64> = BTreeMap::new();
@@ -48,7 +48,7 @@ impl Node {
         for (account, block, state) in self.outbox.advanced() {
             self.set_state(account, block, state);
         }
-        self.restore_accounts(&accounts, &devices, &numbers, now)
+        self.restore_accounts(&accounts, &devices, &numbers, now);
     }
 
     fn restore_accounts(
@@ -57,11 +57,22 @@ impl Node {
         devices: &BTreeMap<Vec<u8>, Vec<u8>>,
         numbers: &BTreeMap<UserId, u64>,
         now: Now,
-    ) -> Result<(), NodeError> {
+    ) {
         let none = Vec::new();
         for (key, row) in accounts {
+            let Some(user) = UserId::from_slice(key) else {
+                tracing::error!("the row of an account has a malformed key: it is left alone");
+                continue;
+            };
             let device = devices.get(key).unwrap_or(&none);
-            self.accounts.restore(row, device, &self.vault)?;
+            if let Err(damaged) = self.accounts.restore(user, row, device, &self.vault) {
+                tracing::error!(
+                    %user, why = %damaged.why,
+                    "an account is damaged on disk and stays as it is, its mail with its holders: \
+                     bring the data directory back from a backup, or import the account's key at \
+                     a daemon with another one"
+                );
+            }
         }
         for user in self.accounts.users() {
             if let (Some(account), Some(number)) = (self.accounts.get_mut(user), numbers.get(&user))
@@ -71,7 +82,6 @@ impl Node {
             self.upkeep.publish_soon(user, now);
             self.upkeep.attach_soon(user, now);
         }
-        Ok(())
     }
 
     fn restore_node(
@@ -121,17 +131,89 @@ impl Node {
     }
 
     fn restore_pin(&mut self, key: &[u8], value: &[u8]) {
-        let text = |prefix: &[u8]| {
-            key.strip_prefix(prefix).and_then(|rest| std::str::from_utf8(rest).ok())
-        };
-        if let Some(alias) = text(b"alias/").and_then(|text| text.parse::<Alias>().ok()) {
-            self.book.restore_alias(alias, value);
-        } else if let Some(host) = text(b"host/").and_then(|text| text.parse::<Host>().ok()) {
-            if let Some(node) = NodeId::from_slice(value) {
-                self.hosts.restore(host, node);
-            }
-        } else if let Some(user) = key.strip_prefix(b"user/").and_then(UserId::from_slice) {
-            self.book.restore_user(user, value);
+        let alias = owned(key, b"alias/").and_then(|(owner, rest)| Some((owner, text(rest)?)));
+        let host = owned(key, b"host/").and_then(|(owner, rest)| Some((owner, text(rest)?)));
+        let user = owned(key, b"user/");
+        if let Some((owner, alias)) = alias {
+            self.book.restore_alias(owner, alias, value);
+        } else if let (Some((owner, host)), Some(node)) = (host, NodeId::from_slice(value)) {
+            self.hosts.restore(owner, host, node);
+        } else if let Some((owner, user)) = user
+            && let Some(user) = UserId::from_slice(user)
+        {
+            self.book.restore_user(owner, user, value);
+        } else {
+            tracing::error!("a pin is unreadable: the key behind it is pinned anew at next use");
         }
+    }
+}
+
+/// The Unix user to whom a pin belongs, and what follows in its key.
+fn owned<'a>(key: &'a [u8], prefix: &[u8]) -> Option<(Caller, &'a [u8])> {
+    let (uid, rest) = key.strip_prefix(prefix)?.split_first_chunk::<4>()?;
+    Some((Caller { uid: u32::from_be_bytes(*uid) }, rest))
+}
+
+fn text<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytchat_proto::rpc::account::{Export, Import};
+    use bytchat_proto::rpc::{Call, ErrorKind, Nothing};
+
+    use super::*;
+    use crate::fixture::at;
+    use crate::node::fixture::Machine;
+
+    /// Two people on a machine; a row of the first is spoilt, and the machine is started again.
+    fn spoil(table: Table) -> (Machine, UserId, UserId, String) {
+        let mut machine = Machine::new();
+        let (alice, bob) = (machine.person(1), machine.person(2));
+        let export = Call::AccountExport(Export { account: None, public: false });
+        let pem = machine.ask(1, export, at(0)).unwrap()["pem"].as_str().unwrap().to_owned();
+        let row = machine.disk.get_mut(&(table, alice.as_bytes().to_vec())).unwrap();
+        let middle = row.len() / 2;
+        row.truncate(middle);
+        machine.restart(at(1));
+        (machine, alice, bob, pem)
+    }
+
+    #[test]
+    fn a_damaged_account_stops_nobody_else_and_is_never_written_over() {
+        for table in [Table::Account, Table::Device] {
+            let (mut machine, alice, bob, pem) = spoil(table);
+            let kept = |machine: &Machine| {
+                let row = |table| machine.disk[&(table, alice.as_bytes().to_vec())].clone();
+                (row(Table::Account), row(Table::Device))
+            };
+            let before = kept(&machine);
+            assert_eq!(machine.node.accounts.users(), [bob]);
+            let status = machine.ask(2, Call::NodeStatus(Nothing {}), at(2)).unwrap();
+            assert_eq!(status["damaged_accounts"], 1);
+            let import = Call::AccountImport(Import { pem, name: None });
+            let error = machine.ask(1, import, at(2)).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::AccountExists);
+            machine.node.handle_input(crate::io::Input::Wake, at(3_600_000));
+            machine.restart(at(3_600_001));
+            assert_eq!(kept(&machine), before);
+        }
+    }
+
+    #[test]
+    fn a_damaged_account_is_shown_to_its_owner_alone() {
+        let (mut machine, alice, _, _) = spoil(Table::Device);
+        let list = |machine: &mut Machine, uid| {
+            machine.ask(uid, Call::AccountList(Nothing {}), at(2)).unwrap()["accounts"].clone()
+        };
+        let mine = list(&mut machine, 1);
+        assert_eq!(mine[0]["id"], alice.to_string());
+        assert_eq!(mine[0]["damaged"], true);
+        let others = list(&mut machine, 2);
+        assert_eq!(others.as_array().unwrap().len(), 1);
+        assert!(others[0].get("damaged").is_none());
+        let whole = Machine::new().ask(1, Call::AccountList(Nothing {}), at(0)).unwrap();
+        assert!(whole["accounts"].as_array().unwrap().is_empty());
     }
 }

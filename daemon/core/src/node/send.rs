@@ -10,6 +10,7 @@ use serde_bytes::ByteBuf;
 
 use super::Node;
 use super::clients::{ClientDone, hash};
+use super::trace::Mark;
 use crate::io::CallId;
 use crate::outbox::{self, Entry, EntryId};
 use crate::persist::Table;
@@ -74,8 +75,8 @@ impl Node {
             block: Some(id),
             ..outbox::entry(draft.account, to, outbox::block_content(bytes), now)
         };
-        self.step(draft.account, id, "queued: it is on this machine's disk", now);
         let entry = self.outbox.queue(entry, &mut self.out);
+        self.step_entry(entry, "queued: it is on this machine's disk", now);
         let sent = Sent { id, state: State::Queued, to };
         if let Some(client_id) = draft.client_id {
             let done = ClientDone { sent: sent.clone(), text };
@@ -135,7 +136,9 @@ impl Node {
             return self.expire(id, now);
         }
         let to = entry.to;
-        if entry.alias.as_ref().is_some_and(|alias| self.book.has_changed(alias)) {
+        let owner = self.accounts.get(entry.account).map(|account| account.owner);
+        let alias = owner.zip(entry.alias.as_ref());
+        if alias.is_some_and(|(owner, alias)| self.book.has_changed(owner, alias)) {
             self.step_once(id, "not sent: the key behind the alias has changed", now);
             return self.put_off(id, true, now);
         }
@@ -172,7 +175,7 @@ impl Node {
     }
 
     fn expire(&mut self, id: EntryId, now: Now) {
-        self.step_entry(id, "expired: nobody took it in time", now);
+        self.note(id, Mark::End, "expired: nobody took it in time", now);
         self.advance(id, State::Expired, now);
         if self.outbox.get(id).is_some_and(|entry| entry.block.is_none()) {
             self.outbox.remove(id, &mut self.out);

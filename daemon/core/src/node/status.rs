@@ -15,6 +15,7 @@ impl Node {
             records: self.dht.record_count(),
             envelopes: self.mailbox.envelope_count(),
             outbox: self.outbox.count(),
+            damaged_accounts: self.accounts.damaged_count(),
             network: self.config.network,
             pod: self.config.pod.clone(),
             store_bytes: self.store_bytes,

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use bytchat_proto::alias::Host;
-use bytchat_proto::id::{EnvelopeId, UserId};
+use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
-use bytchat_proto::limits::{HOUR_MS, MINUTE_MS, RESEND_IDS_MAX, RESEND_MS};
+use bytchat_proto::limits::{
+    ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, HOUR_MS, MINUTE_MS, RESEND_IDS_MAX, RESEND_MS,
+};
 use bytchat_proto::record::NodeRecord;
 
 use super::Node;
@@ -33,7 +35,8 @@ pub(super) struct Upkeep {
     pub(super) repair: Mono,
     pub(super) sweep: Mono,
     joined: bool,
-    pods: BTreeMap<Host, NodeRecord>,
+    pods: BTreeMap<(UserId, Host), NodeRecord>,
+    seeks: BTreeMap<(UserId, Host), (u32, Mono)>,
     asked_again: AskedAgain,
     resent: AskedAgain,
     unread: BTreeMap<(UserId, UserId, DeviceKey), Vec<EnvelopeId>>,
@@ -53,6 +56,7 @@ impl Upkeep {
             sweep: now.mono.plus_ms(HOUR_MS),
             joined: false,
             pods: BTreeMap::new(),
+            seeks: BTreeMap::new(),
             asked_again: AskedAgain::every_ms(RESEND_MS),
             resent: AskedAgain::every_ms(MINUTE_MS),
             unread: BTreeMap::new(),
@@ -101,12 +105,40 @@ impl Upkeep {
         self.repair = self.repair.min(now.mono.plus_ms(10_000));
     }
 
-    pub(super) fn pod(&self, host: &Host) -> Option<&NodeRecord> {
-        self.pods.get(host)
+    /// Where a pod of one of our users is; one table for all would follow what another Unix user
+    /// has accepted.
+    pub(super) fn pod(&self, user: UserId, host: &Host) -> Option<&NodeRecord> {
+        self.pods.get(&(user, host.clone()))
     }
 
-    pub(super) fn found_pod(&mut self, host: Host, record: NodeRecord) {
-        self.pods.insert(host, record);
+    pub(super) fn found_pod(&mut self, user: UserId, host: Host, record: NodeRecord) {
+        self.seeks.remove(&(user, host.clone()));
+        self.pods.insert((user, host), record);
+    }
+
+    /// A node cannot be reached: the pods that it was are looked for again.
+    pub(super) fn lost_pod(&mut self, node: NodeId, now: Now) {
+        let of_node = self.pods.iter().filter(|(_, record)| record.node() == node);
+        let lost: Vec<(UserId, Host)> = of_node.map(|(key, _)| key.clone()).collect();
+        for (user, host) in lost {
+            self.pods.remove(&(user, host.clone()));
+            self.no_pod(user, &host, now);
+        }
+    }
+
+    /// A pod was not found, or is lost: it is looked for soon, and ever later.
+    pub(super) fn no_pod(&mut self, user: UserId, host: &Host, now: Now) {
+        let (tries, at) = self.seeks.entry((user, host.clone())).or_default();
+        let wait = (ATTACH_RETRY_MIN_MS << (*tries).min(10)).min(ATTACH_RETRY_MAX_MS);
+        *tries += 1;
+        *at = now.mono.plus_ms(wait);
+        let due = self.attach.entry(user).or_insert(*at);
+        *due = (*at).min(*due);
+    }
+
+    /// Whether a pod may be looked for now.
+    pub(super) fn may_seek(&self, user: UserId, host: &Host, now: Now) -> bool {
+        self.seeks.get(&(user, host.clone())).is_none_or(|(_, at)| now.mono >= *at)
     }
 
     /// Notes a letter that could not be read.

@@ -30,7 +30,6 @@ pub(super) struct Waits {
     receipts: BTreeMap<(UserId, UserId), Vec<BlockId>>,
     gather_at: Option<Mono>,
     calls: BTreeMap<CallId, (Mono, Waiting)>,
-    steps: BTreeMap<(UserId, BlockId), usize>,
     reached: BTreeMap<(UserId, BlockId), State>,
     clients: BTreeSet<ClientKey>,
 }
@@ -98,16 +97,6 @@ impl Waits {
                 self.calls.remove(&call).map(|(until, waiting)| (call, until, waiting))
             })
             .collect()
-    }
-
-    /// Counts a step in the trace of a message; the count starts anew with the node.
-    pub(super) fn next_step(&mut self, account: UserId, block: BlockId) -> usize {
-        if self.steps.len() >= OUTBOX_MAX {
-            self.steps.clear();
-        }
-        let count = self.steps.entry((account, block)).or_default();
-        *count += 1;
-        *count
     }
 
     /// Remembers how far a message has come, while older rows of it may still be read.

@@ -43,6 +43,9 @@ pub struct Entry {
     /// Tries since the last progress.
     #[serde(skip)]
     pub tries: u32,
+    /// Steps written into its trace; kept in a row of its own.
+    #[serde(skip)]
+    pub steps: u32,
     /// The number of the try that last looked the recipient up again.
     #[serde(skip)]
     pub searched: u32,
@@ -79,6 +82,7 @@ impl Default for Entry {
             targets: BTreeMap::new(),
             next_try: Mono::default(),
             tries: 0,
+            steps: 0,
             searched: 0,
         }
     }

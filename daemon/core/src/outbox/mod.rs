@@ -22,6 +22,8 @@ pub use entry::{Entry, EntryId, Target};
 const ENTRY: u8 = b'm';
 /// The prefix of an envelope's row.
 const ENVELOPE: u8 = b'e';
+/// The prefix of the row that counts the steps of an entry's trace.
+const STEPS: u8 = b's';
 
 /// The outbox has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,8 +53,13 @@ impl Outbox {
                 Ok(entry) => self.index(id, entry),
                 Err(error) => tracing::error!(%error, "a message on its way is unreadable"),
             }
+        } else if *kind == STEPS {
+            let steps = value.try_into().map(u32::from_be_bytes);
+            if let (Some(entry), Ok(steps)) = (self.entries.get_mut(&id), steps) {
+                entry.steps = steps;
+            }
         } else if let Some(device) = rest.get(8..).and_then(DeviceKey::from_slice) {
-            // Rows come in the order of their keys, so envelopes come before entries.
+            // Rows come in the order of their keys: envelopes before entries, counts after them.
             let entry = self.entries.entry(id).or_default();
             entry.target_mut(device).envelope = Envelope::decode(value.to_vec()).ok();
             self.bytes += value.len();
@@ -119,6 +126,18 @@ impl Outbox {
         }
     }
 
+    /// Counts a step in the trace of an entry's message, on disk as well: a restart must neither
+    /// write over steps nor make room for more. `None` when there are `most` already.
+    pub fn count_step(&mut self, id: EntryId, most: usize, out: &mut Outputs) -> Option<u32> {
+        let entry = self.entries.get_mut(&id)?;
+        if usize::try_from(entry.steps).is_ok_and(|steps| steps >= most) {
+            return None;
+        }
+        entry.steps += 1;
+        out.put(Table::Outbox, row_key(STEPS, id, None), entry.steps.to_be_bytes());
+        Some(entry.steps)
+    }
+
     /// Keeps the envelope of one device; the caller saves the entry.
     pub fn sealed(
         &mut self,
@@ -142,6 +161,9 @@ impl Outbox {
             return;
         };
         out.remove(Table::Outbox, row_key(ENTRY, id, None));
+        if entry.steps > 0 {
+            out.remove(Table::Outbox, row_key(STEPS, id, None));
+        }
         for (device, target) in &entry.targets {
             out.remove(Table::Outbox, row_key(ENVELOPE, id, Some(*device)));
             let bytes = target.envelope.as_ref().map_or(0, |envelope| envelope.as_bytes().len());

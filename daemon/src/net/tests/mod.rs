@@ -6,7 +6,6 @@ mod raw;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 use super::gate::NetCounts;
@@ -21,7 +20,7 @@ const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHO
 
 struct Node {
     net: Net,
-    events: Receiver<NetEvent>,
+    events: Events,
     key: [u8; 32],
 }
 

@@ -1,0 +1,103 @@
+//! A node with its disk, for the tests of what survives.
+
+use std::collections::BTreeMap;
+
+use bytchat_proto::id::{NetworkId, UserId};
+use bytchat_proto::rpc::account::Create;
+use bytchat_proto::rpc::{Call, RpcError};
+use serde_json::Value;
+
+use super::{Node, NodeConfig, NodeError};
+use crate::crypto::account;
+use crate::fixture::at;
+use crate::io::{CallId, Caller, Input, Output};
+use crate::persist::{Row, Table, Write};
+use crate::time::Now;
+
+/// A machine: what runs, and what lies on its disk.
+pub(super) struct Machine {
+    pub(super) node: Node,
+    pub(super) disk: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
+    replies: Vec<Result<Value, RpcError>>,
+}
+
+fn start(disk: &BTreeMap<(Table, Vec<u8>), Vec<u8>>, now: Now) -> Result<Node, NodeError> {
+    let config = NodeConfig {
+        network: NetworkId::of_name("test"),
+        secret: [1; 32],
+        vault: [2; 32],
+        listen: Vec::new(),
+        bootstrap: Vec::new(),
+        pod: None,
+        version: "test".to_owned(),
+    };
+    let hot = |((table, key), value): (&(Table, Vec<u8>), &Vec<u8>)| {
+        let row = (key.clone(), value.clone());
+        Node::HOT.contains(table).then_some((*table, row))
+    };
+    Node::new(config, [3; 32], disk.iter().filter_map(hot).collect(), now)
+}
+
+impl Machine {
+    /// A machine with an empty disk.
+    pub(super) fn new() -> Self {
+        let disk = BTreeMap::new();
+        let node = start(&disk, at(0)).unwrap();
+        Self { node, disk, replies: Vec::new() }
+    }
+
+    /// Stops and starts it with what is on its disk.
+    pub(super) fn restart(&mut self, now: Now) {
+        self.drain();
+        self.node = start(&self.disk, now).unwrap();
+        self.drain();
+    }
+
+    /// Does what the node wants done; gives back what it wants of the world.
+    pub(super) fn drain(&mut self) -> Vec<Output> {
+        let mut rest = Vec::new();
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Persist(writes) => writes.into_iter().for_each(|write| self.write(write)),
+                Output::Job { job, task } => {
+                    let done = Input::Done { job, result: account::run(task) };
+                    self.node.handle_input(done, at(0));
+                }
+                Output::Reply { result, .. } => self.replies.push(result),
+                output @ (Output::Transmit { .. }
+                | Output::Dial { .. }
+                | Output::Close { .. }
+                | Output::Load { .. }
+                | Output::Resolve { .. }) => rest.push(output),
+            }
+        }
+        rest
+    }
+
+    fn write(&mut self, write: Write) {
+        match write {
+            Write::Put { table, key, value } => self.disk.insert((table, key), value),
+            Write::Remove { table, key } => self.disk.remove(&(table, key)),
+        };
+    }
+
+    /// The rows of a table, in the order of their keys.
+    pub(super) fn rows(&self, table: Table) -> Vec<Row> {
+        let rows = self.disk.iter().filter(|((other, _), _)| *other == table);
+        rows.map(|((_, key), value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// Calls the node as a Unix user.
+    pub(super) fn ask(&mut self, uid: u32, request: Call, now: Now) -> Result<Value, RpcError> {
+        let call = CallId(1);
+        self.node.handle_input(Input::Call { call, caller: Caller { uid }, request }, now);
+        self.drain();
+        self.replies.pop().unwrap()
+    }
+
+    /// Makes an account of a Unix user.
+    pub(super) fn person(&mut self, uid: u32) -> UserId {
+        let made = self.ask(uid, Call::AccountCreate(Create { name: None }), at(0)).unwrap();
+        serde_json::from_value(made["id"].clone()).unwrap()
+    }
+}
