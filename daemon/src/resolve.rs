@@ -192,6 +192,7 @@ mod tests {
     use hickory_resolver::proto::op::{Message, ResponseCode};
     use hickory_resolver::proto::rr::Record;
     use hickory_resolver::proto::rr::rdata::{A, AAAA};
+    use proptest::prelude::*;
     use tokio::net::UdpSocket;
     use tokio::task::JoinSet;
 
@@ -331,5 +332,32 @@ mod tests {
         assert_eq!(pods, [written]);
         let literal = resolver.resolve(&"192.0.2.7".parse().unwrap()).await;
         assert_eq!(literal.unwrap(), [at("192.0.2.7:4848", None)]);
+    }
+
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        let bytes = prop::collection::vec(any::<u8>(), 0..255);
+        let texts = "node=[a-z2-7]{31,33}".prop_map(String::into_bytes);
+        prop_oneof![bytes, texts]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_text_stops_a_resolver(lines in prop::collection::vec(line(), 1..4)) {
+            let all = lines.iter().map(Vec::as_slice).collect();
+            let zone = vec![
+                ("_bytchat._udp.pod.test.", RData::TXT(TXT::from_bytes(all))),
+                ("pod.test.", address("192.0.2.1")),
+            ];
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let pods = runtime.unwrap().block_on(found(zone, "pod.test")).unwrap();
+            let [pod] = &pods[..] else { panic!("{pods:?}") };
+            let named = |node: NodeId| {
+                let line = format!("node={node}").into_bytes();
+                lines.contains(&line)
+            };
+            prop_assert!(pod.node.is_none_or(named));
+        }
     }
 }

@@ -134,6 +134,27 @@ fn rubbish_on_the_udp_port_is_passed_over() {
 }
 
 #[test]
+fn a_pod_of_another_network_is_not_used_and_its_user_is_told() {
+    let backbone = Backbone::shared();
+    let (_there, there_id) = backbone.user("elsewhere@a.test");
+    // It knows where that network is, and believes that it belongs there.
+    let daemon = Daemon::start(&Setup { network: "another".to_owned(), ..backbone.setup.clone() });
+    daemon.account("stranger");
+    for args in [
+        &["alias", "resolve", "elsewhere@a.test"][..],
+        &["alias", "register", "stranger@a.test"],
+        &["send", "elsewhere@a.test", "x"],
+    ] {
+        let refused = daemon.ctl(args);
+        assert_eq!(refused.kind(5), "pod.unreachable");
+        assert!(refused.err.contains("a.test"), "{}", refused.err);
+    }
+    let ran = daemon.ctl(&["send", &there_id, "x", "--wait", "stored", "--timeout", "1"]);
+    assert_eq!(ran.kind(6), "timeout");
+    assert_eq!(daemon.get(&["node", "status"])["peers"], 0);
+}
+
+#[test]
 fn data_of_a_newer_version_are_left_alone() {
     let daemon = alone();
     daemon.stop();

@@ -1,9 +1,10 @@
 //! Several Unix users of one daemon: each has accounts and messages of their own.
 
+use std::env;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use bytchat_tests::daemon::{Backbone, Daemon, Ran, cannot_run, programs};
 use serde_json::json;
@@ -71,4 +72,27 @@ fn two_unix_users_of_one_daemon_see_only_what_is_theirs() {
     let args = ["send", ben_id, "neighbour", "--wait", "delivered", "--timeout", "90"];
     as_user(&daemon, ANN, &args).json();
     assert_eq!(as_user(&daemon, BEN, &["inbox"]).json()[0]["text"], "neighbour");
+}
+
+const LACKS: &str = "BYTCHAT_LACKS_SOMETHING";
+
+/// Not a test of its own: it cannot run, when it is told so.
+#[test]
+fn a_test_that_lacks_something() {
+    if env::var_os(LACKS).is_some() {
+        cannot_run("a part", "something is missing");
+    }
+}
+
+#[test]
+fn what_cannot_run_is_said_aloud_and_is_a_failure_where_everything_is_to_run() {
+    let run = |all: &str| -> Output {
+        let mut own = Command::new(env::current_exe().unwrap());
+        own.args(["--exact", "unix_users::a_test_that_lacks_something"]);
+        own.env(LACKS, "1").env("BYTCHAT_ALL", all).output().unwrap()
+    };
+    let passed = run("0");
+    let said = String::from_utf8(passed.stderr).unwrap();
+    assert!(passed.status.success() && said.contains("NOT RUN: a part: something is missing"));
+    assert!(!run("1").status.success());
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crashes;
+mod damage;
 mod flood;
 mod mail;
 mod planted;

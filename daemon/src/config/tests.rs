@@ -1,6 +1,7 @@
 //! Tests of the configuration: every way to get it wrong has its sentence.
 
 use clap::Parser;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -173,4 +174,49 @@ fn what_is_shown_can_be_read_again() {
 fn the_flags_are_sound() {
     use clap::CommandFactory;
     Args::command().debug_assert();
+}
+
+/// A configuration with every key, one line each.
+const WHOLE: [&str; 12] = [
+    "listen = [\"127.0.0.1:4848\"]",
+    "bootstrap = [\"192.0.2.1:4848\", \"[2001:db8::1]:1\"]",
+    "network = \"home\"",
+    "data_dir = \"/srv/chat\"",
+    "socket = \"/run/chat.sock\"",
+    "dns = [\"127.0.0.1:53\"]",
+    "[pod]",
+    "host = \"pod.test\"",
+    "[[pods]]",
+    "host = \"b.test\"",
+    "address = \"192.0.2.2:4848\"",
+    "node_id = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"",
+];
+
+fn file_is_named(text: &str) {
+    if let Err(error) = parse(text) {
+        let sentence = error.to_string();
+        assert!(sentence.starts_with("/etc/bytchatd.toml:"), "{sentence}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_stops_the_reader(text in "(\\PC|\n){0,200}") {
+        file_is_named(&text);
+    }
+
+    #[test]
+    fn no_change_of_a_good_file_stops_the_reader(
+        drop in prop::collection::vec(0..WHOLE.len(), 0..4),
+        at: prop::sample::Index,
+        with in "\\PC{0,3}",
+    ) {
+        prop_assert!(parse(&WHOLE.join("\n")).is_ok());
+        let lines = (0..).zip(WHOLE).filter(|(number, _)| !drop.contains(number));
+        let mut text = lines.map(|(_, line)| line).collect::<Vec<_>>().join("\n");
+        // All of it is ASCII, so that every index is a boundary.
+        let at = at.index(text.len());
+        text.replace_range(at..=at, &with);
+        file_is_named(&text);
+    }
 }

@@ -6,16 +6,24 @@ use bytchat_proto::alias::{Alias, Host};
 use bytchat_proto::binding::{AliasBinding, AliasClaim, verify_binding, verify_claim};
 use bytchat_proto::block::{Block, BlockKind};
 use bytchat_proto::codec::{decode, encode};
-use bytchat_proto::envelope::{ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
+use bytchat_proto::envelope::{
+    AttachProof, Content, ENCAPSULATION_BYTES, Envelope, HolderReceipt, Letter, MessageReceipt,
+    OneTimeKey, OpeningStatement, Removal, Sealed, TAG_BYTES,
+};
 use bytchat_proto::id::{BlockId, EnvelopeId, Fingerprint, NodeId, RoundId, UserId};
 use bytchat_proto::key::{AccountKey, DeviceKey};
-use bytchat_proto::record::{Contact, Record, verify_contact, verify_record};
+use bytchat_proto::record::{
+    Contact, DeviceCertificate, LocationBody, NodeRecord, PrekeyBody, ProfileBody, Record,
+    RecordBody, RecordKind, UserBody, verify_contact, verify_record,
+};
 use bytchat_proto::rpc::{Call, ErrorKind};
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Unverified;
 use bytchat_proto::wire::Frame;
 use ciborium::Value;
 use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 
 use crate::believed::{binding, records};
@@ -83,12 +91,83 @@ fn feed(bytes: &[u8]) {
     assert!(shapes <= 1, "bytes are two things at once: {survived:?}");
 }
 
+/// Whether bytes are a value; what is one comes back from its own encoding.
+fn is<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> bool {
+    let Ok(value) = decode::<T>(bytes) else { return false };
+    let once = encode(&value);
+    let again: T = decode(&once).expect("an encoding of our own");
+    assert_eq!(encode(&again), once);
+    true
+}
+
+/// Feeds bytes to the decoders of what stands inside of records, envelopes and frames; gives how
+/// many took them.
+fn feed_inner(bytes: &[u8]) -> usize {
+    let taken = [
+        is::<RecordBody>(bytes),
+        is::<NodeRecord>(bytes),
+        is::<DeviceCertificate>(bytes),
+        is::<UserBody>(bytes),
+        is::<ProfileBody>(bytes),
+        is::<PrekeyBody>(bytes),
+        is::<LocationBody>(bytes),
+        is::<AliasClaim>(bytes),
+        is::<AliasBinding>(bytes),
+        is::<Sealed>(bytes),
+        is::<Letter>(bytes),
+        is::<OpeningStatement>(bytes),
+        is::<OneTimeKey>(bytes),
+        is::<HolderReceipt>(bytes),
+        is::<AttachProof>(bytes),
+        is::<Removal>(bytes),
+        is::<MessageReceipt>(bytes),
+    ];
+    taken.into_iter().filter(|taken| *taken).count()
+}
+
+/// A good encoding of each kind that stands inside of another.
+fn good_inner() -> Vec<Vec<u8>> {
+    let contents = [
+        Content::Block(ByteBuf::from(values::block().encode().1)),
+        Content::Receipt(values::message_receipt()),
+    ];
+    let mut good: Vec<_> = contents.map(values::letter).iter().map(encode).collect();
+    good.extend([
+        encode(&values::record_body(RecordKind::User)),
+        encode(&values::record_body(RecordKind::Prekey)),
+        encode(&values::node_record()),
+        encode(&values::certificate()),
+        encode(&values::user_body()),
+        encode(&values::profile_body()),
+        encode(&values::prekey_body()),
+        encode(&values::location_body()),
+        encode(&values::claim()),
+        encode(&values::binding()),
+        encode(&values::sealed(Some(values::opening()))),
+        encode(&values::opening_statement()),
+        encode(&values::one_time_key()),
+        encode(&values::holder_receipt()),
+        encode(&values::attach_proof()),
+        encode(&values::removal()),
+        encode(&values::message_receipt()),
+    ]);
+    good
+}
+
+#[test]
+fn what_stands_inside_is_decoded() {
+    for bytes in good_inner() {
+        assert!(feed_inner(&bytes) >= 1);
+    }
+}
+
 /// A good encoding of each kind that a decoder takes.
 fn good() -> &'static [Vec<u8>] {
     static GOOD: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     GOOD.get_or_init(|| {
         let frames = wire::frames().into_iter().map(|(_, frame)| frame.encode());
         let mut good: Vec<_> = frames.collect();
+        good.extend(good_inner());
         good.extend(records().iter().map(encode));
         good.push(values::envelope().into_bytes());
         good.push(values::block().encode().1);
@@ -140,11 +219,13 @@ proptest! {
     #[test]
     fn no_bytes_stop_a_decoder(bytes in prop::collection::vec(any::<u8>(), 0..4096)) {
         feed(&bytes);
+        feed_inner(&bytes);
     }
 
     #[test]
     fn no_mutation_stops_a_decoder(bytes in mutated()) {
         feed(&bytes);
+        feed_inner(&bytes);
     }
 
     /// SPEC 4.6: a flipped bit anywhere in what was signed ends belief.

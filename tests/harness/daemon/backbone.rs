@@ -65,9 +65,7 @@ impl Backbone {
 
     /// One more daemon, which knows the others.
     pub fn join(&self) -> Daemon {
-        let daemon = Daemon::start(&self.setup);
-        daemon.meets(5);
-        daemon
+        join(&self.setup)
     }
 
     /// One more daemon with an account that has an alias.
@@ -75,7 +73,15 @@ impl Backbone {
     /// # Panics
     /// If the alias cannot be had.
     pub fn user(&self, alias: &str) -> (Daemon, String) {
-        let daemon = self.join();
+        self.user_with(&self.setup, alias)
+    }
+
+    /// The same with a configuration of its own.
+    ///
+    /// # Panics
+    /// If the alias cannot be had.
+    pub fn user_with(&self, setup: &Setup, alias: &str) -> (Daemon, String) {
+        let daemon = join(setup);
         let id = daemon.account(alias.split('@').next().unwrap());
         let binding = daemon.get(&["alias", "register", alias]);
         assert_eq!((&binding["alias"], &binding["id"]), (&alias.into(), &id.as_str().into()));
@@ -87,6 +93,12 @@ impl Default for Backbone {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn join(setup: &Setup) -> Daemon {
+    let daemon = Daemon::start(setup);
+    daemon.meets(5);
+    daemon
 }
 
 /// An address on this machine that nobody listens at.

@@ -34,6 +34,8 @@ pub struct Setup {
     pub host: Option<String>,
     /// Pods that need no DNS.
     pub pods: Vec<Pod>,
+    /// DNS servers to ask; the system's if there are none.
+    pub dns: Vec<SocketAddr>,
     /// Where to listen; anywhere if not said.
     pub listen: Option<SocketAddr>,
 }
@@ -47,14 +49,19 @@ pub struct Daemon {
 
 impl Setup {
     fn toml(&self) -> String {
-        let quoted = |address: &SocketAddr| format!("\"{address}\"");
-        let bootstrap: Vec<_> = self.bootstrap.iter().map(quoted).collect();
+        let list = |addresses: &[SocketAddr]| {
+            let quoted = addresses.iter().map(|address| format!("\"{address}\""));
+            quoted.collect::<Vec<_>>().join(", ")
+        };
         let listen = self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
         let mut lines = vec![
             format!("network = \"{}\"", self.network),
             format!("listen = [\"{listen}\"]"),
-            format!("bootstrap = [{}]", bootstrap.join(", ")),
+            format!("bootstrap = [{}]", list(&self.bootstrap)),
         ];
+        if !self.dns.is_empty() {
+            lines.push(format!("dns = [{}]", list(&self.dns)));
+        }
         lines.extend(self.host.iter().map(|host| format!("[pod]\nhost = \"{host}\"")));
         lines.extend(self.pods.iter().map(|Pod { host, address }| {
             format!("[[pods]]\nhost = \"{host}\"\naddress = \"{address}\"")

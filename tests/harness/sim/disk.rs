@@ -56,6 +56,12 @@ impl Disk {
         self.rows.insert((Table::Node, b"events".to_vec()), vec![0xff]);
     }
 
+    /// Planted: damages every row of a table.
+    pub fn damage(&mut self, table: Table, mut damage: impl FnMut(&mut Vec<u8>)) {
+        let rows = self.rows.iter_mut().filter(|((other, _), _)| *other == table);
+        rows.for_each(|(_, value)| damage(value));
+    }
+
     /// Answers a question as the store does.
     pub fn scan(&self, query: &Query) -> Vec<Row> {
         let within = |((table, key), _): &(&(Table, Vec<u8>), &Vec<u8>)| {

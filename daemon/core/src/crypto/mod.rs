@@ -177,6 +177,9 @@ fn show(party: &Party) -> String {
 
 #[cfg(test)]
 mod tests {
+    mod others;
+    mod vectors;
+
     use super::*;
     use bytchat_proto::binding::{AliasBinding, AliasClaim};
     use bytchat_proto::envelope::{
