@@ -35,7 +35,7 @@ use crate::systemd::Notifier;
 pub use home::HomeError;
 pub use secrets::SecretsError;
 
-use secrets::Secrets;
+use secrets::{Key, Secrets};
 
 /// Why the daemon did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -104,9 +104,12 @@ pub async fn run(config: Config, around: Surroundings) -> Result<(), BootError> 
     signals.spawn(signalled()?);
 
     home::prepare(&config.data_dir)?;
+    // The library's first seed takes as long as opening the store: both at once.
+    let seed = spawn_blocking(entropy::seed);
     let store = open_store(&config.data_dir).await?;
     let secrets = load_secrets(&store, &config, &around).await?;
-    let (wires, node) = build(&config, &store, &secrets, &clock).await?;
+    let seed = seed.await.expect("the library gives a seed or says why not")?;
+    let (wires, node) = build(&config, &store, (&secrets, seed), &clock).await?;
     let mode = match around.state {
         Some(_) => MODE_SYSTEM,
         None => MODE_USER,
@@ -195,7 +198,7 @@ async fn load_secrets(
 async fn build(
     config: &Config,
     store: &Store,
-    secrets: &Secrets,
+    (secrets, seed): (&Secrets, Key),
     clock: &Clock,
 ) -> Result<(Wires, Node), BootError> {
     let secret = NodeSecret::from_seed(*secrets.seed)?;
@@ -215,7 +218,7 @@ async fn build(
     let store = store.clone();
     let rows = spawn_blocking(move || hot_rows(&store)).await;
     let rows = rows.expect("the store answers and does not panic")?;
-    let node = Node::new(node, *entropy::seed()?, rows, clock.now())?;
+    let node = Node::new(node, *seed, rows, clock.now())?;
     Ok((Wires { net, events }, node))
 }
 

@@ -2,7 +2,8 @@
 //!
 //! All rows are in one sled tree, behind the number of their table, because a batch is atomic in
 //! one tree only. Table 0 is the index's own: the sequence up to which it knows the log, and the
-//! live bytes of each segment. Both change in the batch of the rows that they speak of.
+//! live bytes of each segment. Both change in the batch of the rows that they speak of. The rows
+//! of tables that only grow are packed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
@@ -14,12 +15,30 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use bytchat_core::persist::Table;
+
+use super::pack;
 use super::record::{self, take, take_u32, take_u64};
 
 /// The row that holds the last sequence that the index knows.
 pub(super) const APPLIED: &[u8] = &[0, b'a'];
+/// The row that says in which form the index is; one of another form is built anew.
+const FORM: &[u8] = &[0, b'f'];
+const FORM_NOW: &[u8] = &[2];
 /// The beginning of the rows that count the live bytes of segments.
 pub(super) const LIVE: &[u8] = &[0, b'l'];
+
+/// Tables that grow with the years. Nobody reads many of their rows at once, but for marks that
+/// are short, so longer values stay in the log.
+const PACKED: [Table; 6] = [
+    Table::Message,
+    Table::MessageIndex,
+    Table::Event,
+    Table::Trace,
+    Table::Seen,
+    Table::Tombstone,
+];
+const PACKED_INLINE_BYTES_MAX: usize = 32;
 
 /// Pages that sled keeps in memory: a node at rest is to stay below 40 MB.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
@@ -113,7 +132,7 @@ impl Index {
             let opening = thread::Builder::new().name("index".into()).spawn(move || config.open());
             let joined = opening.map_err(|error| IndexError(error.to_string()))?.join();
             match joined.map_err(|_| IndexError("sled panicked".into()))? {
-                Ok(db) => return Ok(Self::Sled(db)),
+                Ok(db) => return Self::of_our_form(db),
                 Err(error) if error.to_string().contains("could not acquire lock") => {
                     thread::sleep(LOCK_WAIT);
                 }
@@ -123,9 +142,20 @@ impl Index {
         Err(IndexError("sled stays locked".into()))
     }
 
+    fn of_our_form(db: sled::Db) -> Result<Self, IndexError> {
+        let form = guarded(|| if db.is_empty() { Ok(None) } else { db.get(FORM).map(Some) })?;
+        match form {
+            None => guarded(|| db.insert(FORM, FORM_NOW)).map(drop)?,
+            Some(form) if form.as_deref() == Some(FORM_NOW) => {}
+            Some(_) => return Err(IndexError("the index has another form".into())),
+        }
+        Ok(Self::Sled(db))
+    }
+
     /// Reads a row.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
         match self {
+            Self::Sled(db) if is_packed(key) => caught(|| pack::get(db, key)),
             Self::Sled(db) => Ok(guarded(|| db.get(key))?.map(|value| value.to_vec())),
             Self::Memory(rows) => Ok(rows.get(key).cloned()),
             Self::Closed => Ok(None),
@@ -150,16 +180,7 @@ impl Index {
         }
         let bounds = (Bound::Included(from), Bound::Excluded(to));
         match self {
-            Self::Sled(db) => guarded(|| {
-                let mut rows = db.range::<&[u8], _>(bounds);
-                while let Some(row) = if reverse { rows.next_back() } else { rows.next() } {
-                    let (key, value) = row?;
-                    if !visit(&key, &value) {
-                        break;
-                    }
-                }
-                Ok(())
-            }),
+            Self::Sled(db) => caught(|| range_in(db, (from, to), reverse, visit)),
             Self::Memory(rows) => {
                 let mut rows = rows.range::<[u8], _>(bounds);
                 while let Some((key, value)) = if reverse { rows.next_back() } else { rows.next() }
@@ -179,12 +200,15 @@ impl Index {
         match self {
             Self::Sled(db) => {
                 let mut batch = sled::Batch::default();
-                for (key, value) in changes {
+                let (packed, plain): (Batch, Batch) =
+                    changes.into_iter().partition(|(key, _)| is_packed(key));
+                for (key, value) in plain {
                     match value {
                         Some(value) => batch.insert(key, value),
                         None => batch.remove(key),
                     }
                 }
+                caught(|| pack::change(db, packed, &mut batch))?;
                 guarded(|| db.apply_batch(batch))
             }
             Self::Memory(rows) => {
@@ -233,6 +257,45 @@ impl Index {
     }
 }
 
+/// Tells how long a value of a row may be to be held in the index.
+pub(super) fn inline_bytes_max(row: &[u8], usual: usize) -> usize {
+    if is_packed(row) { usual.min(PACKED_INLINE_BYTES_MAX) } else { usual }
+}
+
+fn is_packed(row: &[u8]) -> bool {
+    row.first().is_some_and(|first| PACKED.iter().any(|table| *table as u8 == *first))
+}
+
+// Visits rows that may be plain or packed, in the order of their keys.
+fn range_in(
+    db: &sled::Db,
+    (from, to): (&[u8], &[u8]),
+    reverse: bool,
+    visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+) -> Result<(), IndexError> {
+    let first = if is_packed(from) { pack::first_block(db, from)? } else { from.to_vec() };
+    let bounds = (Bound::Included(first.as_slice()), Bound::Excluded(to));
+    let mut rows = db.range::<&[u8], _>(bounds);
+    while let Some(row) = if reverse { rows.next_back() } else { rows.next() } {
+        let (key, value) = row.map_err(|error| IndexError(error.to_string()))?;
+        if !is_packed(&key) {
+            if !visit(&key, &value) {
+                return Ok(());
+            }
+            continue;
+        }
+        let mut packed = pack::rows(&value)?;
+        packed.retain(|(key, _)| key.as_slice() >= from && key.as_slice() < to);
+        if reverse {
+            packed.reverse();
+        }
+        if !packed.iter().all(|(key, value)| visit(key, value)) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
 /// Names the row that counts the live bytes of a segment.
 pub(super) fn live_key(segment: u64) -> Vec<u8> {
     [LIVE, &segment.to_le_bytes()].concat()
@@ -271,9 +334,10 @@ pub(super) fn restrict(folder: &Path) -> io::Result<()> {
 }
 
 fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(IndexError(error.to_string())),
-        Err(_) => Err(IndexError("sled panicked".into())),
-    }
+    caught(|| work().map_err(|error| IndexError(error.to_string())))
+}
+
+fn caught<T>(work: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+    let done = catch_unwind(AssertUnwindSafe(work));
+    done.unwrap_or_else(|_| Err(IndexError("sled panicked".into())))
 }

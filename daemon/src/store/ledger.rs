@@ -40,14 +40,16 @@ impl<'a> Changes<'a> {
         for op in ops(record.payload) {
             match op {
                 Op::Put { table, key, value, value_at } => {
+                    let row = row_key(table, key);
+                    let inline_bytes_max = index::inline_bytes_max(&row, self.inline_bytes_max);
                     let entry = Entry {
                         segment,
                         offset: payload_at + value_at as u64,
                         length: u32::try_from(value.len()).unwrap_or(u32::MAX),
                         crc: crc32fast::hash(value),
-                        inline: (value.len() <= self.inline_bytes_max).then(|| value.to_vec()),
+                        inline: (value.len() <= inline_bytes_max).then(|| value.to_vec()),
                     };
-                    self.set(row_key(table, key), Some(entry))?;
+                    self.set(row, Some(entry))?;
                 }
                 Op::Remove { table, key } => self.set(row_key(table, key), None)?,
             }

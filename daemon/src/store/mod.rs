@@ -9,6 +9,7 @@ mod disk;
 mod error;
 mod index;
 mod ledger;
+mod pack;
 mod record;
 mod recover;
 mod replay;

@@ -160,6 +160,12 @@ pub(super) fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
     Some(front)
 }
 
+/// Takes a little-endian number of two bytes.
+pub(super) fn take_u16(rest: &mut &[u8]) -> Option<u16> {
+    let bytes = take(rest, 2)?;
+    Some(u16::from_le_bytes(bytes.try_into().ok()?))
+}
+
 /// Takes a little-endian number of four bytes.
 pub(super) fn take_u32(rest: &mut &[u8]) -> Option<u32> {
     let bytes = take(rest, 4)?;

@@ -9,7 +9,7 @@ use super::disk::Handle;
 use super::error::StoreError;
 use super::index::{self, Index};
 use super::replay::replay_or_rebuild;
-use super::segment::{self, HEAD_BYTES, Head, HeadState, Piece, Walk};
+use super::segment::{self, HEAD_BYTES, Head, HeadState, Walk};
 use super::shared::Shared;
 use super::verify::Problem;
 
@@ -64,7 +64,7 @@ pub(super) fn recover(shared: &Shared) -> Result<Log, StoreError> {
         open_index(shared);
     }
     forget_index_before(shared, &segments);
-    let replayed = replay_or_rebuild(shared, &segments)?;
+    let replayed = replay_or_rebuild(shared, &segments, tail.checked)?;
     let last = segments.last().map(|segment| segment.number);
     let mut sealed: BTreeMap<u64, u64> =
         segments.iter().map(|segment| (segment.number, segment.bytes)).collect();
@@ -139,46 +139,37 @@ struct Tail {
     active: Option<Active>,
     last: u64,
     whole: bool,
+    /// The last commit, if nothing is wrong with the segment.
+    checked: Option<u64>,
 }
 
 // Only the last segment can be torn: each other one was durable before the next was made.
 fn mend_tail(shared: &Shared, segments: &mut [Found], applied: u64) -> Result<Tail, StoreError> {
     let Some(found) = segments.last_mut() else {
-        return Ok(Tail { active: None, last: 0, whole: true });
+        return Ok(Tail { active: None, last: 0, whole: true, checked: None });
     };
-    let mut bytes = read(shared, found)?;
-    let walk = || Walk::new(&bytes, found.head);
+    let survey = segment::survey(Walk::new(&read(shared, found)?, found.head), applied);
     let before = found.head.map_or(0, |head| head.first.saturating_sub(1));
+    let last = survey.last.unwrap_or(before);
     let Some(head) = found.head.filter(|_| found.sound) else {
-        let last = last_sequence(walk()).unwrap_or(before);
-        return Ok(Tail { active: None, last, whole: false });
+        return Ok(Tail { active: None, last, whole: false, checked: None });
     };
     let path = segment::path(&shared.log_folder(), found.number);
     let fail = |source| StoreError::io(&path, source);
     let file = OpenOptions::new().read(true).write(true).open(&path).map_err(fail)?;
     let handle = Handle { path: path.clone(), file };
-    if let Some(cut) = segment::torn_tail(walk(), applied) {
+    if let Some(cut) = survey.torn {
         tracing::info!(segment = found.number, from = cut, "the unfinished end of the log is cut");
         shared.disk.truncate(&handle, cut as u64).map_err(fail)?;
-        bytes.truncate(cut);
         found.bytes = cut as u64;
     }
     // What a killed process left in the page cache becomes visible now, so it must be durable.
     shared.disk.sync(&handle).map_err(fail)?;
-    let walk = || Walk::new(&bytes, found.head);
-    let last = last_sequence(walk()).unwrap_or(before);
-    let whole = walk().all(|piece| matches!(piece, Piece::Record(_)));
     let (number, marker, bytes) = (found.number, head.marker, found.bytes);
+    let whole = survey.whole;
     let active = whole.then_some(Active { number, marker, handle, bytes });
-    Ok(Tail { active, last, whole })
-}
-
-fn last_sequence(walk: Walk<'_>) -> Option<u64> {
-    let sequences = walk.filter_map(|piece| match piece {
-        Piece::Record(record) => Some(record.sequence),
-        Piece::Damaged { .. } => None,
-    });
-    sequences.last()
+    let checked = (whole && survey.unbroken).then_some(last);
+    Ok(Tail { active, last, whole, checked })
 }
 
 fn open_index(shared: &Shared) {

@@ -22,12 +22,14 @@ pub(super) struct Replayed {
     pub(super) damaged: Option<u64>,
 }
 
-/// Applies what the index does not know yet; if sled fails at it, memory takes its place.
+/// Applies what the index does not know yet; if sled fails at it, memory takes its place. The last
+/// segment need not be read again if it was checked up to its last commit.
 pub(super) fn replay_or_rebuild(
     shared: &Shared,
     segments: &[Found],
+    checked: Option<u64>,
 ) -> Result<Replayed, StoreError> {
-    let error = match replay(shared, segments, u64::MAX) {
+    let error = match replay(shared, segments, (checked, u64::MAX)) {
         Ok(replayed) => return Ok(replayed),
         Err(Fault::Store(error)) => return Err(error),
         Err(Fault::Index(error)) => error,
@@ -35,7 +37,7 @@ pub(super) fn replay_or_rebuild(
     tracing::error!(%error, "the index is held in memory until the next start");
     shared.distrust_index();
     shared.replace_index(Index::Memory(BTreeMap::new()));
-    match replay(shared, segments, u64::MAX) {
+    match replay(shared, segments, (None, u64::MAX)) {
         Ok(replayed) => Ok(replayed),
         Err(Fault::Store(error)) => Err(error),
         Err(Fault::Index(error)) => Err(shared.index_error(error)),
@@ -50,7 +52,7 @@ pub(super) fn rebuild_in_memory(
     shared.distrust_index();
     let segments = list(shared)?;
     shared.replace_index(Index::Memory(BTreeMap::new()));
-    match replay(shared, &segments, through) {
+    match replay(shared, &segments, (None, through)) {
         Ok(replayed) => Ok(replayed.live),
         Err(Fault::Store(error)) => Err(error),
         Err(Fault::Index(error)) => Err(shared.index_error(error)),
@@ -74,7 +76,11 @@ impl From<StoreError> for Fault {
     }
 }
 
-fn replay(shared: &Shared, segments: &[Found], through: u64) -> Result<Replayed, Fault> {
+fn replay(
+    shared: &Shared,
+    segments: &[Found],
+    (checked, through): (Option<u64>, u64),
+) -> Result<Replayed, Fault> {
     let applied = shared.read().applied()?;
     let mut replayed = Replayed { live: shared.read().live()?, damaged: None };
     let mut last = None;
@@ -86,7 +92,11 @@ fn replay(shared: &Shared, segments: &[Found], through: u64) -> Result<Replayed,
         }
         previous = Some(found.number);
         let next = segments.get(position + 1).and_then(|next| next.head);
-        if next.is_some_and(|next| next.first <= applied.saturating_add(1)) {
+        let known = match next {
+            Some(next) => next.first <= applied.saturating_add(1),
+            None => position + 1 == segments.len() && checked.is_some_and(|last| last <= applied),
+        };
+        if known {
             continue;
         }
         let range = (applied, through);

@@ -143,20 +143,47 @@ impl<'a> Iterator for Walk<'a> {
     }
 }
 
-/// Finds where the unfinished end of the last segment begins.
+/// What one walk over the last segment tells.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// Where its unfinished end begins.
+    pub(super) torn: Option<usize>,
+    /// The sequence of the last record before that.
+    pub(super) last: Option<u64>,
+    /// Whether nothing before that is damaged.
+    pub(super) whole: bool,
+    /// Whether no commit is missing between the records.
+    pub(super) unbroken: bool,
+}
+
+/// Looks where the last segment ends.
 ///
 /// Bytes that are no record are a torn tail unless a later record says that what should stand
 /// there was durable before it, or the index has applied it.
-pub(super) fn torn_tail(walk: Walk<'_>, applied: u64) -> Option<usize> {
-    let mut suspects: Vec<(usize, u64)> = Vec::new();
+pub(super) fn survey(walk: Walk<'_>, applied: u64) -> Survey {
+    let mut survey = Survey { unbroken: true, ..Survey::default() };
+    let mut damages: Vec<usize> = Vec::new();
+    let mut suspects: Vec<(usize, u64, Option<u64>)> = Vec::new();
     for piece in walk {
         match piece {
-            Piece::Damaged { from, last, .. } => suspects.push((from, last.saturating_add(1))),
-            Piece::Record(record) => suspects.retain(|(_, sequence)| *sequence > record.durable),
+            Piece::Damaged { from, last, .. } => {
+                damages.push(from);
+                suspects.push((from, last.saturating_add(1), survey.last));
+            }
+            Piece::Record(record) => {
+                suspects.retain(|(_, sequence, _)| *sequence > record.durable);
+                let follows = |last: u64| last.saturating_add(1) == record.sequence;
+                survey.unbroken &= survey.last.is_none_or(follows);
+                survey.last = Some(record.sequence);
+            }
         }
     }
-    suspects.retain(|(_, sequence)| *sequence > applied);
-    suspects.first().map(|(from, _)| *from)
+    suspects.retain(|(_, sequence, _)| *sequence > applied);
+    if let Some((from, _, last)) = suspects.first() {
+        (survey.torn, survey.last) = (Some(*from), *last);
+    }
+    survey.whole = damages.first().is_none_or(|first| Some(*first) == survey.torn);
+    survey
 }
 
 /// Names the file of a segment.
