@@ -56,10 +56,24 @@ pub(crate) fn round_trips() -> Samples {
     samples
 }
 
-/// Memory of a process in kB: everything resident, and what of it is no file.
-pub(crate) fn memory_kb(pid: u32) -> (u64, u64) {
+/// Memory of a process in MB: everything resident, and what of it is no file.
+pub(crate) fn memory_mb(pid: u32) -> (f64, f64) {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    (field(&status, "VmRSS:"), field(&status, "RssAnon:"))
+    let mb = |name| kilo(field(&status, name)) * 1.024;
+    (mb("VmRSS:"), mb("RssAnon:"))
+}
+
+/// What a directory takes on the disk, in MB.
+pub(crate) fn disk_mb(dir: &Path) -> f64 {
+    let answer = ask("du", &["-sk", &dir.display().to_string()]);
+    let kib = answer.split_whitespace().next().and_then(|number| number.parse().ok());
+    kilo(kib.unwrap_or_default()) * 1.024
+}
+
+/// A thousandth; exact as far as it is shown.
+pub(crate) fn kilo(number: u64) -> f64 {
+    let whole = u32::try_from(number / 1000).map_or(f64::MAX, f64::from);
+    whole + f64::from(u16::try_from(number % 1000).unwrap_or_default()) / 1000.0
 }
 
 /// Processor time that a process has used.

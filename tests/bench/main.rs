@@ -1,16 +1,20 @@
 //! `bench`: real daemons on loopback, measured; the numbers go into `BENCHMARKS.md`.
 //!
-//! `cargo run --release -p bytchat-tests --bin bench` takes four to five minutes;
-//! `… --bin bench -- build` measures a cold release build instead, and `… -- quick` leaves rest
-//! out and writes nothing.
+//! `cargo run --release -p bytchat-tests --bin bench` builds the daemons, measures them for about
+//! ten minutes and writes the tables; `… --bin bench -- build` measures a cold release build
+//! instead. `… -- quick` leaves rest and the million out, `… -- million [MESSAGES]` leaves all
+//! else out, and neither of these two builds or writes anything.
 
 #![allow(clippy::panic, reason = "what cannot be measured ends the program and says why")]
 #![allow(clippy::print_stderr, reason = "it tells how far it is")]
 #![allow(clippy::disallowed_methods, reason = "what is measured is real time")]
 
 mod client;
+mod fill;
 mod machine;
 mod measure;
+mod million;
+mod people;
 mod report;
 mod samples;
 mod world;
@@ -20,6 +24,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use bytchat_proto::limits::HOLDERS;
+use people::Pair;
 use report::Row;
 use samples::show;
 use world::World;
@@ -35,26 +41,31 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["build"] => measure_build(),
-        ["isolated"] => measure_all(true),
+        ["isolated", commit] => measure_all(true, commit),
         ["quick"] => drop(measure_mail(&tempdir())),
-        [] => {
-            build(None);
-            isolate();
-            measure_all(false);
+        ["million"] => drop(measure_million(million::MESSAGES)),
+        ["million", messages] => {
+            drop(measure_million(messages.parse().expect("MESSAGES is a number")));
         }
-        _ => panic!("usage: bench [build | quick]"),
+        [] => {
+            let commit = commit();
+            build(None);
+            isolate(&commit);
+            measure_all(false, &commit);
+        }
+        _ => panic!("usage: bench [build | quick | million [MESSAGES]]"),
     }
 }
 
 /// Goes on in a network of our own, so that its loopback counts nobody else; returns only where
 /// the system does not allow it.
-fn isolate() {
+fn isolate(commit: &str) {
     let own = std::env::current_exe().expect("a program knows its path");
-    let script = "ip link set lo up && exec \"$0\" isolated";
+    let script = "ip link set lo up && exec \"$0\" isolated \"$1\"";
     let unshare = ["--map-root-user", "--net", "sh", "-c"];
     let test = Command::new("unshare").args(unshare).arg("ip link set lo up").status();
     if test.is_ok_and(|status| status.success()) {
-        let error = Command::new("unshare").args(unshare).arg(script).arg(own).exec();
+        let error = Command::new("unshare").args(unshare).arg(script).arg(own).arg(commit).exec();
         panic!("unshare: {error}");
     }
     eprintln!("no network of our own is to be had: other programs' traffic is counted too");
@@ -77,11 +88,23 @@ fn build(target: Option<&Path>) {
 }
 
 fn measure_build() {
+    let commit = commit();
     let target = tempfile::tempdir().expect("a directory can be made");
     let began = Instant::now();
     build(Some(target.path()));
     let rows = [report::build(began.elapsed(), machine::children_cpu())];
-    write("build", &head(target.path()), &rows);
+    write("build", &head(target.path(), &commit), &rows);
+}
+
+/// The commit that is built and measured; what the tables themselves say is no part of it.
+fn commit() -> String {
+    let root = root().display().to_string();
+    let commit = machine::ask("git", &["-C", &root, "rev-parse", "--short", "HEAD"]);
+    let changed = ["-C", &root, "status", "--porcelain", "--", ".", ":!BENCHMARKS.md"];
+    match machine::ask("git", &changed).as_str() {
+        "unknown" => commit,
+        _ => format!("{commit} with changes"),
+    }
 }
 
 fn tempdir() -> tempfile::TempDir {
@@ -89,30 +112,48 @@ fn tempdir() -> tempfile::TempDir {
     dir.expect("a directory can be made")
 }
 
-fn measure_all(isolated: bool) {
-    let dir = tempdir();
-    let (mut world, mut rows) = measure_mail(&dir);
-    eprintln!("39 more daemons start, then nothing happens for two minutes");
-    world.grow(NODES_AT_REST, PEERS_AT_REST);
-    rows.extend(report::idle(&measure::idle(&world), isolated));
-    write("run", &head(dir.path()), &rows);
+fn beside(name: &str) -> PathBuf {
+    std::env::current_exe().expect("a program knows its path").with_file_name(name)
 }
 
-fn measure_mail(dir: &tempfile::TempDir) -> (World, Vec<Row>) {
-    let own = std::env::current_exe().expect("a program knows its path");
-    let mut world = World::start(&own.with_file_name("bytchatd"), dir.path());
-    world.grow(NODES, 0);
-    measure::introduce(&world);
+fn measure_all(isolated: bool, built: &str) {
+    let dir = tempdir();
+    let head = head(dir.path(), built);
+    let (mut world, pair, mut rows) = measure_mail(&dir);
+    eprintln!("39 more daemons start, then nothing happens for two minutes");
+    world.grow(NODES_AT_REST, PEERS_AT_REST);
+    rows.extend(report::idle(&measure::idle(&world, pair), isolated));
+    drop(world);
+    rows.extend(measure_million(million::MESSAGES));
+    assert_eq!(commit(), built, "the tree was changed while it was measured");
+    write("run", &head, &rows);
+}
+
+fn measure_million(messages: u64) -> Vec<Row> {
+    eprintln!("{messages} messages are written into a store; this takes minutes");
+    let dir = tempdir();
+    let rows =
+        report::million(&million::million(&beside("bytchatd"), dir.path(), messages), messages);
+    eprintln!("{}", report::table(&rows));
+    rows
+}
+
+fn measure_mail(dir: &tempfile::TempDir) -> (World, Pair, Vec<Row>) {
+    let mut world = World::start(&beside("bytchatd"), dir.path());
+    world.grow(NODES, HOLDERS);
+    let pair = people::introduce(&world);
+    measure::first(&world, pair);
     eprintln!("two people are online");
-    let mut rows = report::online(&measure::online(&world, dir.path()), &machine::round_trips());
-    let (sends, bare) = measure::program(&world, &own.with_file_name("bytctl"));
+    let online = measure::online(&world, pair, dir.path());
+    let mut rows = report::online(&online, &machine::round_trips());
+    let (sends, bare) = measure::program(&world, pair, &beside("bytctl"));
     rows.insert(3, bytctl(&sends, show(bare.p50())));
     eprintln!("one of them is away");
-    rows.extend(away(&mut world));
+    rows.extend(away(&mut world, pair));
     eprintln!("one of them writes without waiting");
-    rows.extend(bursts(&world));
+    rows.extend(bursts(&world, pair));
     eprintln!("{}", report::table(&rows));
-    (world, rows)
+    (world, pair, rows)
 }
 
 fn bytctl(sends: &samples::Samples, bare: String) -> Row {
@@ -125,9 +166,9 @@ fn bytctl(sends: &samples::Samples, bare: String) -> Row {
     )
 }
 
-fn away(world: &mut World) -> Vec<Row> {
-    let (quorum, all) = measure::stored(world);
-    let (up, mail) = measure::returns(world);
+fn away(world: &mut World, pair: Pair) -> Vec<Row> {
+    let (quorum, all) = measure::stored(world, pair);
+    let (up, mail) = measure::returns(world, pair);
     let after = show(mail.p50().saturating_sub(up.p50()));
     vec![
         report::times("away: `queued` until `stored` (3 of 5 holders)", &quorum, "", STORED_LIMIT),
@@ -142,12 +183,11 @@ fn away(world: &mut World) -> Vec<Row> {
     ]
 }
 
-const ALL_LIMIT: &str =
-    "the same; none if sender or recipient is itself among the five nodes nearest to the recipient";
+const ALL_LIMIT: &str = "the slowest of five commits on one disk, and its own trace after it";
 const STORED_LIMIT: &str = "each holder's commit, all on this one disk; the sender's own after it";
 
-fn bursts(world: &World) -> [Row; 2] {
-    let (queued, arrived, missing) = measure::bursts(world);
+fn bursts(world: &World, pair: Pair) -> [Row; 2] {
+    let (queued, arrived, missing) = measure::bursts(world, pair);
     let what = "pipelined, one pair, 64 calls in flight";
     let limit = "the cores, shared by all twelve daemons; one node seals one after the other";
     let told = format!("{limit}; {missing} of 2000 were not told within 5 s of the last one");
@@ -163,9 +203,7 @@ fn bursts(world: &World) -> [Row; 2] {
     ]
 }
 
-fn head(dir: &Path) -> String {
-    let root = root().display().to_string();
-    let commit = machine::ask("git", &["-C", &root, "describe", "--always", "--dirty"]);
+fn head(dir: &Path, commit: &str) -> String {
     let date = machine::ask("date", &["-u", "+%F %H:%M UTC"]);
     format!("{date}, commit {commit}; {}.\n\n", machine::describe(dir))
 }

@@ -8,18 +8,15 @@ use std::time::{Duration, Instant};
 
 use bytchat_proto::id::BlockId;
 use bytchat_proto::limits::{HOLDERS, RPC_CALLS_PER_CLIENT_MAX};
+use bytchat_proto::rpc::Call;
 use bytchat_proto::rpc::message::{ById, Message, Send, Sent, State, Trace, Wait};
-use bytchat_proto::rpc::{Call, account, alias, contact};
-use serde_json::Value;
 
 use crate::client::{Client, PATIENCE, Watch};
 use crate::machine::{self, BareDisk};
+use crate::people::{BOB, Pair};
 use crate::samples::{Samples, median};
 use crate::world::World;
 
-/// Who writes, and who reads.
-const ALICE: usize = 2;
-const BOB: usize = 3;
 /// A short sentence.
 const TEXT: &str = "The night train leaves at ten past eleven, from platform four.";
 
@@ -35,29 +32,17 @@ const BURST_PATIENCE: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_secs(60);
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Makes both accounts and their aliases, and lets the two know each other.
-pub(crate) fn introduce(world: &World) {
-    let people = [(ALICE, "alice@a.test", "bob@b.test"), (BOB, "bob@b.test", "alice@a.test")];
-    for (place, own, _) in people {
-        let mut client = world.node(place).client();
-        client.call::<Value>(&Call::AccountCreate(account::Create { name: None }));
-        let register = alias::Register { account: None, alias: own.to_owned() };
-        client.call::<Value>(&Call::AliasRegister(register));
-    }
-    for (place, _, who) in people {
-        let add = contact::Change { account: None, who: who.to_owned() };
-        world.node(place).client().call::<Value>(&Call::ContactAdd(add));
-    }
-    let watch = Watch::start(world.node(BOB).socket());
-    let mut alice = world.node(ALICE).client();
-    // The first message opens the session and finds the way; it is not measured.
+/// The first message opens the session and finds the way; it is not measured.
+pub(crate) fn first(world: &World, pair: Pair) {
+    let watch = Watch::start(world.node(pair.bob).socket());
+    let mut alice = world.node(pair.alice).client();
     let id = send(&mut alice);
     assert_eq!(watch.next().0, id);
     reach(&mut alice, id, State::Delivered);
 }
 
 fn message() -> Call {
-    let (to, text) = ("bob@b.test".to_owned(), TEXT.to_owned());
+    let (to, text) = (BOB.to_owned(), TEXT.to_owned());
     Call::MessageSend(Send { account: None, to, text, client_id: None })
 }
 
@@ -78,10 +63,10 @@ pub(crate) struct Online {
     pub(crate) delivered: Samples,
 }
 
-pub(crate) fn online(world: &World, dir: &Path) -> Online {
+pub(crate) fn online(world: &World, pair: Pair, dir: &Path) -> Online {
     let mut disk = BareDisk::new(dir);
-    let mut alice = world.node(ALICE).client();
-    let watch = Watch::start(world.node(BOB).socket());
+    let mut alice = world.node(pair.alice).client();
+    let watch = Watch::start(world.node(pair.bob).socket());
     let [mut bare, mut queued, mut arrived, mut delivered] = [(); 4].map(|()| Samples::default());
     for _ in 0..SENDS {
         bare.add(disk.sync());
@@ -99,10 +84,10 @@ pub(crate) fn online(world: &World, dir: &Path) -> Online {
 }
 
 /// `bytctl send`, from the start of the process to its end, and `bytctl --version` beside it.
-pub(crate) fn program(world: &World, bytctl: &Path) -> (Samples, Samples) {
-    let watch = Watch::start(world.node(BOB).socket());
-    let mut alice = world.node(ALICE).client();
-    let socket = world.node(ALICE).socket();
+pub(crate) fn program(world: &World, pair: Pair, bytctl: &Path) -> (Samples, Samples) {
+    let watch = Watch::start(world.node(pair.bob).socket());
+    let mut alice = world.node(pair.alice).client();
+    let socket = world.node(pair.alice).socket();
     let run = |args: &[&str]| {
         let began = Instant::now();
         let mut command = Command::new(bytctl);
@@ -113,7 +98,7 @@ pub(crate) fn program(world: &World, bytctl: &Path) -> (Samples, Samples) {
     };
     let (mut sends, mut bare) = (Samples::default(), Samples::default());
     for _ in 0..PROGRAM_RUNS {
-        sends.add(run(&["send", "bob@b.test", TEXT]));
+        sends.add(run(&["send", BOB, TEXT]));
         let (id, _) = watch.next();
         reach(&mut alice, id, State::Delivered);
         bare.add(run(&["--version"]));
@@ -122,9 +107,9 @@ pub(crate) fn program(world: &World, bytctl: &Path) -> (Samples, Samples) {
 }
 
 /// The recipient is away: until a quorum of its holders has signed, and until all have.
-pub(crate) fn stored(world: &mut World) -> (Samples, Samples) {
-    world.stop_node(BOB);
-    let mut alice = world.node(ALICE).client();
+pub(crate) fn stored(world: &mut World, pair: Pair) -> (Samples, Samples) {
+    world.stop_node(pair.bob);
+    let mut alice = world.node(pair.alice).client();
     let (mut quorum, mut all) = (Samples::default(), Samples::default());
     for _ in 0..STORED {
         let id = send(&mut alice);
@@ -140,25 +125,25 @@ pub(crate) fn stored(world: &mut World) -> (Samples, Samples) {
             thread::sleep(Duration::from_millis(1));
         }
     }
-    world.start_node(BOB);
-    let mut bob = world.node(BOB).client();
+    world.start_node(pair.bob);
+    let mut bob = world.node(pair.bob).client();
     let last = send(&mut alice);
     bob.await_arrival(0, last);
     (quorum, all)
 }
 
 /// The recipient comes back: until its daemon answers, and until its mail is in the log of events.
-pub(crate) fn returns(world: &mut World) -> (Samples, Samples) {
-    let mut alice = world.node(ALICE).client();
+pub(crate) fn returns(world: &mut World, pair: Pair) -> (Samples, Samples) {
+    let mut alice = world.node(pair.alice).client();
     let (mut up, mut mail) = (Samples::default(), Samples::default());
     for _ in 0..RETURNS {
-        let since = world.node(BOB).client().events(None, 0).next;
-        world.stop_node(BOB);
+        let since = world.node(pair.bob).client().events(None, 0).next;
+        world.stop_node(pair.bob);
         let id = send(&mut alice);
         reach(&mut alice, id, State::Stored);
         let began = Instant::now();
-        world.start_node(BOB);
-        let mut bob = world.node(BOB).client();
+        world.start_node(pair.bob);
+        let mut bob = world.node(pair.bob).client();
         bob.events(None, 0);
         up.add(began.elapsed());
         bob.await_arrival(since, id);
@@ -170,9 +155,9 @@ pub(crate) fn returns(world: &mut World) -> (Samples, Samples) {
 
 /// Messages a second of one pair, with as many calls in flight as one connection may have:
 /// answered to the sender, and told to the recipient; and how many were not told in time.
-pub(crate) fn bursts(world: &World) -> (f64, f64, usize) {
-    let mut alice = world.node(ALICE).client();
-    let watch = Watch::start(world.node(BOB).socket());
+pub(crate) fn bursts(world: &World, pair: Pair) -> (f64, f64, usize) {
+    let mut alice = world.node(pair.alice).client();
+    let watch = Watch::start(world.node(pair.bob).socket());
     let (mut queued, mut arrived, mut missing) = (Vec::new(), Vec::new(), 0);
     for _ in 0..BURSTS {
         let began = Instant::now();
@@ -228,7 +213,7 @@ pub(crate) struct Idle {
 }
 
 /// Nothing happens: memory, traffic and processor time after a minute of rest, over a minute.
-pub(crate) fn idle(world: &World) -> Idle {
+pub(crate) fn idle(world: &World, pair: Pair) -> Idle {
     let pids = world.pids();
     thread::sleep(SETTLE);
     let (before, began) = (machine::loopback(), Instant::now());
@@ -238,25 +223,18 @@ pub(crate) fn idle(world: &World) -> Idle {
     let (after, took) = (machine::loopback(), began.elapsed());
     let cpu = cpu() - cpu_before;
     let nodes = u32::try_from(pids.len()).map_or(f64::MAX, f64::from);
-    let each = |from: u64, to: u64| kilo(to - from) * 1000.0 / took.as_secs_f64() / nodes;
-    let alice = world.node(ALICE);
+    let each = |from: u64, to: u64| machine::kilo(to - from) * 1000.0 / took.as_secs_f64() / nodes;
+    let alice = world.node(pair.alice);
     let status: bytchat_proto::rpc::node::Status =
         alice.client().call(&Call::NodeStatus(bytchat_proto::rpc::Nothing {}));
-    let (all, own) = machine::memory_kb(alice.pid().expect("alice's daemon runs"));
-    let memory = pids.iter().map(|pid| kilo(machine::memory_kb(*pid).0)).collect();
+    let memory = pids.iter().map(|pid| machine::memory_mb(*pid).0).collect();
     Idle {
         nodes: pids.len(),
         peers: status.peers,
         links: status.links,
-        memory_mb: (kilo(all) * 1.024, kilo(own) * 1.024),
-        memory_mb_median: median(memory) * 1.024,
+        memory_mb: machine::memory_mb(alice.pid().expect("alice's daemon runs")),
+        memory_mb_median: median(memory),
         sent: (each(before.0, after.0), each(before.1, after.1)),
         cpu_percent: cpu.as_secs_f64() / took.as_secs_f64() / nodes * 100.0,
     }
-}
-
-/// A thousandth; exact as far as it is shown.
-fn kilo(number: u64) -> f64 {
-    let whole = u32::try_from(number / 1000).map_or(f64::MAX, f64::from);
-    whole + f64::from(u16::try_from(number % 1000).unwrap_or_default()) / 1000.0
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::measure::{Idle, Online};
+use crate::million::{Million, Start};
 use crate::samples::{Samples, show};
 
 /// One line of the table.
@@ -114,6 +115,37 @@ pub(crate) fn idle(idle: &Idle, isolated: bool) -> Vec<Row> {
             "of one core; over the same 60 s",
         ),
     ]
+}
+
+/// The lines about a store that holds much.
+pub(crate) fn million(million: &Million, messages: u64) -> Vec<Row> {
+    let Million { empty, full, filled, disk_mb, history } = million;
+    let filled = filled.as_secs_f64();
+    let with = |store: &str, start: &Start, limit: String| {
+        let (all, own) = start.memory_mb;
+        let held = format!("{own:.1} MB of it anonymous; ten seconds after the start");
+        [
+            times(&format!("start to READY, {store}"), &start.ready, "≤ 300 ms", limit),
+            times(&format!("start until it answers, {store}"), &start.answers, "", "the same"),
+            number(
+                &format!("resident memory, {store}"),
+                format!("{all:.1} MB"),
+                "1",
+                "≤ 40 MB",
+                held,
+            ),
+        ]
+    };
+    let limit = format!("opening the index; {disk_mb:.0} MB on disk, written in {filled:.0} s");
+    let mut rows = Vec::from(with("empty store", empty, "processes, threads, syncs".to_owned()));
+    rows.extend(with(&format!("{messages} messages"), full, limit));
+    rows.push(times(
+        &format!("50 messages of a conversation, {messages} messages"),
+        history,
+        "",
+        "51 rows, far apart in the log",
+    ));
+    rows
 }
 
 /// The line about the build.

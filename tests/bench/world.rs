@@ -3,19 +3,20 @@
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytchat_proto::limits::HOLDERS;
 use bytchat_proto::rpc::node::Status;
 use bytchat_proto::rpc::{Call, Nothing};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::{Client, PATIENCE};
 
-const PODS: [&str; 2] = ["a.test", "b.test"];
+/// The host names of the first nodes, which are pods.
+pub(crate) const PODS: [&str; 2] = ["a.test", "b.test"];
 /// Between two tries to reach a daemon that starts, or to see that it ended.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -32,6 +33,7 @@ pub(crate) struct Node {
     dir: PathBuf,
     listen: SocketAddr,
     child: Option<Child>,
+    line: Option<UnixDatagram>,
 }
 
 impl World {
@@ -56,7 +58,7 @@ impl World {
         for node in &self.nodes {
             let mut client = node.client();
             let until = Instant::now() + PATIENCE;
-            while client.call::<Status>(&Call::NodeStatus(Nothing {})).peers < peers.max(HOLDERS) {
+            while client.call::<Status>(&Call::NodeStatus(Nothing {})).peers < peers {
                 assert!(Instant::now() < until, "a daemon knows too few others");
                 thread::sleep(PAUSE * 20);
             }
@@ -67,7 +69,7 @@ impl World {
         let dir = self.dir.join(format!("{:02}", self.nodes.len()));
         fs::create_dir_all(&dir).expect("a directory can be made");
         fs::write(dir.join("bytchatd.toml"), toml).expect("a file can be written");
-        self.nodes.push(Node { dir, listen, child: None });
+        self.nodes.push(Node { dir, listen, child: None, line: None });
         self.start_node(self.nodes.len() - 1);
     }
 
@@ -86,6 +88,10 @@ impl World {
         self.nodes.get(place).expect("places are constants")
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// The process ids of all that run.
     pub(crate) fn pids(&self) -> Vec<u32> {
         self.nodes.iter().filter_map(Node::pid).collect()
@@ -95,15 +101,18 @@ impl World {
 impl Node {
     fn start(&mut self, program: &Path) {
         let log = File::options().create(true).append(true).open(self.dir.join("log"));
+        let line = self.dir.join("notify");
+        drop(fs::remove_file(&line));
+        self.line = Some(UnixDatagram::bind(&line).expect("a socket can be made"));
         let mut command = Command::new(program);
         command
             .arg("--data-dir")
-            .arg(self.dir.join("data"))
+            .arg(self.data())
             .arg("--socket")
             .arg(self.socket())
             .args(["--listen", &self.listen.to_string(), "--network", "bench", "--config"])
             .arg(self.dir.join("bytchatd.toml"))
-            .env_remove("NOTIFY_SOCKET")
+            .env("NOTIFY_SOCKET", &line)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.expect("a file can be opened"));
@@ -115,6 +124,20 @@ impl Node {
         let asked = kill_process(Pid::from_child(&child), Signal::TERM);
         asked.expect("our own process takes signals");
         child.wait().expect("a process can be waited for");
+    }
+
+    /// Waits until the daemon says that its start is over, as systemd would.
+    pub(crate) fn await_ready(&self) {
+        let line = self.line.as_ref().expect("the daemon was started");
+        line.set_read_timeout(Some(PATIENCE)).expect("a socket takes a timeout");
+        let mut words = [0; 256];
+        let length = line.recv(&mut words).expect("a daemon that starts is ready some time");
+        assert!(words[..length].starts_with(b"READY=1"), "the first word is that it is ready");
+    }
+
+    /// The directory of its data.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.join("data")
     }
 
     /// A connection, as soon as there is one.
