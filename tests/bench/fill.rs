@@ -64,7 +64,7 @@ impl History {
     }
 
     pub(crate) fn message(&self, seq: u64) -> Message {
-        let (peer, out) = (self.peer(seq), seq % 2 == 0);
+        let (peer, out) = (self.peer(seq), seq.is_multiple_of(2));
         let (from, to) = if out { (self.account, peer) } else { (peer, self.account) };
         let age = (self.messages - seq) * (SPAN_MS / self.messages.max(1));
         let sent_at = Timestamp(self.end.0.saturating_sub(age));

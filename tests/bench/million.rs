@@ -91,7 +91,7 @@ fn read(world: &World, history: &History) -> Samples {
         samples.add(began.elapsed());
         assert_eq!(found.messages.last(), Some(&newest), "the history is read as written");
         let trace: Trace = client.call(&Call::MessageTrace(ById { id: newest.id }));
-        let steps = if seq % 2 == 0 { STEPS } else { 0 };
+        let steps = if seq.is_multiple_of(2) { STEPS } else { 0 };
         assert_eq!(trace.steps.len() as u64, steps, "the trace is read as written");
     }
     samples

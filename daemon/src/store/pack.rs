@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 use std::ops::Bound;
 
+use bytchat_core::persist::Row;
 use sled::{Db, IVec};
 
 use super::index::{Batch, IndexError};
@@ -37,7 +38,7 @@ pub(super) fn first_block(db: &Db, from: &[u8]) -> Result<Vec<u8>, IndexError> {
 }
 
 /// Reads all rows of a block.
-pub(super) fn rows(block: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexError> {
+pub(super) fn rows(block: &[u8]) -> Result<Vec<Row>, IndexError> {
     let mut walk = Walk::new(block);
     let mut rows = Vec::new();
     while let Some(value) = walk.next()? {
@@ -183,7 +184,7 @@ mod tests {
         [&[table][..], b"the same beginning", &number.to_be_bytes()].concat()
     }
 
-    fn all(db: &Db) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn all(db: &Db) -> Vec<Row> {
         db.iter().flat_map(|row| rows(&row.unwrap().1).unwrap()).collect()
     }
 
@@ -204,7 +205,7 @@ mod tests {
                 chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 let table = u8::try_from(8 + chance % 3).unwrap();
                 let number = if table == 8 { round } else { chance >> 22 };
-                let value = (chance >> 8) % 4 != 0;
+                let value = !(chance >> 8).is_multiple_of(4);
                 let value = value.then(|| vec![7; usize::try_from(chance % 50).unwrap()]);
                 changes.insert(key(table, number), value);
             }
