@@ -153,9 +153,16 @@ impl Dht {
         if self.untested.failed(node, self.upkeep.heard.is_some(), again) {
             self.rows.mark(node, now.mono);
         }
+        let peer = self.table.get(node).map(|entry| entry.peer.clone());
         let Some(evicted) = self.table.failed(node, self.upkeep.heard, now.mono) else {
             return;
         };
+        // On a busy machine answers come too late from nodes that live: they get another chance
+        // to come back, as from hearsay.
+        if let Some(peer) = peer {
+            let soon = now.mono.plus_ms(about(SELF_LOOKUP_FIRST_MS, out));
+            self.untested.add(peer, false, soon);
+        }
         self.rows.mark(node, now.mono);
         self.repair_after(node, now, out);
         if let Some(successor) = evicted.successor {

@@ -209,7 +209,7 @@ impl Node {
         }
         if state == State::Stored {
             entry.tries = 0;
-            entry.put_off(true, now);
+            self.outbox.put_off(id, true, now);
         }
         self.outbox.save(id, &mut self.out);
         if let Some(block) = block {

@@ -70,11 +70,8 @@ impl Node {
             gap: false,
         };
         self.keep_message(draft.account, to, message);
-        let entry = Entry {
-            alias: draft.alias,
-            block: Some(id),
-            ..outbox::entry(draft.account, to, outbox::block_content(bytes), now)
-        };
+        let mut entry = outbox::entry(draft.account, to, outbox::block_content(bytes), now);
+        (entry.alias, entry.block) = (draft.alias, Some(id));
         let entry = self.outbox.queue(entry, &mut self.out);
         self.step_entry(entry, "queued: it is on this machine's disk", now);
         let sent = Sent { id, state: State::Queued, to };
@@ -130,7 +127,7 @@ impl Node {
             return;
         };
         if entry.is_done() {
-            return self.put_off(id, true, now);
+            return self.outbox.put_off(id, true, now);
         }
         if entry.is_over(self.calm.of(now)) {
             return self.expire(id, now);
@@ -140,14 +137,14 @@ impl Node {
         let alias = owner.zip(entry.alias.as_ref());
         if alias.is_some_and(|(owner, alias)| self.book.has_changed(owner, alias)) {
             self.step_once(id, "not sent: the key behind the alias has changed", now);
-            return self.put_off(id, true, now);
+            return self.outbox.put_off(id, true, now);
         }
         let in_vain = entry.tries >= TRIES_BEFORE_SEARCH && entry.state == State::Queued;
         if in_vain && self.outbox.get_mut(id).is_some_and(|entry| entry.search_again(now)) {
             self.routes.stale(to);
         }
         if self.routes.get(to, now).is_none() {
-            self.put_off(id, false, now);
+            self.outbox.put_off(id, false, now);
             return self.search_route(to, now);
         }
         let under_way = self.outbox.get(id).is_some_and(Entry::is_under_way);
@@ -155,7 +152,7 @@ impl Node {
             self.seal_all(id, now);
             self.deposit_all(id, now);
         }
-        self.put_off(id, true, now);
+        self.outbox.put_off(id, true, now);
     }
 
     /// There is room for more to a recipient: go on with what waits.
@@ -165,12 +162,6 @@ impl Node {
                 return;
             }
             self.work(entry, now);
-        }
-    }
-
-    fn put_off(&mut self, id: EntryId, known: bool, now: Now) {
-        if let Some(entry) = self.outbox.get_mut(id) {
-            entry.put_off(known, now);
         }
     }
 

@@ -39,7 +39,7 @@ pub struct Entry {
     pub targets: BTreeMap<DeviceKey, Target>,
     /// When to try again.
     #[serde(skip)]
-    pub next_try: Mono,
+    pub(super) next_try: Mono,
     /// Tries since the last progress.
     #[serde(skip)]
     pub tries: u32,
@@ -140,7 +140,7 @@ impl Entry {
 
     /// Puts the next try off: soon and ever later while it is not stored, rarely afterwards. What
     /// could not be tried, because it is not known where to, is as urgent as ever.
-    pub fn put_off(&mut self, known: bool, now: Now) {
+    pub(super) fn put_off(&mut self, known: bool, now: Now) {
         let wait = if self.state >= State::Stored && known {
             MAIL_REPUBLISH_MS
         } else {

@@ -2,7 +2,7 @@
 
 mod entry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytchat_proto::codec::decode;
 use bytchat_proto::envelope::{Content, Envelope, Party};
@@ -35,6 +35,10 @@ pub struct Full;
 pub struct Outbox {
     entries: BTreeMap<EntryId, Entry>,
     by_block: BTreeMap<(UserId, BlockId), EntryId>,
+    /// The entries for each recipient: few of them are looked at when one answers.
+    by_user: BTreeSet<(UserId, EntryId)>,
+    /// The tries in the order in which they are due: thousands may wait while inputs come.
+    tries: BTreeSet<(Mono, EntryId)>,
     bytes: usize,
     next: u64,
 }
@@ -86,7 +90,19 @@ impl Outbox {
         if let Some(block) = entry.block {
             self.by_block.insert((entry.account, block), id);
         }
+        self.by_user.insert((entry.to, id));
+        self.tries.insert((entry.next_try, id));
         self.entries.insert(id, entry);
+    }
+
+    /// Puts the next try of an entry off, see [`Entry::put_off`].
+    pub fn put_off(&mut self, id: EntryId, known: bool, now: Now) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        self.tries.remove(&(entry.next_try, id));
+        entry.put_off(known, now);
+        self.tries.insert((entry.next_try, id));
     }
 
     /// Whether there is room for one more.
@@ -172,17 +188,26 @@ impl Outbox {
         if let Some(block) = entry.block {
             self.by_block.remove(&(entry.account, block));
         }
+        self.by_user.remove(&(entry.to, id));
+        self.tries.remove(&(entry.next_try, id));
     }
 
-    /// Entries whose next try is due.
+    /// Entries whose next try is due, oldest first.
     pub fn due(&self, now: Now) -> Vec<EntryId> {
-        let due = |entry: &Entry| now.mono >= entry.next_try;
-        self.entries.iter().filter(|(_, entry)| due(entry)).map(|(id, _)| *id).collect()
+        let last = (now.mono, EntryId(u64::MAX));
+        let mut due: Vec<_> = self.tries.range(..=last).map(|(_, id)| *id).collect();
+        due.sort_unstable();
+        due
     }
 
     /// Entries for one recipient, oldest first: a route to it has come.
     pub fn to_user(&self, to: UserId) -> Vec<EntryId> {
-        self.entries.iter().filter(|(_, entry)| entry.to == to).map(|(id, _)| *id).collect()
+        self.of_user(to).map(|(id, _)| id).collect()
+    }
+
+    fn of_user(&self, to: UserId) -> impl Iterator<Item = (EntryId, &Entry)> {
+        let ids = self.by_user.range((to, EntryId(0))..=(to, EntryId(u64::MAX)));
+        ids.filter_map(|(_, id)| Some((*id, self.entries.get(id)?)))
     }
 
     /// Drops what is sealed to a recipient's device and was not confirmed, if some of it is what
@@ -194,22 +219,34 @@ impl Outbox {
         unread: &[EnvelopeId],
         now: Mono,
     ) -> Vec<EntryId> {
-        let ours = |entry: &Entry| entry.account == account && entry.to == to.user;
+        let ours: Vec<EntryId> = self
+            .of_user(to.user)
+            .filter(|(_, entry)| entry.account == account)
+            .map(|(id, _)| id)
+            .collect();
         let sealed = |entry: &Entry| {
             let target = entry.targets.get(&to.device)?;
             target.envelope.as_ref().map(Envelope::id)
         };
-        let known = |entry: &Entry| sealed(entry).is_some_and(|id| unread.contains(&id));
-        if !self.entries.values().any(|entry| ours(entry) && known(entry)) {
+        let known = |id: &EntryId| {
+            let sealed = self.entries.get(id).and_then(sealed);
+            sealed.is_some_and(|id| unread.contains(&id))
+        };
+        if !ours.iter().any(known) {
             return Vec::new();
         }
         let mut again = Vec::new();
-        for (id, entry) in self.entries.iter_mut().filter(|(_, entry)| ours(entry)) {
+        for id in ours {
+            let Some(entry) = self.entries.get_mut(&id) else {
+                continue;
+            };
             let dropped = entry.targets.remove(&to.device).and_then(|target| target.envelope);
             if let Some(dropped) = dropped {
                 self.bytes -= dropped.as_bytes().len();
+                self.tries.remove(&(entry.next_try, id));
                 entry.next_try = now;
-                again.push(*id);
+                self.tries.insert((now, id));
+                again.push(id);
             }
         }
         again
@@ -218,17 +255,15 @@ impl Outbox {
     /// Whether so much is under way to a recipient that more would overtake it: a ratchet reads
     /// only a few letters out of order.
     pub fn is_crowded(&self, to: UserId) -> bool {
-        let under_way =
-            self.entries.values().filter(|entry| entry.to == to && entry.is_under_way());
+        let under_way = self.of_user(to).filter(|(_, entry)| entry.is_under_way());
         under_way.take(OUTBOX_WINDOW).count() >= OUTBOX_WINDOW
     }
 
     /// What waits for a recipient and is not sealed yet, oldest first.
     pub fn unsealed(&self, to: UserId) -> Vec<EntryId> {
-        let unsealed =
-            |entry: &Entry| entry.to == to && entry.state == State::Queued && !entry.is_under_way();
-        let waiting = self.entries.iter().filter(|(_, entry)| unsealed(entry));
-        waiting.map(|(id, _)| *id).take(OUTBOX_WINDOW).collect()
+        let unsealed = |entry: &Entry| entry.state == State::Queued && !entry.is_under_way();
+        let waiting = self.of_user(to).filter(|(_, entry)| unsealed(entry));
+        waiting.map(|(id, _)| id).take(OUTBOX_WINDOW).collect()
     }
 
     /// How many messages are on their way; receipts do not count.
@@ -238,8 +273,8 @@ impl Outbox {
 
     /// When the next try is due.
     pub fn poll_timeout(&self) -> Option<Deadline> {
-        let at = self.entries.values().map(|entry| entry.next_try).min()?;
-        Some(Deadline { at, why: "send again" })
+        let (at, _) = self.tries.first()?;
+        Some(Deadline { at: *at, why: "send again" })
     }
 }
 

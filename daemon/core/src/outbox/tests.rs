@@ -112,7 +112,8 @@ fn an_unread_envelope_is_sealed_anew() {
     let (mut outbox, mut out) = (Outbox::default(), Outputs::new([0; 32]));
     let id = outbox.queue(message(1), &mut out);
     outbox.sealed(id, DEVICE, envelope(1), &mut out);
-    outbox.get_mut(id).unwrap().put_off(true, now(0));
+    outbox.put_off(id, true, now(0));
+    assert!(outbox.due(now(5)).is_empty());
     let (unread, fingerprint) = ([envelope(1).id()], Fingerprint([0; 64]));
     let bob = Party { user: BOB, fingerprint, device: DEVICE };
     let others = [
@@ -162,4 +163,26 @@ fn receipts_do_not_count_as_messages() {
     let receipt = MessageReceipt { blocks: vec![], read: false, at: Timestamp(0) };
     outbox.queue(entry(ALICE, BOB, Content::Receipt(receipt), now(0)), &mut out);
     assert_eq!(outbox.count(), 0);
+}
+
+#[test]
+fn the_order_of_tries_is_that_of_the_entries_whatever_happens() {
+    let (mut outbox, mut out) = (Outbox::default(), Outputs::new([0; 32]));
+    let ids: Vec<_> = (1..=4).map(|number| outbox.queue(message(number), &mut out)).collect();
+    assert_eq!(outbox.due(now(0)), ids);
+    for (put_off, id) in ids.iter().enumerate() {
+        for _ in 0..=put_off {
+            outbox.put_off(*id, true, now(0));
+        }
+    }
+    outbox.remove(ids[0], &mut out);
+    outbox.sealed(ids[3], DEVICE, envelope(4), &mut out);
+    let bob = Party { user: BOB, fingerprint: Fingerprint([0; 64]), device: DEVICE };
+    assert_eq!(outbox.resend((ALICE, &bob), &[envelope(4).id()], Mono(7)), [ids[3]]);
+    let first = outbox.entries.values().map(|entry| entry.next_try).min().unwrap();
+    assert_eq!((first, outbox.poll_timeout().unwrap().at), (Mono(7), Mono(7)));
+    assert_eq!(outbox.due(now(7)), [ids[3]]);
+    assert_eq!(outbox.due(now(4 * RETRY_MIN_MS)), ids[1..]);
+    assert_eq!(outbox.to_user(BOB), ids[1..]);
+    assert_eq!(outbox.tries.len(), outbox.entries.len());
 }
