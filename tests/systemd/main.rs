@@ -2,5 +2,12 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "what cannot run here is said")]
+#![allow(clippy::disallowed_methods, reason = "real machines live in real time")]
 
+mod credential;
 mod machine;
+mod reload;
+mod service;
+mod setup;
+mod sockets;
+mod user_unit;

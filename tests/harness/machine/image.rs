@@ -120,9 +120,8 @@ fn mirrors(text: &str, suite: &str) -> Vec<String> {
             field(name).is_some_and(|words| words.split_whitespace().any(|w| w == word))
         };
         if has("Types:", "deb") && has("Suites:", suite) && has("Components:", "main") {
-            found.extend(
-                field("URIs:").and_then(|uris| uris.split_whitespace().next()).map(Into::into),
-            );
+            let mirrors = field("URIs:").unwrap_or_default();
+            found.extend(mirrors.split_whitespace().map(str::to_owned));
         }
     }
     found
