@@ -442,6 +442,9 @@ pub const ADDRESSES_PER_HOST_MAX: usize = 16;
 pub const DISK_FULL_RETRY_MS: u64 = 1_000;
 /// Between two reports of the store's size.
 pub const STORE_SIZE_EVERY_MS: u64 = MINUTE_MS;
+/// What systemd is asked to wait longer while a large store is opened after a crash; asked again
+/// at half of it, so that a start is not ended because it has much to do.
+pub const START_PATIENCE_MS: u64 = MINUTE_MS;
 /// Between two words to systemd about how the daemon stands.
 pub const STATUS_EVERY_MS: u64 = 5_000;
 /// Sockets that a daemon takes over from systemd: one for front ends, and one for nodes for each

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use bytchat_core::node::{Node, NodeConfig, NodeError};
 use bytchat_core::persist::{Query, Row, Table};
 use bytchat_proto::alias::Host;
 use bytchat_proto::id::NetworkId;
-use bytchat_proto::limits::{PORT_DEFAULT, STOP_MS};
+use bytchat_proto::limits::{PORT_DEFAULT, START_PATIENCE_MS, STOP_MS};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -148,10 +149,11 @@ pub async fn run(start: Start) -> Result<(), BootError> {
     home::prepare(&config.data_dir)?;
     // The library's first seed takes as long as opening the store: both at once.
     let seed = spawn_blocking(entropy::seed);
-    let store = open_store(&config.data_dir).await?;
+    let store = patiently(&notifier, "opening the store", open_store(&config.data_dir)).await?;
     let secrets = load_secrets(&store, &config, &around).await?;
     let seed = seed.await.expect("the library gives a seed or says why not")?;
-    let (wires, node) = build(&config, sockets.quic, &store, (&secrets, seed), &clock).await?;
+    let building = build(&config, sockets.quic, &store, (&secrets, seed), &clock);
+    let (wires, node) = patiently(&notifier, "reading the store", building).await?;
     let listener = front_door(sockets.rpc, &config, &around)?;
     let (calls, incoming) = engine::channel();
     let mut rpc = JoinSet::new();
@@ -237,6 +239,18 @@ fn signalled() -> Result<impl Future<Output = ()> + use<>, BootError> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Does something, and asks systemd for more time if it takes long.
+async fn patiently<T>(notifier: &Notifier, what: &str, work: impl Future<Output = T>) -> T {
+    let patience = Duration::from_millis(START_PATIENCE_MS);
+    let mut work = pin!(work);
+    loop {
+        match timeout(patience / 2, &mut work).await {
+            Ok(done) => return done,
+            Err(_) => notifier.starting(what, patience),
+        }
+    }
 }
 
 async fn open_store(dir: &Path) -> Result<Store, BootError> {
@@ -355,4 +369,36 @@ fn tell(config: &Config, network: NetworkId, secret: &NodeSecret, net: &Net) {
         tracing::info!(%host, "it is a pod");
     }
     tracing::info!(data_dir = %config.data_dir.display(), "it keeps its data");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_that_takes_long_asks_for_time_and_a_short_one_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let systemd = UnixDatagram::bind(&path).unwrap();
+        systemd.set_nonblocking(true).unwrap();
+        let notifier = Notifier::open(path.to_str(), None).unwrap();
+        let hear = || {
+            let mut bytes = [0; 128];
+            let length = systemd.recv(&mut bytes).ok()?;
+            Some(String::from_utf8(bytes[..length].to_vec()).unwrap())
+        };
+        let work = async |seconds| {
+            let never = std::future::pending::<()>();
+            assert!(timeout(Duration::from_secs(seconds), never).await.is_err());
+            seconds
+        };
+        assert_eq!(patiently(&notifier, "opening", work(29)).await, 29);
+        assert_eq!(hear(), None);
+        assert_eq!(patiently(&notifier, "opening", work(70)).await, 70);
+        let asked = "EXTEND_TIMEOUT_USEC=60000000\nSTATUS=opening";
+        assert_eq!([hear(), hear()], [Some(asked.to_owned()), Some(asked.to_owned())]);
+        assert_eq!(hear(), None);
+    }
 }

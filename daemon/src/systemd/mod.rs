@@ -47,6 +47,11 @@ impl Notifier {
         self.line.is_some()
     }
 
+    /// Says what takes so long at the start, and asks for so much time from now on.
+    pub fn starting(&self, what: &str, time: Duration) {
+        self.say(&format!("EXTEND_TIMEOUT_USEC={}\nSTATUS={what}", time.as_micros()));
+    }
+
     /// Says that the start is over.
     pub fn ready(&self, status: &str) {
         self.say(&format!("READY=1\nSTATUS={status}"));

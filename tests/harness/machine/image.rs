@@ -26,8 +26,8 @@ struct Source {
 }
 
 impl Image {
-    /// The release that runs here, minimal, with systemd and with these packages; `None`, and a
-    /// word about it, where there can be no machines.
+    /// The release that runs here, or the one that BYTCHAT_SUITE names, minimal, with systemd and
+    /// with these packages; `None`, and a word about it, where there can be no machines.
     ///
     /// The first call takes a minute or two, a later one nothing. Where packages come from is
     /// asked of the sources of apt.
@@ -70,6 +70,7 @@ impl Source {
         files.sort();
         let texts = files.iter().filter_map(|path| fs::read_to_string(path).ok());
         let mirror = texts.flat_map(|text| mirrors(&text, &suite)).next()?;
+        let suite = std::env::var("BYTCHAT_SUITE").unwrap_or(suite);
         Some(Self { suite, mirror })
     }
 
