@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn mirrors_are_found_in_both_forms() {
-        let lines = "# deb http://no.test x main\ndeb [signed-by=/k.gpg] http://a.test/debian x main\n\
+        let lines = "# deb http://no.test x main\n\
+                     deb [signed-by=/k.gpg] http://a.test/debian x main\n\
                      deb http://b.test/debian x-updates main\ndeb http://c.test y main\n";
         assert_eq!(mirrors(lines, "x"), ["http://a.test/debian"]);
         let stanzas = "Types: deb\n# a remark\nURIs: http://d.test/debian\nSuites: x x-updates\n\
