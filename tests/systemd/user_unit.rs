@@ -18,7 +18,9 @@ fn a_system_unit_and_a_user_unit_talk() {
     let config = "listen = [\"127.0.0.1:4850\"]\nbootstrap = [\"127.0.0.1:4848\"]\n";
     machine.write("/home/eve/.config/bytchat/bytchatd.toml", config);
     machine.run(&["chown", "-R", "eve:", "/home/eve"]).ok();
-    machine.run(&["loginctl", "enable-linger", "eve"]).ok();
+    // As a login does it.
+    let id = machine.run(&["id", "-u", "eve"]);
+    systemctl(&machine, &["start", &format!("user@{}.service", id.ok().trim())]);
     until("the user's systemd", || {
         let state = user_systemctl(&machine, &["is-system-running"]).out;
         (state.trim() == "running").then_some(())
