@@ -6,6 +6,7 @@ pub mod config;
 pub mod engine;
 pub mod entropy;
 pub mod jobs;
+pub mod log;
 pub mod net;
 pub mod resolve;
 pub mod rpc;

@@ -1,14 +1,15 @@
 //! `bytchatd`: reads flags and configuration, starts the log and the runtime, and runs the daemon.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use bytchatd::boot;
+use bytchatd::boot::{self, BootError, Start};
 use bytchatd::config::{Args, Config, Surroundings};
+use bytchatd::log::{self, Log};
+use bytchatd::systemd::Sockets;
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
 /// EX_CONFIG of sysexits.h: systemd is told not to try again, because it would not help.
 const EXIT_CONFIG: u8 = 78;
@@ -23,43 +24,39 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error, EXIT_CONFIG),
     };
-    let result = match args.check_config {
-        true => show(&config),
-        false => run(config, around),
+    if args.check_config {
+        return match show(&config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&format_args!("{error:#}"), 1),
+        };
+    }
+    // Before there are threads.
+    let sockets = match Sockets::take() {
+        Ok(sockets) => sockets,
+        Err(error) => return fail(&error, EXIT_CONFIG),
     };
-    match result {
+    let log = match Log::start(&config.log) {
+        Ok(log) => log,
+        Err(error) => return fail(&error, EXIT_CONFIG),
+    };
+    match run(Start { args, around, config, log, sockets }) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format_args!("{error:#}"), 1),
+        Err(error) => {
+            let lasting = error.downcast_ref().is_some_and(BootError::is_lasting);
+            fail(&format_args!("{error:#}"), if lasting { EXIT_CONFIG } else { 1 })
+        }
     }
 }
 
-fn run(config: Config, around: Surroundings) -> anyhow::Result<()> {
-    start_log().context("BYTCHAT_LOG is a filter such as `info` or `bytchatd::net=debug`")?;
+fn run(start: Start) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("the runtime does not start")?;
-    let result = runtime.block_on(boot::run(config, around));
+    let result = runtime.block_on(boot::run(start));
     // A disk that hangs must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(result?)
-}
-
-fn start_log() -> anyhow::Result<()> {
-    let filter = match std::env::var("BYTCHAT_LOG") {
-        Ok(filter) => EnvFilter::try_new(filter)?,
-        Err(_) => EnvFilter::new("info"),
-    };
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
-    // The journal has its own clock.
-    match std::env::var_os("JOURNAL_STREAM") {
-        Some(_) => log.without_time().init(),
-        None => log.init(),
-    }
-    Ok(())
 }
 
 fn show(config: &Config) -> anyhow::Result<()> {
@@ -77,7 +74,9 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
-    match writeln!(io::stderr(), "bytchatd: {error}") {
+    // The journal reads the level of a line from its beginning.
+    let level = if log::is_journal() { "<3>" } else { "" };
+    match writeln!(io::stderr(), "{level}bytchatd: {error}") {
         Ok(()) | Err(_) => ExitCode::from(code),
     }
 }

@@ -442,6 +442,20 @@ pub const ADDRESSES_PER_HOST_MAX: usize = 16;
 pub const DISK_FULL_RETRY_MS: u64 = 1_000;
 /// Between two reports of the store's size.
 pub const STORE_SIZE_EVERY_MS: u64 = MINUTE_MS;
+/// What systemd is asked to wait longer while a large store is opened after a crash; asked again
+/// at half of it, so that a start is not ended because it has much to do.
+pub const START_PATIENCE_MS: u64 = MINUTE_MS;
+/// Between two words to systemd about how the daemon stands.
+pub const STATUS_EVERY_MS: u64 = 5_000;
+/// Sockets that a daemon takes over from systemd: one for front ends, and one for nodes for each
+/// address of a machine with many.
+pub const SOCKETS_PASSED_MAX: usize = 16;
+/// Bytes of one value in the journal; a datagram takes about 200 KiB, and nobody reads more.
+pub const JOURNAL_VALUE_BYTES_MAX: usize = 8 * 1024;
+/// A journal that does not take an entry by then goes without it: the log must not stop the node.
+pub const JOURNAL_TIMEOUT_MS: u64 = 200;
+/// A configuration that is not read again by then stays as it was.
+pub const RELOAD_TIMEOUT_MS: u64 = 5_000;
 /// A daemon that is told to stop is gone by then.
 pub const STOP_MS: u64 = 5_000;
 /// The UDP port where nodes listen unless they are told otherwise; the console of an application

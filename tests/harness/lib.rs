@@ -5,4 +5,5 @@
 #![allow(clippy::disallowed_methods, reason = "real daemons live in real time")]
 
 pub mod daemon;
+pub mod machine;
 pub mod sim;

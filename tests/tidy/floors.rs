@@ -8,7 +8,10 @@ type Row = (i8, &'static [&'static str]);
 const SHELL: &[Row] = &[
     (5, &["boot"]),
     (4, &["engine"]),
-    (3, &["net", "store", "rpc", "jobs", "clock", "entropy", "config", "systemd", "resolve"]),
+    (
+        3,
+        &["net", "store", "rpc", "jobs", "clock", "entropy", "config", "systemd", "resolve", "log"],
+    ),
 ];
 
 /// The lower rows of floor 0 are the vocabulary that everything above is written in.

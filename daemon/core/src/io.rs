@@ -124,6 +124,12 @@ pub enum Input {
         /// Bytes on disk.
         bytes: u64,
     },
+    /// The configuration was read again: other places to ask when few neighbours are known, and
+    /// hosts may be found that were not.
+    Settings {
+        /// Where to ask.
+        bootstrap: Vec<SocketAddr>,
+    },
     /// A deadline has passed, or nothing happened at all.
     Wake,
 }

@@ -1,12 +1,14 @@
 //! The start: directory, store, secrets, network, node, socket, in this order; and the stop.
 
 mod home;
+mod reload;
 mod secrets;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,25 +18,27 @@ use bytchat_core::node::{Node, NodeConfig, NodeError};
 use bytchat_core::persist::{Query, Row, Table};
 use bytchat_proto::alias::Host;
 use bytchat_proto::id::NetworkId;
-use bytchat_proto::limits::{PORT_DEFAULT, STOP_MS};
+use bytchat_proto::limits::{PORT_DEFAULT, START_PATIENCE_MS, STOP_MS};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
-use crate::config::{Config, Listen, StaticPod, Surroundings, usual};
+use crate::config::{Args, Config, Listen, StaticPod, Surroundings, usual};
 use crate::engine::{self, Engine, EngineError, Surface, Wires};
 use crate::entropy::{self, NoEntropy};
+use crate::log::Log;
 use crate::net::{Events, KeyError, Net, NetConfig, NetError, NetLimits, NodeKey};
 use crate::resolve::Resolver;
 use crate::rpc::{Listener, MODE_SYSTEM, MODE_USER, RpcConfig, RpcServeError};
 use crate::store::{Options, Store, StoreError};
-use crate::systemd::Notifier;
+use crate::systemd::{Notifier, Sockets};
 
 pub use home::HomeError;
 pub use secrets::SecretsError;
 
+use reload::{Reload, hangups};
 use secrets::{Key, Secrets};
 
 /// Why the daemon did not start, or stopped by itself.
@@ -92,47 +96,93 @@ pub enum BootError {
     SlowStop,
 }
 
-/// Runs the daemon until it is told to stop by SIGTERM or SIGINT, or cannot go on.
+/// What a start begins with.
+#[derive(Debug)]
+pub struct Start {
+    /// The flags, to read the configuration again.
+    pub args: Args,
+    /// The folders that the surroundings name.
+    pub around: Surroundings,
+    /// The configuration.
+    pub config: Config,
+    /// The log.
+    pub log: Log,
+    /// The sockets that were handed over.
+    pub sockets: Sockets,
+}
+
+impl BootError {
+    /// Tells whether another try would end alike until somebody changes something.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Home(_) => true,
+            Self::Secrets(error) => error.is_lasting(),
+            Self::Busy { .. }
+            | Self::Store(_)
+            | Self::Secret(_)
+            | Self::Key(_)
+            | Self::Net(_)
+            | Self::Node(_)
+            | Self::Rpc(_)
+            | Self::Entropy(_)
+            | Self::System { .. }
+            | Self::Engine(_)
+            | Self::SlowStop => false,
+        }
+    }
+}
+
+/// Runs the daemon until it is told to stop by SIGTERM or SIGINT, or cannot go on; at SIGHUP it
+/// reads its configuration again.
 ///
 /// # Errors
 /// The first thing that stands in the way, with what to do about it.
-pub async fn run(config: Config, around: Surroundings) -> Result<(), BootError> {
+pub async fn run(start: Start) -> Result<(), BootError> {
+    let Start { args, around, config, log, sockets } = start;
     let clock = Clock::start();
     let notifier = notifier()?;
     let (stop, stopped) = watch::channel(false);
     let mut signals = JoinSet::new();
     signals.spawn(signalled()?);
+    let hangups = hangups()?;
 
     home::prepare(&config.data_dir)?;
     // The library's first seed takes as long as opening the store: both at once.
     let seed = spawn_blocking(entropy::seed);
-    let store = open_store(&config.data_dir).await?;
+    let store = patiently(&notifier, "opening the store", open_store(&config.data_dir)).await?;
     let secrets = load_secrets(&store, &config, &around).await?;
     let seed = seed.await.expect("the library gives a seed or says why not")?;
-    let (wires, node) = build(&config, &store, (&secrets, seed), &clock).await?;
-    let mode = match around.state {
-        Some(_) => MODE_SYSTEM,
-        None => MODE_USER,
-    };
-    let socket = config.socket.clone();
-    let listener = Listener::bind(&RpcConfig { socket, mode })?;
+    let building = build(&config, sockets.quic, &store, (&secrets, seed), &clock);
+    let (wires, node) = patiently(&notifier, "reading the store", building).await?;
+    let listener = front_door(sockets.rpc, &config, &around)?;
     let (calls, incoming) = engine::channel();
     let mut rpc = JoinSet::new();
     rpc.spawn(listener.serve(Arc::new(calls), stopped));
+    let resolver = Resolver::new(known_pods(&config.pods), &config.dns);
+    let (changes, changed) = mpsc::channel(1);
+    let mut rereading = JoinSet::new();
+    if let Some(hangups) = hangups {
+        let notifier = notifier.clone();
+        rereading.spawn(Reload { args, around, config, log, notifier, changes }.run(hangups));
+    }
 
     notifier.ready("running");
     let surface = Surface {
         disk: store.clone(),
         links: wires,
         calls: incoming,
-        resolver: Resolver::new(known_pods(&config.pods), &config.dns),
+        resolver,
         clock,
-        notifier,
+        notifier: notifier.clone(),
+        changes: changed,
     };
     let mut engine = Engine::new(node, surface);
     let told = async {
         signals.join_next().await;
+        notifier.stopping();
         stop.send_replace(true);
+        // Calls that have come are answered before the engine ends.
+        rpc.join_next().await;
     };
     let result = engine.run(told).await;
     stop.send_replace(true);
@@ -144,6 +194,28 @@ pub async fn run(config: Config, around: Surroundings) -> Result<(), BootError> 
     let ended = timeout(Duration::from_millis(STOP_MS), end).await;
     result?;
     ended.map_err(|_| BootError::SlowStop)
+}
+
+/// The socket for front ends: the one that was handed over, or one of our own.
+fn front_door(
+    passed: Option<std::os::unix::net::UnixListener>,
+    config: &Config,
+    around: &Surroundings,
+) -> Result<Listener, BootError> {
+    if let Some(socket) = passed {
+        let address = socket.local_addr().ok();
+        let path = address.as_ref().and_then(|address| address.as_pathname());
+        let path = path.unwrap_or(Path::new("a socket without a path")).display();
+        tracing::info!(socket = %path, "it serves front ends on the socket of systemd");
+        return Ok(Listener::adopt(socket)?);
+    }
+    let socket = config.socket.clone();
+    tracing::info!(socket = %socket.display(), "it serves front ends");
+    let mode = match around.state {
+        Some(_) => MODE_SYSTEM,
+        None => MODE_USER,
+    };
+    Ok(Listener::bind(&RpcConfig { socket, mode })?)
 }
 
 fn notifier() -> Result<Notifier, BootError> {
@@ -167,6 +239,18 @@ fn signalled() -> Result<impl Future<Output = ()> + use<>, BootError> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Does something, and asks systemd for more time if it takes long.
+async fn patiently<T>(notifier: &Notifier, what: &str, work: impl Future<Output = T>) -> T {
+    let patience = Duration::from_millis(START_PATIENCE_MS);
+    let mut work = pin!(work);
+    loop {
+        match timeout(patience / 2, &mut work).await {
+            Ok(done) => return done,
+            Err(_) => notifier.starting(what, patience),
+        }
+    }
 }
 
 async fn open_store(dir: &Path) -> Result<Store, BootError> {
@@ -197,13 +281,20 @@ async fn load_secrets(
 
 async fn build(
     config: &Config,
+    passed: Vec<UdpSocket>,
     store: &Store,
     (secrets, seed): (&Secrets, Key),
     clock: &Clock,
 ) -> Result<(Wires, Node), BootError> {
     let secret = NodeSecret::from_seed(*secrets.seed)?;
     let key = NodeKey::from_pkcs8(&secret.to_pkcs8())?;
-    let (net, events) = listen(&config.listen, &key).await?;
+    let (net, events) = match passed.is_empty() {
+        true => listen(&config.listen, &key).await?,
+        false => {
+            let listen = Vec::new();
+            Net::adopt(passed, NetConfig { listen, key, limits: NetLimits::default() }).await?
+        }
+    };
     let network = NetworkId::of_name(&config.network);
     tell(config, network, &secret, &net);
     let node = NodeConfig {
@@ -277,6 +368,37 @@ fn tell(config: &Config, network: NetworkId, secret: &NodeSecret, net: &Net) {
     if let Some(host) = &config.pod {
         tracing::info!(%host, "it is a pod");
     }
-    let (data, socket) = (config.data_dir.display(), config.socket.display());
-    tracing::info!(data_dir = %data, %socket, "it keeps its data and serves front ends");
+    tracing::info!(data_dir = %config.data_dir.display(), "it keeps its data");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_that_takes_long_asks_for_time_and_a_short_one_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let systemd = UnixDatagram::bind(&path).unwrap();
+        systemd.set_nonblocking(true).unwrap();
+        let notifier = Notifier::open(path.to_str(), None).unwrap();
+        let hear = || {
+            let mut bytes = [0; 128];
+            let length = systemd.recv(&mut bytes).ok()?;
+            Some(String::from_utf8(bytes[..length].to_vec()).unwrap())
+        };
+        let work = async |seconds| {
+            let never = std::future::pending::<()>();
+            assert!(timeout(Duration::from_secs(seconds), never).await.is_err());
+            seconds
+        };
+        assert_eq!(patiently(&notifier, "opening", work(29)).await, 29);
+        assert_eq!(hear(), None);
+        assert_eq!(patiently(&notifier, "opening", work(70)).await, 70);
+        let asked = "EXTEND_TIMEOUT_USEC=60000000\nSTATUS=opening";
+        assert_eq!([hear(), hear()], [Some(asked.to_owned()), Some(asked.to_owned())]);
+        assert_eq!(hear(), None);
+    }
 }

@@ -85,6 +85,19 @@ pub enum SecretsError {
     Store(#[from] StoreError),
 }
 
+impl SecretsError {
+    /// Tells whether another try would end alike until somebody puts the right key there.
+    pub(super) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Malformed { .. }
+            | Self::Open { .. }
+            | Self::Gone { .. }
+            | Self::WrongKey { .. } => true,
+            Self::Io { .. } | Self::Entropy(_) | Self::Store(_) => false,
+        }
+    }
+}
+
 /// The secrets of a start.
 pub(super) struct Secrets {
     /// Seals what is secret on disk.

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use bytchat_proto::alias::Host;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use tracing_subscriber::EnvFilter;
 
 use super::{ConfigError, StaticPod};
 
@@ -15,6 +16,7 @@ const ADDRESSES: &str = "a list of addresses with ports such as [\"192.0.2.1:484
 const HOST: &str = "a DNS name such as \"pod.example\"";
 const NODE: &str = "a node id of 32 characters, as `bytctl node status` shows it";
 const PATH: &str = "an absolute path such as \"/var/lib/bytchat\"";
+const LOG: &str = "a filter such as \"info\" or \"info,bytchatd::net=debug\"";
 const POD: &str = "a table [pod] with the key `host`";
 const PODS: &str = "tables [[pods]] with the keys `host`, `address` and perhaps `node_id`";
 
@@ -37,6 +39,8 @@ pub(super) struct File {
     pub(super) pods: Vec<StaticPod>,
     /// DNS servers.
     pub(super) dns: Option<Vec<SocketAddr>>,
+    /// What is logged.
+    pub(super) log: Option<String>,
 }
 
 impl File {
@@ -48,7 +52,8 @@ impl File {
             line: reader.line(error.span().map_or(0, |span| span.start)),
             reason: error.message().trim_end().replace('\n', ", "),
         })?;
-        let keys = ["listen", "bootstrap", "network", "data_dir", "socket", "dns", "pod", "pods"];
+        let keys =
+            ["listen", "bootstrap", "network", "data_dir", "socket", "dns", "log", "pod", "pods"];
         let root = reader.section(root, "", &keys)?;
         Ok(Self {
             listen: root.map("listen", |value| reader.addresses(value))?,
@@ -57,6 +62,7 @@ impl File {
             data_dir: root.map("data_dir", |value| reader.path(value))?,
             socket: root.map("socket", |value| reader.path(value))?,
             dns: root.map("dns", |value| reader.addresses(value))?,
+            log: root.map("log", |value| reader.log(value))?,
             pod: root.map("pod", |value| reader.pod(value))?,
             pods: root.map("pods", |value| reader.pods(value))?.unwrap_or_default(),
         })
@@ -182,6 +188,14 @@ impl Reader<'_> {
             self.parsed(&item, ADDRESSES)
         });
         entries.collect()
+    }
+
+    fn log(&self, item: &Item<'_, '_>) -> Result<String, ConfigError> {
+        let text = self.text(item, LOG)?;
+        match EnvFilter::try_new(&text) {
+            Ok(_) => Ok(text),
+            Err(_) => Err(self.wrong(item, LOG)),
+        }
     }
 
     fn path(&self, item: &Item<'_, '_>) -> Result<PathBuf, ConfigError> {

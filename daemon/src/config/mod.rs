@@ -1,6 +1,7 @@
 //! What the daemon is told by flags, a file and its surroundings; all of it may be absent.
 
 mod args;
+mod change;
 mod file;
 mod show;
 
@@ -15,6 +16,7 @@ use bytchat_proto::limits::PORT_DEFAULT;
 use directories::ProjectDirs;
 
 pub use args::Args;
+pub use change::Difference;
 use file::File;
 
 /// The configuration as it is in effect.
@@ -36,6 +38,8 @@ pub struct Config {
     pub pods: Vec<StaticPod>,
     /// DNS servers to ask instead of the system's.
     pub dns: Vec<SocketAddr>,
+    /// What is logged, unless BYTCHAT_LOG says otherwise.
+    pub log: String,
 }
 
 /// Where to listen.
@@ -172,6 +176,7 @@ impl Config {
             pod: args.pod_host.clone().or(file.pod),
             pods: file.pods,
             dns: file.dns.unwrap_or_default(),
+            log: file.log.unwrap_or_else(|| "info".to_owned()),
         })
     }
 }

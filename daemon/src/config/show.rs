@@ -16,6 +16,7 @@ impl Config {
         table.insert("data_dir".into(), path(&self.data_dir));
         table.insert("socket".into(), path(&self.socket));
         table.insert("dns".into(), texts(&self.dns));
+        table.insert("log".into(), Value::from(self.log.as_str()));
         if let Some(host) = &self.pod {
             table.insert("pod".into(), entry([("host", host.to_string())]));
         }

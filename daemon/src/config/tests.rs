@@ -26,7 +26,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_known_ones() {
     assert_eq!(
         sentence("network = \"home\"\nlisen = []\n"),
         "/etc/bytchatd.toml:2: unknown key `lisen`, expected one of listen, bootstrap, network, \
-         data_dir, socket, dns, pod, pods"
+         data_dir, socket, dns, log, pod, pods"
     );
     assert_eq!(
         sentence("[pod]\nhost = \"pod.test\"\nport = 1\n"),
@@ -46,6 +46,11 @@ fn a_wrong_value_is_named_with_what_would_do() {
             "bootstrap = [\n  \"192.0.2.1:4848\",\n  \"pod.test\",\n]",
             "/etc/bytchatd.toml:3: `bootstrap` is a list of addresses with ports such as \
              [\"192.0.2.1:4848\"], got \"pod.test\"",
+        ),
+        (
+            "log = \"bytchatd=loud\"",
+            "/etc/bytchatd.toml:1: `log` is a filter such as \"info\" or \
+             \"info,bytchatd::net=debug\", got \"bytchatd=loud\"",
         ),
         ("network = 7", "/etc/bytchatd.toml:1: `network` is a name, got 7"),
         (
@@ -159,6 +164,7 @@ fn what_is_shown_can_be_read_again() {
     let text = format!(
         "listen = [\"[::1]:4849\"]\nbootstrap = [\"192.0.2.1:4848\"]\nnetwork = \"home\"\n\
          data_dir = \"/srv/chat\"\nsocket = \"/run/chat.sock\"\ndns = [\"127.0.0.1:53\"]\n\
+         log = \"debug\"\n\
          [pod]\nhost = \"pod.test\"\n\
          [[pods]]\nhost = \"a.test\"\naddress = \"192.0.2.2:4848\"\nnode_id = \"{node}\"\n\
          [[pods]]\nhost = \"b.test\"\naddress = \"192.0.2.3:4848\"\n"
@@ -168,6 +174,22 @@ fn what_is_shown_can_be_read_again() {
     assert_eq!(config.pods.len(), 2);
     let again = parse(&config.to_string()).unwrap();
     assert_eq!(Config::merge(again, &Args::default(), &nobody).unwrap(), config);
+}
+
+#[test]
+fn a_change_is_taken_on_at_once_or_waits_for_the_next_start() {
+    let read = |text| Config::merge(parse(text).unwrap(), &Args::default(), &home()).unwrap();
+    let mut config = read("network = \"a\"\nlog = \"info\"");
+    let other = read("network = \"b\"\nlog = \"debug\"\nbootstrap = [\"192.0.2.1:4848\"]");
+    let difference = config.take(other.clone());
+    assert_eq!(difference.at_once, ["bootstrap", "log"]);
+    assert_eq!(difference.at_start, ["network"]);
+    assert_eq!((config.network.as_str(), config.log.as_str()), ("a", "debug"));
+    // What waits is told again; what was taken on is not.
+    let again = config.take(other);
+    assert_eq!((again.at_once.len(), again.at_start.as_slice()), (0, &["network"][..]));
+    let same = config.clone();
+    assert!(config.take(same).is_empty());
 }
 
 #[test]

@@ -28,8 +28,8 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
         let now = self.surface.clock.instant(self.surface.clock.now().mono);
         self.ticks.retry = now + Duration::from_millis(DISK_FULL_RETRY_MS);
         tracing::warn!("the disk is full: nothing is sent or taken until there is room");
-        self.surface.notifier.status("the disk is full");
         self.hold(batch);
+        self.tell_status();
         Ok(())
     }
 
@@ -43,7 +43,7 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
             self.perform(batch);
             if self.held.is_empty() {
                 tracing::info!("there is room on the disk again");
-                self.surface.notifier.status("running");
+                self.tell_status();
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ mod batch;
 mod calls;
 mod effects;
 mod outside;
+mod status;
 #[cfg(test)]
 mod tests;
 mod wires;
@@ -26,7 +27,7 @@ use bytchat_proto::limits::{
     COMMIT_BYTES_TARGET, DISK_FULL_RETRY_MS, INPUTS_PER_COMMIT_MAX, JOBS_AT_ONCE, LOADS_AT_ONCE,
     LOADS_WAITING_MAX, RESOLVES_AT_ONCE, STORE_SIZE_EVERY_MS,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Clock;
@@ -39,6 +40,8 @@ use batch::Batch;
 use calls::Asked;
 pub use calls::{CallResult, Calls, Incoming, channel};
 pub use outside::{Decide, Disk, Links};
+use status::Status;
+pub use status::{Change, Settings};
 pub use wires::Wires;
 
 /// Why the engine stopped by itself.
@@ -72,6 +75,8 @@ pub struct Surface<D, L> {
     pub clock: Clock,
     /// The line to systemd.
     pub notifier: Notifier,
+    /// What is new in the configuration.
+    pub changes: mpsc::Receiver<Change>,
 }
 
 /// The owner of the node.
@@ -91,6 +96,7 @@ pub struct Engine<N, D, L> {
     batch: Batch,
     held: VecDeque<Batch>,
     ticks: Ticks,
+    status: Status,
 }
 
 struct Waiting {
@@ -110,6 +116,7 @@ enum Tick {
     Alive,
     Size,
     Retry,
+    Status,
     Wake,
 }
 
@@ -119,6 +126,7 @@ enum Event {
     Asked(Asked),
     Gone(CallId),
     Tick(Tick),
+    Changed(Change),
     NetGone,
 }
 
@@ -140,6 +148,7 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
             batch: Batch::default(),
             held: VecDeque::new(),
             ticks: Ticks { size: now, alive, retry: now },
+            status: Status::new(now),
         }
     }
 
@@ -174,7 +183,6 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
             self.settle().await?;
         }
         tracing::info!("the daemon stops");
-        self.surface.notifier.stopping();
         self.surface.calls.queue.close();
         self.take_ready().await?;
         self.settle().await?;
@@ -215,6 +223,7 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
             },
             Some(asked) = self.surface.calls.queue.recv(), if open => Event::Asked(asked),
             Some(call) = self.surface.calls.gone.recv() => Event::Gone(call),
+            Some(change) = self.surface.changes.recv() => Event::Changed(change),
             result = self.loads.next() => Event::Read(result),
             input = self.jobs.next() => Event::Input(input),
             input = self.resolves.next() => Event::Input(input),
@@ -229,7 +238,8 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
         let alive = self.ticks.alive.map(|(_, at)| (at, Tick::Alive));
         let retry = full.then_some((self.ticks.retry, Tick::Retry));
         let size = (self.ticks.size, Tick::Size);
-        [wake, alive, retry].into_iter().flatten().fold(size, Ord::min)
+        let status = self.surface.notifier.is_heard().then(|| self.status.due());
+        [wake, alive, retry, status].into_iter().flatten().fold(size, Ord::min)
     }
 
     async fn take(&mut self, event: Event) -> Result<(), EngineError> {
@@ -243,6 +253,7 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
                 }
             }
             Event::Tick(tick) => self.tick(tick).await?,
+            Event::Changed(change) => self.change(change),
             Event::NetGone => return Err(EngineError::NetGone),
         }
         Ok(())
@@ -252,6 +263,7 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
         let now = self.surface.clock.instant(self.surface.clock.now().mono);
         match tick {
             Tick::Wake => self.decide(Input::Wake),
+            Tick::Status => self.tell_status(),
             Tick::Size => {
                 self.ticks.size = now + Duration::from_millis(STORE_SIZE_EVERY_MS);
                 self.measure();
@@ -300,6 +312,7 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
             | Input::Done { .. }
             | Input::Resolved { .. }
             | Input::StoreSize { .. }
+            | Input::Settings { .. }
             | Input::Wake => false,
         };
         if !refuse {
@@ -330,6 +343,7 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
             | Input::Done { .. }
             | Input::Resolved { .. }
             | Input::StoreSize { .. }
+            | Input::Settings { .. }
             | Input::Wake => false,
         };
         self.node.handle_input(input, self.surface.clock.now());

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use bytchat_core::io::{DialId, Input, LinkId, Output};
-use bytchat_core::node::Node;
+use bytchat_core::node::{Node, Standing};
 use bytchat_core::persist::{Query, Row, Write};
 use bytchat_core::time::{Deadline, Now};
 use bytchat_proto::key::NodeKey;
@@ -19,6 +19,8 @@ pub trait Decide {
     fn poll_output(&mut self) -> Option<Output>;
     /// When to wake it.
     fn poll_timeout(&self) -> Option<Deadline>;
+    /// How it stands.
+    fn standing(&self) -> Standing;
 }
 
 /// Keeps rows; the store does. All of it may block.
@@ -54,6 +56,10 @@ impl Decide for Node {
 
     fn poll_timeout(&self) -> Option<Deadline> {
         Node::poll_timeout(self)
+    }
+
+    fn standing(&self) -> Standing {
+        Node::standing(self)
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use bytchat_core::io::{Caller, JobId, JobResult, Output, Task};
+use bytchat_core::node::Standing;
 use bytchat_core::persist::{Query, Row, Table, Write};
 use bytchat_core::time::{Deadline, Mono, Now};
 use bytchat_proto::key::NodeKey;
@@ -43,6 +44,10 @@ impl Decide for Puppet {
 
     fn poll_timeout(&self) -> Option<Deadline> {
         *self.deadline.lock().unwrap()
+    }
+
+    fn standing(&self) -> Standing {
+        Standing { links: 2, peers: 3, outbox: 1 }
     }
 }
 
@@ -148,6 +153,7 @@ fn stage(script: impl FnMut(&Input) -> Vec<Output> + 'static) -> Stage {
         resolver: Resolver::new(BTreeMap::new(), &[]),
         clock: Clock::start(),
         notifier: Notifier::default(),
+        changes: mpsc::channel(1).1,
     };
     Stage {
         engine: Engine::new(node, surface),
@@ -449,6 +455,43 @@ async fn a_stop_answers_those_who_wait() {
     let ((result, _), answer) = tokio::join!(play, waiting);
     result.unwrap();
     assert_eq!(kind(answer), ErrorKind::ShuttingDown);
+}
+
+#[tokio::test]
+async fn systemd_is_told_how_the_node_stands_and_what_was_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let systemd = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&told);
+    let mut stage = stage(move |input| {
+        if let Input::Settings { bootstrap } = input {
+            seen.lock().unwrap().extend(bootstrap.clone());
+        }
+        Vec::new()
+    });
+    let (changes, changed) = mpsc::channel(1);
+    stage.engine.surface.notifier = Notifier::open(path.to_str(), None).unwrap();
+    stage.engine.surface.changes = changed;
+    let place: SocketAddr = "192.0.2.1:4848".parse().unwrap();
+    let hear = async || {
+        let mut bytes = [0; 256];
+        let length = systemd.recv(&mut bytes).await.unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+    let (result, _) = stage
+        .run(async |_, _| {
+            let standing = "STATUS=running: 2 links, 3 nodes known, 1 message under way";
+            assert_eq!(hear().await, standing);
+            let remark = "a restart is needed for listen".to_owned();
+            let resolver = Resolver::new(BTreeMap::new(), &[]);
+            let settings = Some(Settings { resolver, bootstrap: vec![place] });
+            changes.send(Change { settings, remark }).await.unwrap();
+            assert_eq!(hear().await, format!("{standing}; a restart is needed for listen"));
+        })
+        .await;
+    result.unwrap();
+    assert_eq!(*told.lock().unwrap(), [place]);
 }
 
 #[tokio::test(start_paused = true)]

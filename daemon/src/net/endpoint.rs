@@ -53,13 +53,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Binds all addresses; nothing is accepted yet.
+    /// Puts an endpoint on each socket; nothing is accepted yet.
     #[expect(
         clippy::disallowed_methods,
         reason = "the rates of strangers' handshakes are measured in the time of the sockets"
     )]
     pub(crate) fn new(
-        listen: &[SocketAddr],
+        sockets: Vec<UdpSocket>,
         key: &NodeKey,
         limits: NetLimits,
         events: Arrivals,
@@ -68,9 +68,9 @@ impl Shared {
         let drivers = Arc::new(Tasks::new(runtime.clone()));
         let identity = Identity::new(key)?;
         let server = server_config(&identity)?;
-        let endpoints = listen
-            .iter()
-            .map(|address| open_endpoint(*address, key, &server, &drivers))
+        let endpoints = sockets
+            .into_iter()
+            .map(|socket| open_endpoint(socket, key, &server, &drivers))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Arc::new(Self {
             gate: Gate::new(limits),
@@ -285,25 +285,28 @@ fn keep_alive() -> Duration {
 }
 
 fn open_endpoint(
-    address: SocketAddr,
+    socket: UdpSocket,
     key: &NodeKey,
     server: &ServerConfig,
     drivers: &Arc<Tasks>,
 ) -> Result<(SocketAddr, Endpoint), NetError> {
-    let open = || {
-        let socket = open_socket(address)?;
-        let local = socket.local_addr()?;
-        let config = endpoint_config(key);
-        let runtime = Arc::new(Drivers::new(Arc::clone(drivers)));
-        Ok((local, Endpoint::new(config, Some(server.clone()), socket, runtime)?))
-    };
-    open().map_err(|source: io::Error| {
+    let address = socket.local_addr().map_err(NetError::NoPlace)?;
+    let config = endpoint_config(key);
+    let runtime = Arc::new(Drivers::new(Arc::clone(drivers)));
+    let endpoint = Endpoint::new(config, Some(server.clone()), socket, runtime)
+        .map_err(|source| NetError::Listen { address, source })?;
+    Ok((address, endpoint))
+}
+
+/// Binds an address.
+pub(crate) fn open_socket(address: SocketAddr) -> Result<UdpSocket, NetError> {
+    bound(address).map_err(|source| {
         let in_use = source.kind() == io::ErrorKind::AddrInUse;
         if in_use { NetError::InUse { address } } else { NetError::Listen { address, source } }
     })
 }
 
-fn open_socket(address: SocketAddr) -> io::Result<UdpSocket> {
+fn bound(address: SocketAddr) -> io::Result<UdpSocket> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     if address.is_ipv6() {

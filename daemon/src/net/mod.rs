@@ -22,14 +22,14 @@ mod tls;
 mod tests;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::time::timeout;
 
 pub use arrivals::Events;
-use endpoint::Shared;
+use endpoint::{Shared, open_socket};
 pub use gate::NetCounts;
 pub use key::{KeyError, NodeKey};
 use limits::SHUTDOWN_TIMEOUT;
@@ -113,8 +113,33 @@ impl Net {
         if config.listen.is_empty() {
             return Err(NetError::NoAddress);
         }
+        let sockets = config.listen.into_iter().map(open_socket).collect::<Result<_, _>>()?;
+        Self::run(sockets, &config.key, config.limits)
+    }
+
+    /// The same on sockets that somebody else has bound; the addresses of the configuration do
+    /// not count.
+    ///
+    /// # Errors
+    /// When a socket cannot be used, or there is none.
+    #[expect(clippy::unused_async, reason = "it needs a runtime, which only async code has")]
+    pub async fn adopt(
+        sockets: Vec<UdpSocket>,
+        config: NetConfig,
+    ) -> Result<(Self, Events), NetError> {
+        if sockets.is_empty() {
+            return Err(NetError::NoAddress);
+        }
+        Self::run(sockets, &config.key, config.limits)
+    }
+
+    fn run(
+        sockets: Vec<UdpSocket>,
+        key: &NodeKey,
+        limits: NetLimits,
+    ) -> Result<(Self, Events), NetError> {
         let (arrivals, events) = arrivals::queue();
-        let shared = Shared::new(&config.listen, &config.key, config.limits, arrivals)?;
+        let shared = Shared::new(sockets, key, limits, arrivals)?;
         shared.listen();
         Ok((Self { shared }, events))
     }
@@ -201,6 +226,9 @@ pub enum NetError {
     /// The node's key or TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A socket that somebody else has bound does not say where.
+    #[error("a socket that was handed over has no address: {0}")]
+    NoPlace(io::Error),
     /// The call was made outside a tokio runtime.
     #[error("network was started outside a tokio runtime")]
     NoRuntime,

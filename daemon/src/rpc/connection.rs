@@ -64,7 +64,8 @@ async fn read(input: OwnedReadHalf, exchange: Exchange, answers: Answers, patien
         }
         let line = tokio::select! {
             line = lines.next() => line,
-            () = exchange.stopped() => break,
+            // What was written just before the stop is read and answered.
+            () = exchange.closing() => break,
         };
         match line {
             Ok(Line::Whole(line)) => {

@@ -168,7 +168,8 @@ impl Exchange {
         }
     }
 
-    async fn closing(&self) {
+    /// Waits until the daemon is to stop, and a moment longer.
+    pub(super) async fn closing(&self) {
         self.stopped().await;
         sleep(Duration::from_millis(RPC_STOP_GRACE_MS)).await;
     }

@@ -54,13 +54,19 @@ pub enum RpcServeError {
     },
 }
 
-/// A bound socket. Dropping it removes the socket's file.
+/// A bound socket. Dropping it removes the socket's file, if we made it.
 #[derive(Debug)]
 pub struct Listener {
     socket: UnixListener,
+    patience: Patience,
+    _place: Option<Place>,
+}
+
+/// The file of a socket that we made.
+#[derive(Debug)]
+struct Place {
     path: PathBuf,
     file: (u64, u64),
-    patience: Patience,
     _lock: File,
 }
 
@@ -80,13 +86,19 @@ impl Listener {
         std::fs::set_permissions(path, Permissions::from_mode(config.mode))
             .map_err(failed("set the permissions of", path))?;
         let metadata = std::fs::symlink_metadata(path).map_err(failed("look at", path))?;
-        Ok(Self {
-            socket,
-            path: path.clone(),
-            file: identity(&metadata),
-            patience: Patience::default(),
-            _lock: lock,
-        })
+        let place = Place { path: path.clone(), file: identity(&metadata), _lock: lock };
+        Ok(Self { socket, patience: Patience::default(), _place: Some(place) })
+    }
+
+    /// Takes over a socket that listens already, inside a tokio runtime. Its file is the business
+    /// of who bound it, and calls that come while no daemon runs wait there.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn adopt(socket: std::os::unix::net::UnixListener) -> Result<Self, RpcServeError> {
+        let adopted = socket.set_nonblocking(true).and_then(|()| UnixListener::from_std(socket));
+        let socket = adopted.map_err(failed("take over", Path::new("the socket of systemd")))?;
+        Ok(Self { socket, patience: Patience::default(), _place: None })
     }
 
     #[cfg(test)]
@@ -139,7 +151,7 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+impl Drop for Place {
     fn drop(&mut self) {
         let ours = std::fs::symlink_metadata(&self.path).is_ok_and(|m| identity(&m) == self.file);
         if !ours {

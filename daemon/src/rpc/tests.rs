@@ -95,9 +95,7 @@ impl World {
     }
 
     async fn connect(&self) -> Client {
-        let stream = UnixStream::connect(self.socket()).await.unwrap();
-        let (input, output) = stream.into_split();
-        Client { input: BufReader::new(input), output }
+        Client::of(UnixStream::connect(self.socket()).await.unwrap())
     }
 }
 
@@ -107,6 +105,11 @@ struct Client {
 }
 
 impl Client {
+    fn of(stream: UnixStream) -> Self {
+        let (input, output) = stream.into_split();
+        Self { input: BufReader::new(input), output }
+    }
+
     async fn write(&mut self, bytes: &[u8]) {
         self.output.write_all(bytes).await.unwrap();
     }
@@ -410,6 +413,39 @@ async fn stopping_answers_the_calls_that_wait_and_removes_the_socket() {
     (&mut world.serving).await.unwrap();
     assert!(!world.socket().exists());
     Listener::bind(&config(&world.dir)).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_written_around_the_stop_is_answered() {
+    let mut world = world();
+    let mut client = world.connect().await;
+    client.assert_well().await;
+    world.stop.send(true).unwrap();
+    while world.socket().exists() {
+        tokio::task::yield_now().await;
+    }
+    client.assert_well().await;
+    (&mut world.serving).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_socket_that_was_handed_over_is_served_and_left_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    for _ in 0..2 {
+        let (tx, words) = mpsc::channel(1024);
+        let (stop, stopped) = watch::channel(false);
+        let listener = Listener::adopt(socket.try_clone().unwrap()).unwrap();
+        // Who called before anybody served waits and is answered.
+        let early = UnixStream::connect(&path).await.unwrap();
+        let serving = tokio::spawn(listener.serve(Arc::new(Fake { words: tx }), stopped));
+        Client::of(early).assert_well().await;
+        stop.send(true).unwrap();
+        serving.await.unwrap();
+        drop(words);
+        assert!(path.exists());
+    }
 }
 
 #[tokio::test]

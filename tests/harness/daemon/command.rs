@@ -39,6 +39,15 @@ impl Ran {
         }
     }
 
+    /// What it printed; it must have gone well.
+    ///
+    /// # Panics
+    /// If the command failed.
+    pub fn ok(&self) -> &str {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        &self.out
+    }
+
     /// The result, which must be one.
     ///
     /// # Panics

@@ -144,6 +144,13 @@ impl<P> Hosts<P> {
         self.pins.insert((owner, host), node);
     }
 
+    /// Forgets which hosts could not be reached, so that the next question is asked at once.
+    pub fn forgive(&mut self) {
+        for known in self.known.values_mut() {
+            known.failed = None;
+        }
+    }
+
     /// The next news.
     pub fn poll_event(&mut self) -> Option<Event<P>> {
         self.events.pop_front()

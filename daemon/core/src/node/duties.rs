@@ -1,6 +1,7 @@
 //! The duties themselves: what is done when its time has come.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use bytchat_proto::id::UserId;
 use bytchat_proto::limits::{
@@ -81,6 +82,14 @@ impl Node {
             (BOOTSTRAP_MIN_MS << self.upkeep.bootstrap_tries.min(6)).min(MINUTE_MS)
         };
         self.upkeep.bootstrap = now.mono.plus_ms(wait);
+    }
+
+    /// Takes on other bootstrap addresses, and forgives hosts that were not found.
+    pub(super) fn take_settings(&mut self, bootstrap: Vec<SocketAddr>, now: Now) {
+        self.config.bootstrap = bootstrap;
+        self.upkeep.bootstrap = now.mono;
+        self.upkeep.bootstrap_tries = 0;
+        self.hosts.forgive();
     }
 
     /// Tells neighbours which nodes we know; they verify them before use.

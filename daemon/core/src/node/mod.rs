@@ -57,6 +57,7 @@ use crate::route::Routes;
 use crate::time::{Calm, Deadline, Now};
 
 pub use config::NodeConfig;
+pub use status::Standing;
 
 use accounts::Working;
 use checks::Checks;
@@ -213,6 +214,7 @@ impl Node {
             Input::Done { job, result } => self.handle_done(job, result, now),
             Input::Resolved { host, result } => self.hosts.resolved(&host, result, now),
             Input::StoreSize { bytes } => self.store_bytes = bytes,
+            Input::Settings { bootstrap } => self.take_settings(bootstrap, now),
             Input::Wake => {}
         }
         self.handle_timeout(now);

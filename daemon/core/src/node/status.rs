@@ -4,7 +4,27 @@ use bytchat_proto::rpc::node;
 
 use super::Node;
 
+/// How a node stands, in three numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Links that are up.
+    pub links: usize,
+    /// Other nodes in the routing table.
+    pub peers: usize,
+    /// Messages that are not delivered yet.
+    pub outbox: usize,
+}
+
 impl Node {
+    /// Returns how the node stands, at little cost.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            links: self.links.count(),
+            peers: self.dht.peer_count(),
+            outbox: self.outbox.count(),
+        }
+    }
+
     pub(super) fn node_status(&self) -> node::Status {
         node::Status {
             node_id: self.id,

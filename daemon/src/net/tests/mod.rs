@@ -264,6 +264,21 @@ async fn an_address_in_use_is_named() {
 }
 
 #[tokio::test]
+async fn sockets_that_were_handed_over_are_used_as_they_are() {
+    let socket = std::net::UdpSocket::bind(LOCAL).unwrap();
+    let address = socket.local_addr().unwrap();
+    let key = NodeKey::generate().unwrap();
+    let config = NetConfig { listen: Vec::new(), key: key.clone(), limits: NetLimits::default() };
+    let none = Net::adopt(Vec::new(), config.clone()).await.unwrap_err();
+    assert!(matches!(none, NetError::NoAddress));
+    let (net, _events) = Net::adopt(vec![socket], config).await.unwrap();
+    assert_eq!(net.listen_addresses(), [address]);
+    let mut a = Node::start().await;
+    a.net.dial(DialId(1), address, Some(key.public()));
+    assert_eq!(a.up().await.key, key.public());
+}
+
+#[tokio::test]
 async fn both_families_share_a_port_and_dials_choose_theirs() {
     let any = Node::start_with(&["0.0.0.0:0".parse().unwrap()], NetLimits::default()).await;
     let port = any.address().port();

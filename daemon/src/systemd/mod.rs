@@ -1,14 +1,22 @@
-//! What systemd wants to hear: ready, alive, stopping (sd_notify(3), without its library).
+//! What systemd wants to hear: ready, alive, stopping (sd_notify(3), without its library); and the
+//! sockets that it hands over.
+
+mod sockets;
 
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// The line to systemd; one to nobody when the daemon was started by hand.
-#[derive(Debug, Default)]
+use rustix::time::{ClockId, clock_gettime};
+
+pub use sockets::{Sockets, SocketsError};
+
+/// The line to systemd, shared by its clones; one to nobody when the daemon was started by hand.
+#[derive(Clone, Debug, Default)]
 pub struct Notifier {
-    line: Option<(UnixDatagram, SocketAddr)>,
+    line: Option<Arc<(UnixDatagram, SocketAddr)>>,
     watchdog: Option<Duration>,
 }
 
@@ -24,7 +32,7 @@ impl Notifier {
         };
         let usec = watchdog_usec.and_then(|text| text.parse::<u64>().ok());
         Ok(Self {
-            line: Some((UnixDatagram::unbound()?, address)),
+            line: Some(Arc::new((UnixDatagram::unbound()?, address))),
             watchdog: usec.filter(|usec| *usec > 0).map(Duration::from_micros),
         })
     }
@@ -34,9 +42,31 @@ impl Notifier {
         self.watchdog.map(|time| time / 2)
     }
 
+    /// Tells whether anybody listens.
+    pub fn is_heard(&self) -> bool {
+        self.line.is_some()
+    }
+
+    /// Says what takes so long at the start, and asks for so much time from now on.
+    pub fn starting(&self, what: &str, time: Duration) {
+        self.say(&format!("EXTEND_TIMEOUT_USEC={}\nSTATUS={what}", time.as_micros()));
+    }
+
     /// Says that the start is over.
     pub fn ready(&self, status: &str) {
         self.say(&format!("READY=1\nSTATUS={status}"));
+    }
+
+    /// Says that the configuration is read again; [`Notifier::reloaded`] follows.
+    pub fn reloading(&self) {
+        let now = clock_gettime(ClockId::Monotonic);
+        let usec = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
+        self.say(&format!("RELOADING=1\nMONOTONIC_USEC={usec}"));
+    }
+
+    /// Says that the configuration was read again.
+    pub fn reloaded(&self) {
+        self.say("READY=1");
     }
 
     /// Says that the daemon is not stuck.
@@ -46,7 +76,7 @@ impl Notifier {
 
     /// Says what stands in the way, or that nothing does.
     pub fn status(&self, status: &str) {
-        self.say(&format!("STATUS={status}"));
+        self.say(&format!("STATUS={}", status.replace('\n', " ")));
     }
 
     /// Says that the daemon is about to stop.
@@ -55,7 +85,7 @@ impl Notifier {
     }
 
     fn say(&self, words: &str) {
-        let Some((socket, address)) = &self.line else {
+        let Some((socket, address)) = self.line.as_deref() else {
             return;
         };
         if let Err(error) = socket.send_to_addr(words.as_bytes(), address) {
@@ -89,8 +119,12 @@ mod tests {
         let by_name = UnixDatagram::bind_addr(&address).unwrap();
         let notifier = Notifier::open(Some(&format!("@{name}")), None).unwrap();
         assert_eq!(notifier.alive_every(), None);
-        notifier.stopping();
+        notifier.clone().stopping();
         assert_eq!(hear(&by_name), "STOPPING=1");
+        notifier.reloading();
+        assert!(hear(&by_name).starts_with("RELOADING=1\nMONOTONIC_USEC="));
+        notifier.status("two\nlines");
+        assert_eq!(hear(&by_name), "STATUS=two lines");
     }
 
     #[test]

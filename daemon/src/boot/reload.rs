@@ -1,0 +1,95 @@
+//! The configuration read again at SIGHUP: all of it is good and taken, or none of it.
+
+use bytchat_proto::limits::RELOAD_TIMEOUT_MS;
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::{BootError, known_pods};
+use crate::config::{Args, Config, ConfigError, Surroundings};
+use crate::engine::{Change, Settings};
+use crate::log::Log;
+use crate::resolve::Resolver;
+use crate::systemd::Notifier;
+
+/// What reading again needs.
+pub(super) struct Reload {
+    pub(super) args: Args,
+    pub(super) around: Surroundings,
+    /// As it was read; what is in effect differs by what waits for the next start.
+    pub(super) config: Config,
+    pub(super) log: Log,
+    pub(super) notifier: Notifier,
+    pub(super) changes: mpsc::Sender<Change>,
+}
+
+/// Listens to SIGHUP; `None` where it says what it says by default, that the terminal is gone.
+pub(super) fn hangups() -> Result<Option<Signal>, BootError> {
+    if io::stderr().is_terminal() {
+        return Ok(None);
+    }
+    let hangups = signal(SignalKind::hangup());
+    let hangups =
+        hangups.map_err(|source| BootError::System { what: "to listen to signals", source })?;
+    Ok(Some(hangups))
+}
+
+impl Reload {
+    /// Reads the configuration again whenever it is told to.
+    pub(super) async fn run(mut self, mut hangups: Signal) {
+        while hangups.recv().await.is_some() {
+            self.notifier.reloading();
+            let change = self.again().await;
+            self.notifier.reloaded();
+            if self.changes.send(change).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn again(&mut self) -> Change {
+        match self.read().await {
+            Ok(config) => self.take(config),
+            Err(reason) => {
+                tracing::warn!(reason, "the configuration stays as it was");
+                let remark = format!("the new configuration is not in use: {reason}");
+                Change { settings: None, remark }
+            }
+        }
+    }
+
+    // A named file may be a pipe, or lie on a disk that hangs.
+    async fn read(&self) -> Result<Config, String> {
+        let (args, around) = (self.args.clone(), self.around.clone());
+        let read = spawn_blocking(move || Config::load(&args, &around));
+        match timeout(Duration::from_millis(RELOAD_TIMEOUT_MS), read).await {
+            Ok(Ok(config)) => config.map_err(|error: ConfigError| error.to_string()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("it was not read within {RELOAD_TIMEOUT_MS} ms")),
+        }
+    }
+
+    fn take(&mut self, config: Config) -> Change {
+        let difference = self.config.take(config);
+        let (at_once, at_start) = (difference.at_once.join(", "), difference.at_start.join(", "));
+        match (difference.is_empty(), at_start.is_empty()) {
+            (true, _) => tracing::info!("the configuration was read again, nothing is new"),
+            (false, true) => tracing::info!(at_once, "the configuration was read again"),
+            (false, false) => {
+                tracing::warn!(at_once, at_start, "a part of the configuration needs a restart");
+            }
+        }
+        self.log.set(&self.config.log);
+        let resolver = Resolver::new(known_pods(&self.config.pods), &self.config.dns);
+        let bootstrap = self.config.bootstrap.clone();
+        let remark = match at_start.is_empty() {
+            true => String::new(),
+            false => format!("a restart is needed for {at_start}"),
+        };
+        Change { settings: Some(Settings { resolver, bootstrap }), remark }
+    }
+}
