@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytchat_proto::id::BlockId;
 use bytchat_proto::rpc::message::State;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// Sends and reads messages through bytchatd.
 #[derive(Debug, Parser)]
@@ -77,6 +77,27 @@ pub(crate) enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Print the script by which a shell completes commands and options
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a folder
+    Manual {
+        /// The folder
+        folder: PathBuf,
+    },
+}
+
+/// A shell that can complete.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Shell {
+    /// bash, with bash-completion
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
 }
 
 /// `account …`

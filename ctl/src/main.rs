@@ -6,6 +6,7 @@ mod args;
 mod client;
 mod cmd;
 mod failure;
+mod manual;
 mod print;
 
 use std::io::Write;

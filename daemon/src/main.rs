@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytchatd::boot::{self, BootError, Start};
-use bytchatd::config::{Args, Config, Surroundings};
+use bytchatd::config::{self, Args, Config, Page, Surroundings};
 use bytchatd::log::{self, Log};
 use bytchatd::systemd::Sockets;
 use clap::Parser;
@@ -19,16 +19,16 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return usage(&error),
     };
+    if let Some(text) = document(&args) {
+        return say(&text);
+    }
     let around = Surroundings::read();
     let config = match Config::load(&args, &around) {
         Ok(config) => config,
         Err(error) => return fail(&error, EXIT_CONFIG),
     };
     if args.check_config {
-        return match show(&config) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&format_args!("{error:#}"), 1),
-        };
+        return say(&format!("ok\n\n{config}\n"));
     }
     // Before there are threads.
     let sockets = match Sockets::take() {
@@ -59,9 +59,19 @@ fn run(start: Start) -> anyhow::Result<()> {
     Ok(result?)
 }
 
-fn show(config: &Config) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "ok\n\n{config}").context("nobody reads the configuration")
+/// What the daemon can say of itself without a configuration.
+fn document(args: &Args) -> Option<String> {
+    match args.example_config {
+        true => Some(config::example()),
+        false => args.manual.map(Page::render),
+    }
+}
+
+fn say(text: &str) -> ExitCode {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format_args!("nobody reads the answer: {error}"), 1),
+    }
 }
 
 fn usage(error: &clap::Error) -> ExitCode {

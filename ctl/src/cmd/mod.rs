@@ -2,6 +2,7 @@
 
 mod account;
 mod alias;
+mod completion;
 mod contact;
 mod demo;
 mod message;
@@ -21,6 +22,7 @@ use serde::de::DeserializeOwned;
 use crate::args::{Args, Command};
 use crate::client::{Client, sockets, understand};
 use crate::failure::Failure;
+use crate::manual;
 use crate::print::Printer;
 
 /// What every command works with.
@@ -78,6 +80,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Command::Node(command) => node::run(context, command),
         Command::Rpc(command) => rpc::run(context, command),
         Command::Demo { keep } => demo::run(&mut context.printer, keep),
+        Command::Completion { shell } => completion::run(shell),
+        Command::Manual { folder } => manual::write(&folder),
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use bytchat_proto::alias::Host;
 use clap::Parser;
 
+use super::Page;
+
 /// Keeps links to other nodes, holds and delivers mail, and serves front ends on a Unix socket.
 ///
 /// Every flag overrides the configuration file; without any the daemon has good defaults.
@@ -37,4 +39,10 @@ pub struct Args {
     /// Check the configuration, print it and exit
     #[arg(long)]
     pub check_config: bool,
+    /// Print an example of the configuration file and exit
+    #[arg(long)]
+    pub example_config: bool,
+    /// Print a manual page and exit
+    #[arg(long, hide = true, value_name = "PAGE")]
+    pub manual: Option<Page>,
 }

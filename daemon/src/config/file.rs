@@ -9,16 +9,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use tracing_subscriber::EnvFilter;
 
+use super::keys::{self, Key, Table};
 use super::{ConfigError, StaticPod};
-
-const ADDRESS: &str = "an address with a port such as \"192.0.2.1:4848\"";
-const ADDRESSES: &str = "a list of addresses with ports such as [\"192.0.2.1:4848\"]";
-const HOST: &str = "a DNS name such as \"pod.example\"";
-const NODE: &str = "a node id of 32 characters, as `bytctl node status` shows it";
-const PATH: &str = "an absolute path such as \"/var/lib/bytchat\"";
-const LOG: &str = "a filter such as \"info\" or \"info,bytchatd::net=debug\"";
-const POD: &str = "a table [pod] with the key `host`";
-const PODS: &str = "tables [[pods]] with the keys `host`, `address` and perhaps `node_id`";
 
 /// What a configuration file says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -52,19 +44,17 @@ impl File {
             line: reader.line(error.span().map_or(0, |span| span.start)),
             reason: error.message().trim_end().replace('\n', ", "),
         })?;
-        let keys =
-            ["listen", "bootstrap", "network", "data_dir", "socket", "dns", "log", "pod", "pods"];
-        let root = reader.section(root, "", &keys)?;
+        let root = reader.section(root, &keys::ROOT)?;
         Ok(Self {
-            listen: root.map("listen", |value| reader.addresses(value))?,
-            bootstrap: root.map("bootstrap", |value| reader.addresses(value))?,
-            network: root.map("network", |value| reader.text(value, "a name"))?,
-            data_dir: root.map("data_dir", |value| reader.path(value))?,
-            socket: root.map("socket", |value| reader.path(value))?,
-            dns: root.map("dns", |value| reader.addresses(value))?,
-            log: root.map("log", |value| reader.log(value))?,
-            pod: root.map("pod", |value| reader.pod(value))?,
-            pods: root.map("pods", |value| reader.pods(value))?.unwrap_or_default(),
+            listen: root.map(&keys::LISTEN, |item| reader.addresses(item))?,
+            bootstrap: root.map(&keys::BOOTSTRAP, |item| reader.addresses(item))?,
+            network: root.map(&keys::NETWORK, |item| reader.text(item))?,
+            data_dir: root.map(&keys::DATA_DIR, |item| reader.path(item))?,
+            socket: root.map(&keys::SOCKET, |item| reader.path(item))?,
+            dns: root.map(&keys::DNS, |item| reader.addresses(item))?,
+            log: root.map(&keys::LOG, |item| reader.log(item))?,
+            pod: root.table(&keys::POD, |item| reader.pod(item))?,
+            pods: root.table(&keys::PODS, |item| reader.pods(item))?.unwrap_or_default(),
         })
     }
 }
@@ -81,9 +71,10 @@ struct Section<'a> {
     table: DeTable<'a>,
 }
 
-/// A value with the key that it belongs to.
+/// A value with the key that it belongs to and what would do there.
 struct Item<'v, 'a> {
     key: String,
+    expected: &'static str,
     value: &'v Spanned<DeValue<'a>>,
 }
 
@@ -97,14 +88,30 @@ impl<'a> Section<'a> {
 
     fn map<T>(
         &self,
-        key: &str,
+        key: &Key,
         read: impl FnOnce(&Item<'_, 'a>) -> Result<T, ConfigError>,
     ) -> Result<Option<T>, ConfigError> {
-        let Some(value) = self.table.get(key) else {
+        self.value(key.name, key.expected, read)
+    }
+
+    fn table<T>(
+        &self,
+        table: &Table,
+        read: impl FnOnce(&Item<'_, 'a>) -> Result<T, ConfigError>,
+    ) -> Result<Option<T>, ConfigError> {
+        self.value(table.name, table.expected, read)
+    }
+
+    fn value<T>(
+        &self,
+        name: &str,
+        expected: &'static str,
+        read: impl FnOnce(&Item<'_, 'a>) -> Result<T, ConfigError>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(value) = self.table.get(name) else {
             return Ok(None);
         };
-        let key = self.key(key);
-        read(&Item { key, value }).map(Some)
+        read(&Item { key: self.key(name), expected, value }).map(Some)
     }
 }
 
@@ -112,122 +119,110 @@ impl Reader<'_> {
     fn section<'a>(
         &self,
         table: Spanned<DeTable<'a>>,
-        name: &'static str,
-        keys: &[&str],
+        known: &Table,
     ) -> Result<Section<'a>, ConfigError> {
-        let section = Section { name, at: table.span().start, table: table.into_inner() };
+        let at = table.span().start;
+        let section = Section { name: known.name, at, table: table.into_inner() };
+        let names = known.names();
         let mut found = section.table.keys();
-        match found.find(|key| !keys.contains(&key.get_ref().as_ref())) {
+        match found.find(|key| !names.contains(&key.get_ref().as_ref())) {
             None => Ok(section),
             Some(key) => Err(ConfigError::UnknownKey {
                 file: self.path.to_path_buf(),
                 line: self.line(key.span().start),
                 key: section.key(key.get_ref()),
-                expected: keys.join(", "),
+                expected: names.join(", "),
             }),
         }
     }
 
     fn pod(&self, item: &Item<'_, '_>) -> Result<Host, ConfigError> {
-        let pod = self.table(item, "pod", &["host"], POD)?;
-        self.needed(&pod, "host", HOST, |value| self.parsed(value, HOST))
+        let pod = self.table(item, &keys::POD)?;
+        self.needed(&pod, &keys::POD_HOST, |item| self.parsed(item))
     }
 
     fn pods(&self, item: &Item<'_, '_>) -> Result<Vec<StaticPod>, ConfigError> {
-        let DeValue::Array(entries) = item.value.get_ref() else {
-            return Err(self.wrong(item, PODS));
-        };
-        let entries = entries.iter().map(|value| {
-            let item = Item { key: item.key.clone(), value };
-            let pod = self.table(&item, "pods", &["host", "address", "node_id"], PODS)?;
+        let entries = self.entries(item)?.map(|item| {
+            let pod = self.table(&item, &keys::PODS)?;
             Ok(StaticPod {
-                host: self.needed(&pod, "host", HOST, |value| self.parsed(value, HOST))?,
-                address: self
-                    .needed(&pod, "address", ADDRESS, |value| self.parsed(value, ADDRESS))?,
-                node: pod.map("node_id", |value| self.parsed(value, NODE))?,
+                host: self.needed(&pod, &keys::PODS_HOST, |item| self.parsed(item))?,
+                address: self.needed(&pod, &keys::PODS_ADDRESS, |item| self.parsed(item))?,
+                node: pod.map(&keys::PODS_NODE, |item| self.parsed(item))?,
             })
         });
         entries.collect()
     }
 
-    fn table<'a>(
+    fn entries<'v, 'a>(
         &self,
-        item: &Item<'_, 'a>,
-        name: &'static str,
-        keys: &[&str],
-        expected: &'static str,
-    ) -> Result<Section<'a>, ConfigError> {
+        item: &Item<'v, 'a>,
+    ) -> Result<impl Iterator<Item = Item<'v, 'a>>, ConfigError> {
+        let DeValue::Array(entries) = item.value.get_ref() else {
+            return Err(self.wrong(item));
+        };
+        let (key, expected) = (item.key.clone(), item.expected);
+        Ok(entries.iter().map(move |value| Item { key: key.clone(), expected, value }))
+    }
+
+    fn table<'a>(&self, item: &Item<'_, 'a>, known: &Table) -> Result<Section<'a>, ConfigError> {
         let DeValue::Table(table) = item.value.get_ref() else {
-            return Err(self.wrong(item, expected));
+            return Err(self.wrong(item));
         };
         let table = Spanned::new(item.value.span(), table.clone());
-        self.section(table, name, keys)
+        self.section(table, known)
     }
 
     fn needed<'a, T>(
         &self,
         section: &Section<'a>,
-        key: &str,
-        expected: &'static str,
+        key: &Key,
         read: impl FnOnce(&Item<'_, 'a>) -> Result<T, ConfigError>,
     ) -> Result<T, ConfigError> {
         section.map(key, read)?.ok_or_else(|| ConfigError::Missing {
             file: self.path.to_path_buf(),
             line: self.line(section.at),
-            key: section.key(key),
-            expected,
+            key: section.key(key.name),
+            expected: key.expected,
         })
     }
 
     fn addresses(&self, item: &Item<'_, '_>) -> Result<Vec<SocketAddr>, ConfigError> {
-        let DeValue::Array(entries) = item.value.get_ref() else {
-            return Err(self.wrong(item, ADDRESSES));
-        };
-        let entries = entries.iter().map(|value| {
-            let item = Item { key: item.key.clone(), value };
-            self.parsed(&item, ADDRESSES)
-        });
-        entries.collect()
+        self.entries(item)?.map(|item| self.parsed(&item)).collect()
     }
 
     fn log(&self, item: &Item<'_, '_>) -> Result<String, ConfigError> {
-        let text = self.text(item, LOG)?;
+        let text = self.text(item)?;
         match EnvFilter::try_new(&text) {
             Ok(_) => Ok(text),
-            Err(_) => Err(self.wrong(item, LOG)),
+            Err(_) => Err(self.wrong(item)),
         }
     }
 
     fn path(&self, item: &Item<'_, '_>) -> Result<PathBuf, ConfigError> {
-        let path = PathBuf::from(self.text(item, PATH)?);
+        let path = PathBuf::from(self.text(item)?);
         if path.is_absolute() {
             return Ok(path);
         }
-        Err(self.wrong(item, PATH))
+        Err(self.wrong(item))
     }
 
-    fn parsed<T: FromStr>(
-        &self,
-        item: &Item<'_, '_>,
-        expected: &'static str,
-    ) -> Result<T, ConfigError> {
-        let text = self.text(item, expected)?;
-        text.parse().map_err(|_| self.wrong(item, expected))
+    fn parsed<T: FromStr>(&self, item: &Item<'_, '_>) -> Result<T, ConfigError> {
+        self.text(item)?.parse().map_err(|_| self.wrong(item))
     }
 
-    fn text(&self, item: &Item<'_, '_>, expected: &'static str) -> Result<String, ConfigError> {
+    fn text(&self, item: &Item<'_, '_>) -> Result<String, ConfigError> {
         let text = item.value.get_ref().as_str();
-        text.map(str::to_owned).ok_or_else(|| self.wrong(item, expected))
+        text.map(str::to_owned).ok_or_else(|| self.wrong(item))
     }
 
-    fn wrong(&self, item: &Item<'_, '_>, expected: &'static str) -> ConfigError {
+    fn wrong(&self, item: &Item<'_, '_>) -> ConfigError {
         let span = item.value.span();
         let got = self.text.get(span.clone()).unwrap_or_default();
         ConfigError::Value {
             file: self.path.to_path_buf(),
             line: self.line(span.start),
             key: item.key.clone(),
-            expected,
+            expected: item.expected,
             got: got.lines().next().unwrap_or_default().to_owned(),
         }
     }

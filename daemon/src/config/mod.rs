@@ -2,7 +2,10 @@
 
 mod args;
 mod change;
+mod example;
 mod file;
+mod keys;
+mod manual;
 mod show;
 
 use std::fs;
@@ -17,7 +20,9 @@ use directories::ProjectDirs;
 
 pub use args::Args;
 pub use change::Difference;
+pub use example::example;
 use file::File;
+pub use manual::Page;
 
 /// The configuration as it is in effect.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -176,6 +176,71 @@ fn what_is_shown_can_be_read_again() {
     assert_eq!(Config::merge(again, &Args::default(), &nobody).unwrap(), config);
 }
 
+/// The example with its values brought to life; explanations stay comments.
+fn example_in_force() -> String {
+    let line = |line: &str| match line.strip_prefix('#') {
+        Some(value) if !value.starts_with(' ') => format!("{value}\n"),
+        Some(_) | None => format!("{line}\n"),
+    };
+    example().lines().map(line).collect()
+}
+
+#[test]
+fn the_example_is_an_empty_configuration_of_short_lines() {
+    assert_eq!(parse(&example()).unwrap(), File::default());
+    assert!(example().lines().all(|line| line.len() <= 100), "{}", example());
+}
+
+#[test]
+fn the_example_shows_every_key() {
+    let File { listen, bootstrap, network, data_dir, socket, pod, pods, dns, log } =
+        parse(&example_in_force()).unwrap();
+    assert!(listen.is_some() && bootstrap.is_some() && dns.is_some() && log.is_some());
+    assert!(network.is_some() && data_dir.is_some() && socket.is_some());
+    assert_eq!(pod.map(|host| host.to_string()).as_deref(), Some("pod.example"));
+    assert!(pods.iter().all(|pod| pod.node.is_some()) && pods.len() == 1);
+    for table in keys::TABLES {
+        for key in table.keys {
+            let line = format!("\n#{} = {}\n", key.name, key.example);
+            assert!(example().contains(&line), "{line}");
+        }
+    }
+}
+
+#[test]
+fn every_key_of_the_table_is_checked_for_what_it_expects() {
+    for table in keys::TABLES {
+        for key in table.keys {
+            let good = table.keys.iter().filter(|other| other.name != key.name);
+            let good: String =
+                good.map(|key| format!("{} = {}\n", key.name, key.example)).collect();
+            let text = format!("{}\n{good}{} = 0\n", table.opens, key.name);
+            let lines = text.lines().count();
+            let name = [table.name, key.name].join(".");
+            let name = name.trim_start_matches('.');
+            let expected =
+                format!("/etc/bytchatd.toml:{lines}: `{name}` is {}, got 0", key.expected);
+            assert_eq!(sentence(&text), expected);
+        }
+    }
+}
+
+#[test]
+fn the_pages_tell_every_flag_and_every_key() {
+    use clap::CommandFactory;
+    let roff = |text: &str| text.replace('-', r"\-").replace('\'', r"\*(Aq");
+    let page = Page::Daemon.render();
+    for arg in Args::command().get_arguments().filter(|arg| !arg.is_hide_set()) {
+        let flag = roff(&format!("--{}", arg.get_long().unwrap()));
+        assert!(page.contains(&flag), "{flag}");
+    }
+    assert!(!page.contains(&roff("--manual")));
+    let page = Page::File.render();
+    for key in keys::TABLES.iter().flat_map(|table| table.keys) {
+        assert!(page.contains(&format!("\n\\fB{}\\fR\n{}", key.name, roff(key.doc))), "{key:?}");
+    }
+}
+
 #[test]
 fn a_change_is_taken_on_at_once_or_waits_for_the_next_start() {
     let read = |text| Config::merge(parse(text).unwrap(), &Args::default(), &home()).unwrap();

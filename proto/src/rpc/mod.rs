@@ -16,17 +16,20 @@ pub use error::{ErrorKind, RpcError};
 
 /// The whole surface: every method with its parameters.
 macro_rules! calls {
-    ($($(#[$doc:meta])* $variant:ident($params:ty) = $method:literal,)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident($params:ty) = $method:literal,)*) => {
         /// One call, with its parameters checked.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(tag = "method", content = "params")]
         pub enum Call {
-            $($(#[$doc])* #[serde(rename = $method)] $variant($params),)*
+            $($(#[doc = $doc])* #[serde(rename = $method)] $variant($params),)*
         }
 
         impl Call {
             /// The name of every method.
             pub const METHODS: &'static [&'static str] = &[$($method),*];
+
+            /// What each of the methods does, in the same order, as its documentation has it.
+            pub const SUMMARIES: &'static [&'static str] = &[$(concat!($($doc),*)),*];
 
             /// The name of this call's method.
             pub fn method(&self) -> &'static str {

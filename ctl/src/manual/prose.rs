@@ -1,0 +1,105 @@
+//! What the command tree does not say of itself.
+
+use bytchat_proto::rpc::ErrorKind;
+use clap_mangen::roff::{Roff, roman};
+
+use super::{entry, section, verbatim};
+
+/// What the exit codes mean.
+pub(super) const EXITS: &[(u8, &str)] = &[
+    (0, "It is done."),
+    (1, "Something else went wrong; the message says what."),
+    (2, "The command line or one of its values makes no sense."),
+    (4, "The key of the recipient has changed. Nothing was sent."),
+    (5, "There is no such thing or nobody of that name, or the network cannot be reached."),
+    (6, "What was waited for did not happen in time."),
+    (7, "That is not permitted."),
+    (8, "It conflicts with something that is there already."),
+    (69, "The daemon cannot be reached."),
+    (130, "Somebody pressed Ctrl-C."),
+];
+
+/// Examples by the page that they belong to; each line is a command that can be run.
+pub(super) const EXAMPLES: &[(&str, &str)] = &[
+    (
+        "bytctl",
+        "bytctl account create --name alice\n\
+         bytctl alias register alice@pod.example\n\
+         bytctl send bob@pod.example 'hi'\n\
+         bytctl inbox\n\
+         bytctl watch",
+    ),
+    (
+        "bytctl-send",
+        "bytctl send bob@pod.example 'hi'\n\
+         uptime | bytctl send bob@pod.example -\n\
+         bytctl send bob@pod.example 'hi' --wait delivered --timeout 30",
+    ),
+    ("bytctl-watch", "bytctl watch --json --since 0"),
+    ("bytctl-inbox", "bytctl inbox --limit 5 --json | jq -r '.[].text'"),
+    ("bytctl-rpc", "bytctl rpc --list\nbytctl rpc event.list since:=0"),
+    (
+        "bytctl-completion",
+        "bytctl completion bash > ~/.local/share/bash-completion/completions/bytctl\n\
+         bytctl completion fish > ~/.config/fish/completions/bytctl.fish",
+    ),
+];
+
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("BYTCHAT_SOCKET", "The daemon's socket, if --socket names none."),
+    ("XDG_RUNTIME_DIR", "Where the socket of the user's own daemon lies."),
+];
+
+const FILES: &[(&str, &str)] = &[
+    ("$XDG_RUNTIME_DIR/bytchat/bytchatd.sock", "The user's daemon, which is tried first."),
+    ("/run/bytchat/bytchatd.sock", "The system's daemon, for the members of the group bytchat."),
+];
+
+/// The end of bytctl(1).
+pub(super) fn program(page: &mut Roff) {
+    section(page, "OUTPUT");
+    page.text([roman(
+        "On a terminal lists are tables; in a pipe each row is a line with tabs between its \
+         fields. With --json every answer is one JSON value on one line, and an error is an \
+         object on stderr with the members code, kind, message and hint.",
+    )]);
+    section(page, "EXIT STATUS");
+    for (code, meaning) in EXITS {
+        entry(page, &code.to_string(), &exit(*code, meaning));
+    }
+    for (heading, entries) in [("ENVIRONMENT", ENVIRONMENT), ("FILES", FILES)] {
+        section(page, heading);
+        for (term, text) in entries {
+            entry(page, term, text);
+        }
+    }
+    examples(page, "bytctl");
+    section(page, "SEE ALSO");
+    page.text([roman("bytchatd(8), bytchatd.toml(5), bytchat-rpc(7)")]);
+}
+
+/// The end of a command's page.
+pub(super) fn command(page: &mut Roff, name: &str, above: &str) {
+    section(page, "EXIT STATUS");
+    page.text([roman("The codes are listed in bytctl(1).")]);
+    examples(page, name);
+    section(page, "SEE ALSO");
+    let above = if above == "bytctl" { String::new() } else { format!("{above}(1), ") };
+    page.text([roman(format!("{above}bytctl(1), bytchatd(8)"))]);
+}
+
+fn exit(code: u8, meaning: &str) -> String {
+    let kinds = ErrorKind::ALL.iter().filter(|kind| kind.exit_code() == code);
+    let names: Vec<_> = kinds.map(|kind| kind.name()).collect();
+    match names.is_empty() {
+        true => meaning.to_owned(),
+        false => format!("{meaning} Kinds of errors: {}.", names.join(", ")),
+    }
+}
+
+fn examples(page: &mut Roff, name: &str) {
+    if let Some((_, lines)) = EXAMPLES.iter().find(|(command, _)| *command == name) {
+        section(page, "EXAMPLES");
+        verbatim(page, lines);
+    }
+}

@@ -1,0 +1,86 @@
+//! The page bytchat-rpc(7): the language of front ends, from the table of methods, the table of
+//! errors and the limits.
+
+use bytchat_proto::limits::{RPC_CALLS_PER_CLIENT_MAX, RPC_LINE_BYTES_MAX, RPC_WRITE_TIMEOUT_MS};
+use bytchat_proto::rpc::{Call, ErrorKind};
+use clap_mangen::roff::{Roff, roman};
+
+use super::{MANUAL, entry, paragraph, section, verbatim, version};
+
+/// The page as roff text.
+pub(super) fn page() -> String {
+    let mut page = Roff::new();
+    let version = version();
+    page.control("TH", ["BYTCHAT-RPC", "7", "\"\"", version.as_str(), MANUAL]);
+    section(&mut page, "NAME");
+    page.text([roman("bytchat-rpc - what front ends say to the BytChat daemon")]);
+    section(&mut page, "SYNOPSIS");
+    verbatim(
+        &mut page,
+        "echo '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"node.status\"}' |\n\
+         nc -U -N /run/bytchat/bytchatd.sock",
+    );
+    description(&mut page);
+    section(&mut page, "METHODS");
+    for (method, summary) in Call::METHODS.iter().zip(Call::SUMMARIES) {
+        entry(&mut page, method, &one_line(summary));
+    }
+    section(&mut page, "ERRORS");
+    page.text([roman(
+        "The member code of an error has the number, data.kind the name, message says what \
+         happened, and data.hint what can be done. Numbers and names do not change their meaning.",
+    )]);
+    for kind in ErrorKind::ALL {
+        let hint = format!("Hint: {}.", kind.hint());
+        entry(&mut page, &format!("{} {}", kind.code(), kind.name()), &hint);
+    }
+    section(&mut page, "SEE ALSO");
+    page.text([roman("bytctl-rpc(1), bytctl(1), bytchatd(8)")]);
+    page.render()
+}
+
+fn description(page: &mut Roff) {
+    section(page, "DESCRIPTION");
+    page.text([roman(format!(
+        "The daemon serves front ends on a Unix socket with JSON-RPC 2.0: one object a line, \
+         UTF-8, up to {RPC_LINE_BYTES_MAX} bytes. Lines of one connection may be answered in any \
+         order. A request with an id is answered once, one without is run and not answered, and \
+         a batch is answered together."
+    ))]);
+    paragraph(
+        page,
+        "The kernel says which Unix user calls. A caller sees and uses the accounts of that user \
+         alone; what belongs to others does not exist for it.",
+    );
+    paragraph(
+        page,
+        "Parameters are one object with names. An unknown, missing or ill-typed parameter is \
+         refused with a sentence that names it. Results are objects; members may be added, so \
+         ignore those that you do not know.",
+    );
+    paragraph(
+        page,
+        "message.send is answered when the message is on disk. With a client_id it may be \
+         repeated: the same id with the same content gives the first answer again, with another \
+         content the error conflict.",
+    );
+    paragraph(
+        page,
+        "Events have numbers that only grow. event.list reads after a number, waits if asked to, \
+         and says from which number the log still reaches back, so that a gap is seen and not \
+         guessed.",
+    );
+    paragraph(
+        page,
+        &format!(
+            "At most {RPC_CALLS_PER_CLIENT_MAX} calls of a connection are in flight. A front end \
+             that does not read its answers is cut off after {RPC_WRITE_TIMEOUT_MS} ms."
+        ),
+    );
+}
+
+/// A doc comment as one line.
+fn one_line(doc: &str) -> String {
+    let words: Vec<_> = doc.split_whitespace().collect();
+    words.join(" ")
+}

@@ -1,0 +1,169 @@
+//! Every key of the configuration file, told once: the parser, its errors, the example and the
+//! manual page read this table.
+
+/// A table of the file and the keys that it may have.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// Its name; empty for the keys that stand before all tables.
+    pub(super) name: &'static str,
+    /// The line that opens it, as TOML.
+    pub(super) opens: &'static str,
+    /// What would do, to end the sentence "`pod` is …".
+    pub(super) expected: &'static str,
+    /// What it is for.
+    pub(super) doc: &'static str,
+    /// Its keys, in the order in which people read them.
+    pub(super) keys: &'static [Key],
+}
+
+/// A key and all that there is to say of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What would do, to end the sentence "`listen` is …".
+    pub(super) expected: &'static str,
+    /// What holds without it.
+    pub(super) default: &'static str,
+    /// A value that would do, as TOML.
+    pub(super) example: &'static str,
+    /// What it is for.
+    pub(super) doc: &'static str,
+}
+
+const ADDRESS: &str = "an address with a port such as \"192.0.2.1:4848\"";
+const ADDRESSES: &str = "a list of addresses with ports such as [\"192.0.2.1:4848\"]";
+const HOST: &str = "a DNS name such as \"pod.example\"";
+const PATH: &str = "an absolute path such as \"/var/lib/bytchat\"";
+
+pub(super) const LISTEN: Key = Key {
+    name: "listen",
+    expected: ADDRESSES,
+    default: "port 4848 of all addresses, or any free port if that one is taken",
+    example: "[\"[::]:4848\", \"0.0.0.0:4848\"]",
+    doc: "The UDP addresses on which other nodes reach this one. A firewall must let them in for \
+          at least one side of every link.",
+};
+
+pub(super) const BOOTSTRAP: Key = Key {
+    name: "bootstrap",
+    expected: ADDRESSES,
+    default: "none; the nodes that were known before are asked",
+    example: "[\"192.0.2.7:4848\"]",
+    doc: "Nodes to ask when no neighbour is known, as at the first start. One that answers is \
+          enough.",
+};
+
+pub(super) const NETWORK: Key = Key {
+    name: "network",
+    expected: "a name",
+    default: "the public network, which has the empty name",
+    example: "\"our house\"",
+    doc: "The private network to join. Nodes of networks with different names do not talk to \
+          each other. The name is no secret and no protection.",
+};
+
+pub(super) const DATA_DIR: Key = Key {
+    name: "data_dir",
+    expected: PATH,
+    default: "the unit's state directory, /var/lib/bytchat; for a user ~/.local/share/bytchat",
+    example: "\"/var/lib/bytchat\"",
+    doc: "Where keys and messages are kept. The keys of accounts are people's identities: make \
+          backups of this folder, and keep it out of other people's reach. The sandbox of the \
+          system's unit lets the daemon write to its state directory only.",
+};
+
+pub(super) const SOCKET: Key = Key {
+    name: "socket",
+    expected: PATH,
+    default: "bytchatd.sock in /run/bytchat; for a user in $XDG_RUNTIME_DIR/bytchat",
+    example: "\"/run/bytchat/bytchatd.sock\"",
+    doc: "The Unix socket on which front ends call. One that systemd hands over comes before it.",
+};
+
+pub(super) const DNS: Key = Key {
+    name: "dns",
+    expected: ADDRESSES,
+    default: "those of the system, from /etc/resolv.conf",
+    example: "[\"192.0.2.53:53\"]",
+    doc: "DNS servers to ask for the hosts of pods.",
+};
+
+pub(super) const LOG: Key = Key {
+    name: "log",
+    expected: "a filter such as \"info\" or \"info,bytchatd::net=debug\"",
+    default: "info",
+    example: "\"info,bytchatd::net=debug\"",
+    doc: "What is logged: a level, and others for parts of the daemon. BYTCHAT_LOG in the \
+          environment comes before it.",
+};
+
+pub(super) const POD_HOST: Key = Key {
+    name: "host",
+    expected: HOST,
+    default: "none, it is needed in this table",
+    example: "\"pod.example\"",
+    doc: "The DNS name that leads to this machine: it stands behind the @ of the aliases.",
+};
+
+pub(super) const PODS_HOST: Key = Key {
+    name: "host",
+    expected: HOST,
+    default: "none, it is needed in this table",
+    example: "\"pod.example\"",
+    doc: "The host name that stands in the aliases of the pod.",
+};
+
+pub(super) const PODS_ADDRESS: Key = Key {
+    name: "address",
+    expected: ADDRESS,
+    default: "none, it is needed in this table",
+    example: "\"192.0.2.7:4848\"",
+    doc: "The UDP address of the pod.",
+};
+
+pub(super) const PODS_NODE: Key = Key {
+    name: "node_id",
+    expected: "a node id of 32 characters, as `bytctl node status` shows it",
+    default: "none; the node that answers first is believed",
+    example: "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"",
+    doc: "The node id of the pod; with it no other node can pass for the pod.",
+};
+
+pub(super) const ROOT: Table = Table {
+    name: "",
+    opens: "",
+    expected: "a TOML file",
+    doc: "",
+    keys: &[LISTEN, BOOTSTRAP, NETWORK, DATA_DIR, SOCKET, DNS, LOG],
+};
+
+pub(super) const POD: Table = Table {
+    name: "pod",
+    opens: "[pod]",
+    expected: "a table [pod] with the key `host`",
+    doc: "Be a pod: a node that gives aliases, such as alice@pod.example, to whoever asks first.",
+    keys: &[POD_HOST],
+};
+
+pub(super) const PODS: Table = Table {
+    name: "pods",
+    opens: "[[pods]]",
+    expected: "tables [[pods]] with the keys `host`, `address` and perhaps `node_id`",
+    doc: "A pod whose place is written down here, so that no DNS is asked for it. The table may \
+          be given several times.",
+    keys: &[PODS_HOST, PODS_ADDRESS, PODS_NODE],
+};
+
+/// The tables in the order in which they stand in a file; the keys before all tables come first.
+pub(super) const TABLES: &[Table] = &[ROOT, POD, PODS];
+
+impl Table {
+    /// The names that have a meaning in it: its keys and, before all tables, the tables.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        let keys = self.keys.iter().map(|key| key.name);
+        let root = self.name.is_empty();
+        let tables = TABLES.iter().filter(|table| root && !table.name.is_empty());
+        keys.chain(tables.map(|table| table.name)).collect()
+    }
+}
