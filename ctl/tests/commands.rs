@@ -62,7 +62,7 @@ fn single_things_are_one_object() {
     let status = json!({
         "node_id": ALICE, "listen": ["127.0.0.1:1"], "observed": [], "peers": 11, "links": 5,
         "records": 1, "envelopes": 0, "outbox": 0, "network": ID, "pod": "a.test",
-        "store_bytes": 1024, "version": "0.1.0",
+        "store_bytes": 1024, "uptime_ms": 60_000, "version": "0.1.0",
     });
     let trace = json!({
         "id": ID, "state": "stored", "stored": 5, "steps": [{ "at": 1, "step": "queued" }],

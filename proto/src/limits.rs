@@ -384,16 +384,50 @@ pub const PINS_MAX: usize = 32 * PINS_PER_OWNER_MAX;
 pub const REQUESTS_MAX: usize = 100;
 /// Messages of one stranger that are kept until it is accepted.
 pub const REQUEST_MESSAGES_MAX: u32 = 50;
-/// Events kept in the durable log.
+/// Events kept in the durable log of one Unix user.
 pub const EVENTS_MAX: u64 = 100_000;
+/// Bytes of the events that are kept for one Unix user.
+pub const EVENTS_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Older events are not kept: a front end that was away longer reads the history anew.
+pub const EVENTS_AGE_MAX_MS: u64 = 90 * DAY_MS;
+/// So many times as much is kept while a named position has not passed it.
+pub const EVENTS_HELD_FACTOR: u64 = 2;
+/// Events leave the log so many at once, so that their sizes need not be remembered one by one.
+pub const EVENTS_PER_CHUNK: u64 = 256;
+/// Events read from the disk at once: one may have 300 kB.
+pub const EVENTS_PER_LOAD: usize = 128;
+/// Bytes of events in one answer, with one event more: well below the largest answer.
+pub const EVENTS_PER_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Types of events that one question names.
+pub const EVENT_TYPES_MAX: usize = 16;
+/// Named positions of one Unix user in the log of events.
+pub const CURSORS_PER_USER_MAX: usize = 64;
+/// Named positions of all Unix users: each takes some hundred bytes of memory.
+pub const CURSORS_MAX: usize = 4_096;
+/// Bytes of the name of a position.
+pub const CURSOR_NAME_BYTES_MAX: usize = 64;
+/// Recent events of one Unix user kept in memory for its subscribers: a second at full speed.
+pub const EVENT_RING_MAX: usize = 4_096;
+/// Bytes of those events.
+pub const EVENT_RING_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Events taken from there at once, so that no subscriber holds up the others.
+pub const EVENT_RING_TAKE_MAX: usize = 64;
+/// Events that a subscriber reads from the log at once.
+pub const EVENT_REPLAY_PAGE: usize = 256;
+/// Subscribers that read from the log at once: the others wait, and the disk has other work too.
+pub const EVENT_REPLAYS_AT_ONCE: usize = 8;
+/// A subscription that has nothing to say for so long says that it is alive.
+pub const EVENT_HEARTBEAT_MS: u64 = 30_000;
+/// After so long a subscription tries again to read a log that cannot be read for the moment.
+pub const EVENT_REPLAY_RETRY_MS: u64 = 1_000;
 /// Rows in one answer of the RPC.
 pub const PAGE_MAX: usize = 500;
 /// Rows in one answer of the RPC when the caller names no number.
 pub const PAGE_DEFAULT: usize = 50;
 /// Bytes of one RPC line.
 pub const RPC_LINE_BYTES_MAX: usize = 1024 * 1024;
-/// Front ends connected at once.
-pub const RPC_CLIENTS_MAX: usize = 128;
+/// Front ends connected at once: some 16 kB each.
+pub const RPC_CLIENTS_MAX: usize = 4_096;
 /// Calls of one front end in flight.
 pub const RPC_CALLS_PER_CLIENT_MAX: usize = 64;
 /// Longest wait of a call that waits.
@@ -412,6 +446,32 @@ pub const RPC_WRITE_TIMEOUT_MS: u64 = 30_000;
 pub const RPC_STOP_GRACE_MS: u64 = 250;
 /// Between two looks whether a front end that no longer writes is gone altogether.
 pub const RPC_GONE_CHECK_MS: u64 = 1_000;
+/// Front ends of one Unix user connected at once: no user takes all places.
+pub const RPC_CLIENTS_PER_USER_MAX: usize = 1_500;
+/// Front ends that are being turned away in their own dialect; more are cut off with a line.
+pub const RPC_TURNED_AWAY_MAX: usize = 256;
+/// A front end that is turned away has so long to show its dialect.
+pub const RPC_TURN_AWAY_MS: u64 = 500;
+/// A front end that has sent nothing for so long after it connected is told so and cut off.
+pub const RPC_FIRST_BYTE_MS: u64 = 60_000;
+/// Half a request that does not go on for so long is given up, with its connection.
+pub const RPC_HALF_REQUEST_MS: u64 = 60_000;
+/// Bytes of the head of an HTTP request.
+pub const RPC_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Header fields of an HTTP request.
+pub const RPC_HEADERS_MAX: usize = 64;
+/// The engine has so long to prove that it lives when its health is asked for.
+pub const RPC_HEALTH_MS: u64 = 5_000;
+/// Subscriptions of one front end.
+pub const RPC_SUBSCRIPTIONS_PER_CLIENT_MAX: usize = 64;
+/// Subscriptions of one Unix user: no user takes all places.
+pub const RPC_SUBSCRIPTIONS_PER_USER_MAX: usize = 2_048;
+/// Subscriptions of all front ends: some kB each.
+pub const RPC_SUBSCRIPTIONS_MAX: usize = 8_192;
+/// Calls of one Unix user in flight: fewer than may wait in all.
+pub const RPC_CALLS_PER_USER_MAX: usize = RPC_WAITS_MAX / 2;
+/// Answers are written together up to so many bytes.
+pub const RPC_WRITE_BYTES_TARGET: usize = 64 * 1024;
 
 /// Calls of all front ends that the daemon has taken and not answered: those that wait, and as
 /// many that do not.

@@ -68,7 +68,8 @@ impl Client {
 
     /// One page of the log of events.
     pub(crate) fn events(&mut self, since: Option<u64>, wait_ms: u64) -> Events {
-        self.call(&Call::EventList(List { since, limit: Some(500), wait_ms: Some(wait_ms) }))
+        let (limit, wait_ms) = (Some(500), Some(wait_ms));
+        self.call(&Call::EventList(List { since, limit, wait_ms, ..List::default() }))
     }
 
     /// Waits until a message is in the log of events.

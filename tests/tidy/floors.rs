@@ -17,7 +17,13 @@ const SHELL: &[Row] = &[
 /// The lower rows of floor 0 are the vocabulary that everything above is written in.
 const CORE: &[Row] = &[
     (2, &["node"]),
-    (1, &["link", "dht", "pod", "mailbox", "round", "outbox", "route", "account", "inbox", "host"]),
+    (
+        1,
+        &[
+            "link", "dht", "pod", "mailbox", "round", "outbox", "route", "account", "inbox",
+            "host", "event",
+        ],
+    ),
     (0, &["crypto"]),
     (0, &["io"]),
     (0, &["persist", "time", "deadline", "prefix"]),

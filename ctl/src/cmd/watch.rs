@@ -39,8 +39,14 @@ pub(super) fn run(context: &mut Context, since: Option<u64>) -> Result<(), Failu
             Err(failure) => return Err(failure),
         };
         away = false;
-        if answer["first"].as_u64().is_some_and(|first| position < first) {
-            context.printer.remark("some events are gone: the log no longer reaches so far back");
+        match answer["gap"]["reason"].as_str() {
+            None => {}
+            Some("epoch") => context
+                .printer
+                .remark("this is another log than before: it is read from its beginning"),
+            Some(_) => context
+                .printer
+                .remark("some events are gone: the log no longer reaches so far back"),
         }
         for event in answer["events"].as_array().map_or(&[][..], Vec::as_slice) {
             if account.is_none() || account.as_deref() == event["account"].as_str() {
@@ -53,7 +59,7 @@ pub(super) fn run(context: &mut Context, since: Option<u64>) -> Result<(), Failu
 }
 
 fn poll(context: &mut Context, since: Option<u64>, wait_ms: u64) -> Result<Value, Failure> {
-    let call = Call::EventList(List { since, limit: None, wait_ms: Some(wait_ms) });
+    let call = Call::EventList(List { since, wait_ms: Some(wait_ms), ..List::default() });
     let wait = Duration::from_millis(wait_ms);
     context.client.call_raw(call.method(), &call.params(), wait)
 }

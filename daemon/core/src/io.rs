@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytchat_proto::alias::Host;
 use bytchat_proto::id::NodeId;
@@ -169,6 +170,17 @@ pub enum Output {
         call: CallId,
         /// The result object or the error.
         result: Result<Value, RpcError>,
+    },
+    /// Tell the front ends of a Unix user what happened.
+    Event {
+        /// The user.
+        uid: u32,
+        /// The event's number.
+        seq: u64,
+        /// Its type.
+        name: &'static str,
+        /// The event as JSON.
+        json: Arc<str>,
     },
     /// Ask the disk.
     Load {

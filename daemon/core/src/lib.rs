@@ -3,6 +3,7 @@
 pub mod account;
 pub mod crypto;
 pub mod dht;
+pub mod event;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod host;

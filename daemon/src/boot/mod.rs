@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytchat_core::crypto::{CryptoError, NodeSecret};
+use bytchat_core::event::Keep;
 use bytchat_core::io::PodAddress;
 use bytchat_core::node::{Node, NodeConfig, NodeError};
 use bytchat_core::persist::{Query, Row, Table};
 use bytchat_proto::alias::Host;
 use bytchat_proto::id::NetworkId;
 use bytchat_proto::limits::{PORT_DEFAULT, START_PATIENCE_MS, STOP_MS};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -146,6 +148,7 @@ pub async fn run(start: Start) -> Result<(), BootError> {
     signals.spawn(signalled()?);
     let hangups = hangups()?;
 
+    raise_files();
     home::prepare(&config.data_dir)?;
     // The library's first seed takes as long as opening the store: both at once.
     let seed = spawn_blocking(entropy::seed);
@@ -216,6 +219,15 @@ fn front_door(
         None => MODE_USER,
     };
     Ok(Listener::bind(&RpcConfig { socket, mode })?)
+}
+
+/// Front ends and links need a file each: as many as we may have without asking anybody.
+fn raise_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn notifier() -> Result<Notifier, BootError> {
@@ -304,6 +316,7 @@ async fn build(
         listen: net.listen_addresses(),
         bootstrap: config.bootstrap.clone(),
         pod: config.pod.clone(),
+        events: Keep::default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let store = store.clone();

@@ -1,5 +1,6 @@
 //! Calls of front ends on their way to the node, and their answers on the way back.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytchat_core::io::{CallId, Caller};
@@ -10,7 +11,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio::sync::oneshot;
 
-use crate::rpc::{Answer, Service};
+use crate::rpc::{Answer, Follower, Hub, Service};
 
 /// What a call comes to.
 pub type CallResult = Result<Value, RpcError>;
@@ -21,6 +22,7 @@ pub struct Calls {
     queue: mpsc::Sender<Asked>,
     gone: mpsc::Sender<CallId>,
     next: AtomicU64,
+    hub: Arc<Hub>,
 }
 
 /// The engine's end of the way.
@@ -28,6 +30,8 @@ pub struct Calls {
 pub struct Incoming {
     pub(super) queue: mpsc::Receiver<Asked>,
     pub(super) gone: mpsc::Receiver<CallId>,
+    /// Where events are told.
+    pub(super) hub: Arc<Hub>,
 }
 
 /// A call that waits for the engine.
@@ -43,8 +47,9 @@ pub(super) struct Asked {
 pub fn channel() -> (Calls, Incoming) {
     let (asked, queue) = mpsc::channel(CALLS_QUEUED_MAX);
     let (left, gone) = mpsc::channel(CALLS_MAX);
-    let calls = Calls { queue: asked, gone: left, next: AtomicU64::new(1) };
-    (calls, Incoming { queue, gone })
+    let hub = Arc::<Hub>::default();
+    let incoming = Incoming { queue, gone, hub: Arc::clone(&hub) };
+    (Calls { queue: asked, gone: left, next: AtomicU64::new(1), hub }, incoming)
 }
 
 impl Calls {
@@ -79,6 +84,10 @@ impl Calls {
 impl Service for Calls {
     fn call(&self, caller: Caller, call: Call) -> Answer {
         Box::pin(self.ask(caller, call))
+    }
+
+    fn follow(&self, caller: Caller) -> Follower {
+        self.hub.follow(caller)
     }
 }
 
@@ -121,8 +130,8 @@ pub(super) fn store_failed(reason: &str) -> RpcError {
 
 /// Tells whether a call only reads what is kept here, so that a full disk is no hindrance.
 ///
-/// `event.list` is none of them: a cursor on an event that is not on disk yet would, after a
-/// crash, point to another one.
+/// Neither is any of those about events: a position behind an event that is not on disk yet would,
+/// after a crash, point to another one.
 pub(super) fn reads_only(request: &Call) -> bool {
     match request {
         Call::NodeStatus(_)
@@ -147,6 +156,12 @@ pub(super) fn reads_only(request: &Call) -> bool {
         | Call::ContactAdd(_)
         | Call::ContactAccept(_)
         | Call::ContactBlock(_)
-        | Call::EventList(_) => false,
+        | Call::EventList(_)
+        | Call::EventSubscribe(_)
+        | Call::EventUnsubscribe(_)
+        | Call::CursorSet(_)
+        | Call::CursorGet(_)
+        | Call::CursorList(_)
+        | Call::CursorDelete(_) => false,
     }
 }

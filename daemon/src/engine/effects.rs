@@ -75,6 +75,7 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
                 | Output::Transmit { .. }
                 | Output::Dial { .. }
                 | Output::Close { .. }
+                | Output::Event { .. }
                 | Output::Load { .. }
                 | Output::Job { .. }
                 | Output::Resolve { .. } => batch.effects.push(effect),
@@ -109,6 +110,9 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
                     if let Some(waiting) = self.waiting.remove(&call) {
                         answer(waiting.reply, result);
                     }
+                }
+                Output::Event { uid, seq, name, json } => {
+                    self.surface.calls.hub.publish(uid, seq, name, json);
                 }
                 Output::Load { load, query } => self.load(load, query),
                 Output::Job { job, task } => self.job(job, task),

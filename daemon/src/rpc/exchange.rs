@@ -1,17 +1,14 @@
-//! One line in, at most one line out: requests, notifications and batches of JSON-RPC 2.0.
+//! One text in, at most one text out: requests, notifications and batches of JSON-RPC 2.0.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytchat_core::io::Caller;
-use bytchat_proto::limits::{
-    RPC_ANSWER_BYTES_MAX, RPC_BATCH_MAX, RPC_LINE_BYTES_MAX, RPC_STOP_GRACE_MS,
-};
+use bytchat_proto::limits::{RPC_ANSWER_BYTES_MAX, RPC_BATCH_MAX, RPC_LINE_BYTES_MAX};
 use bytchat_proto::rpc::error::ErrorData;
 use bytchat_proto::rpc::{ErrorKind, RpcError};
 use jsonrpsee::core::server::{
-    BatchResponseBuilder, ConnectionId, Extensions, MethodCallback, MethodResponse, Methods,
+    BatchResponseBuilder, ConnectionId, Extensions, MethodCallback, MethodResponse, ResponsePayload,
 };
 use jsonrpsee::types::error::{
     ErrorObjectOwned, OVERSIZED_REQUEST_CODE, PARSE_ERROR_CODE, TOO_BIG_BATCH_REQUEST_CODE,
@@ -20,19 +17,28 @@ use jsonrpsee::types::{Id, InvalidRequest, Notification, Params, Request};
 use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use tokio::sync::watch;
-use tokio::time::sleep;
 use tracing::debug;
 
-use super::Service;
-use super::methods::{methods, object};
+use super::desk::{Desk, Place};
+use super::events::{Stream, Streams};
+use super::methods::{object, parse};
 
-/// Answers lines.
+/// Answers requests of one caller, in whatever dialect they come.
 #[derive(Clone)]
 pub(super) struct Exchange {
-    methods: Methods,
+    pub(super) desk: Arc<Desk>,
+    pub(super) caller: Caller,
     extensions: Extensions,
-    stop: watch::Receiver<bool>,
+    streams: Option<Arc<Streams>>,
+}
+
+/// What there is to say to a text.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// The answer, unless none was asked for.
+    pub(super) json: Option<Box<str>>,
+    /// Subscriptions that begin once the answer is out.
+    pub(super) opened: Vec<Stream>,
 }
 
 /// A request that wants no answer.
@@ -46,46 +52,45 @@ struct Named {
 }
 
 impl Exchange {
-    pub(super) fn new(service: Arc<dyn Service>, stop: watch::Receiver<bool>) -> Self {
-        Self { methods: methods(service), extensions: Extensions::new(), stop }
-    }
-
     // SPEC 8.3: who calls is what the kernel says of the peer of the socket.
-    /// Speaks for a caller.
-    pub(super) fn of(&self, caller: Caller) -> Self {
-        let mut exchange = self.clone();
-        exchange.extensions.insert(caller);
-        exchange
+    /// Speaks for a caller whose connection carries nothing but answers.
+    pub(super) fn new(desk: Arc<Desk>, caller: Caller) -> Self {
+        let mut extensions = Extensions::new();
+        extensions.insert(caller);
+        Self { desk, caller, extensions, streams: None }
     }
 
-    /// Waits until the daemon is to stop.
-    pub(super) async fn stopped(&self) {
-        // An error means that the sender is gone, which is a stop as well.
-        drop(self.stop.clone().wait_for(|stop| *stop).await);
+    /// The same over a connection that carries notifications too.
+    pub(super) fn streaming(mut self) -> Self {
+        self.streams = Some(Arc::default());
+        self
     }
 
-    // SPEC 8.1: a line is a request or a batch, and so is its answer.
-    /// Answers one line, or nothing if it asks for no answer.
-    pub(super) async fn answer(&self, line: &[u8]) -> Option<Box<RawValue>> {
-        let text = match std::str::from_utf8(line) {
-            Ok(text) => text.trim(),
-            Err(error) => {
-                return Some(unreadable(format!("the line is no UTF-8: {error}")).into_json());
-            }
+    // SPEC 8.1: a line, a body or a message is a request or a batch, and so is its answer.
+    /// Answers one text, with nothing if it asks for no answer.
+    pub(super) async fn answer(&self, text: &[u8]) -> Said {
+        let mut said = Said::default();
+        let answer = match std::str::from_utf8(text) {
+            Ok(text) => self.answer_text(text.trim(), &mut said.opened).await,
+            Err(error) => Some(unreadable(format!("the request is no UTF-8: {error}"))),
         };
+        said.json = answer.map(|answer| answer.into_json().into());
+        said
+    }
+
+    async fn answer_text(&self, text: &str, opened: &mut Vec<Stream>) -> Option<MethodResponse> {
         if text.is_empty() {
             return None;
         }
-        // The whole line is checked first, so that a torn line is told from a wrong request.
-        let answer = match serde_json::from_str::<&RawValue>(text) {
-            Err(error) => Some(unreadable(format!("the line is no JSON: {error}"))),
-            Ok(_) if text.starts_with('[') => self.batch(text).await,
-            Ok(value) => self.single(value).await,
-        };
-        answer.map(MethodResponse::into_json)
+        // The whole text is checked first, so that a torn one is told from a wrong request.
+        match serde_json::from_str::<&RawValue>(text) {
+            Err(error) => Some(unreadable(format!("the request is no JSON: {error}"))),
+            Ok(_) if text.starts_with('[') => self.batch(text, opened).await,
+            Ok(value) => self.single(value, opened).await,
+        }
     }
 
-    async fn batch(&self, text: &str) -> Option<MethodResponse> {
+    async fn batch(&self, text: &str, opened: &mut Vec<Stream>) -> Option<MethodResponse> {
         let items = match serde_json::from_str::<Batch<'_>>(text) {
             Ok(Batch(items)) if items.is_empty() => {
                 let error = ErrorKind::BadRequest.because("a batch has at least one request");
@@ -96,7 +101,7 @@ impl Exchange {
         };
         let mut answers = BatchResponseBuilder::new_with_limit(RPC_ANSWER_BYTES_MAX);
         for item in items {
-            let Some(answer) = self.single(item).await else {
+            let Some(answer) = self.single(item, opened).await else {
                 continue;
             };
             if let Err(too_large) = answers.append(answer) {
@@ -106,14 +111,14 @@ impl Exchange {
         (!answers.is_empty()).then(|| MethodResponse::from_batch(answers.finish()))
     }
 
-    async fn single(&self, value: &RawValue) -> Option<MethodResponse> {
+    async fn single(&self, value: &RawValue, opened: &mut Vec<Stream>) -> Option<MethodResponse> {
         let text = value.get();
         // Serde would read an array as the fields of a request in order.
         if !text.starts_with('{') {
             return Some(not_a_request(Id::Null));
         }
         if let Ok(request) = serde_json::from_str::<Request<'_>>(text) {
-            return Some(self.run(request).await);
+            return Some(self.run(request, opened).await);
         }
         if let Ok(InvalidRequest { id }) = serde_json::from_str(text) {
             return Some(not_a_request(id));
@@ -132,28 +137,56 @@ impl Exchange {
     async fn run_silently(&self, silent: Silent<'_>) {
         let params = silent.params.map(ToOwned::to_owned);
         let request = Request::owned(silent.method.into_owned(), params, Id::Null);
-        self.run(request).await;
+        // What is not answered cannot name a subscription, so it opens none.
+        self.run(request, &mut Vec::new()).await;
     }
 
-    async fn run(&self, request: Request<'_>) -> MethodResponse {
+    /// Runs one request, single or of a batch, of any dialect: nothing else runs any.
+    async fn run(&self, request: Request<'_>, opened: &mut Vec<Stream>) -> MethodResponse {
+        let (id, method) = (request.id.clone().into_owned(), request.method.to_string());
+        let answer = match self.admit(&method) {
+            Err(error) => MethodResponse::error(id, object(&error)),
+            Ok(_place) => tokio::select! {
+                answer = self.perform(request, opened) => answer,
+                () = self.desk.closing() => {
+                    let error = ErrorKind::ShuttingDown.because("the daemon is stopping");
+                    MethodResponse::error(id, object(&error))
+                }
+            },
+        };
+        self.desk.counts.called(&method, answer.is_success());
+        answer
+    }
+
+    /// Tells whether the caller may call a method now: the one place that decides it.
+    pub(super) fn admit(&self, _method: &str) -> Result<Place, RpcError> {
+        self.desk.calls.take(self.caller.uid)
+    }
+
+    async fn perform(&self, request: Request<'_>, opened: &mut Vec<Stream>) -> MethodResponse {
         let Request { id, method, params, .. } = request;
         let params = Params::new(params.as_ref().map(|params| params.get()));
+        if let Some(streams) = self.streams.as_ref().filter(|_| Streams::serve(&method)) {
+            debug!(%method, "a front end calls");
+            let result = match parse(&method, &params) {
+                Ok(call) => streams.call(self, call, opened).await,
+                Err(error) => Err(error),
+            };
+            return match result {
+                Ok(result) => {
+                    let result = ResponsePayload::success(&result);
+                    MethodResponse::response(id, result, RPC_ANSWER_BYTES_MAX)
+                }
+                Err(error) => MethodResponse::error(id, object(&error)),
+            };
+        }
         let extensions = self.extensions.clone();
-        match self.methods.method(&method) {
+        match self.desk.methods.method(&method) {
             Some(MethodCallback::Async(callback)) => {
                 let (own, params) = (id.clone().into_owned(), params.into_owned());
                 debug!(%method, "a front end calls");
-                // Connection ids matter to subscriptions only, and there are none.
-                let nobody = ConnectionId(0);
-                tokio::select! {
-                    answer = callback(own, params, nobody, RPC_ANSWER_BYTES_MAX, extensions) => {
-                        answer
-                    }
-                    () = self.closing() => {
-                        let error = ErrorKind::ShuttingDown.because("the daemon is stopping");
-                        MethodResponse::error(id, object(&error))
-                    }
-                }
+                // Connection ids matter to subscriptions only, which we serve ourselves.
+                callback(own, params, ConnectionId(0), RPC_ANSWER_BYTES_MAX, extensions).await
             }
             Some(MethodCallback::Sync(callback)) => {
                 callback(id, params, RPC_ANSWER_BYTES_MAX, extensions)
@@ -167,24 +200,25 @@ impl Exchange {
             }
         }
     }
-
-    /// Waits until the daemon is to stop, and a moment longer.
-    pub(super) async fn closing(&self) {
-        self.stopped().await;
-        sleep(Duration::from_millis(RPC_STOP_GRACE_MS)).await;
-    }
 }
 
 /// An answer to nobody in particular.
-pub(super) fn refusal(error: &RpcError) -> Box<RawValue> {
-    MethodResponse::error(Id::Null, object(error)).into_json()
+pub(super) fn refusal(error: &RpcError) -> Box<str> {
+    MethodResponse::error(Id::Null, object(error)).into_json().into()
 }
 
-/// The answer to a line above the limit.
-pub(super) fn too_long() -> Box<RawValue> {
-    let message = format!("a line has at most {RPC_LINE_BYTES_MAX} bytes");
+/// The answer to a request above the limit.
+pub(super) fn too_long() -> Box<str> {
+    let message = format!("a request has at most {RPC_LINE_BYTES_MAX} bytes");
     let error = malformed(OVERSIZED_REQUEST_CODE, message, "send less at once");
-    MethodResponse::error(Id::Null, error).into_json()
+    MethodResponse::error(Id::Null, error).into_json().into()
+}
+
+/// The answer to half a request that does not go on.
+pub(super) fn stalled() -> Box<str> {
+    unreadable("half a request came, and then nothing for a long time".to_owned())
+        .into_json()
+        .into()
 }
 
 fn not_a_request(id: Id<'_>) -> MethodResponse {

@@ -5,20 +5,22 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytchat_core::io::Caller;
-use bytchat_proto::limits::{RPC_CLIENTS_MAX, RPC_STOP_GRACE_MS};
-use bytchat_proto::rpc::ErrorKind;
+use bytchat_proto::limits::{RPC_STOP_GRACE_MS, RPC_TURNED_AWAY_MAX};
+use bytchat_proto::rpc::{ErrorKind, RpcError};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use super::connection::{self, Patience};
+use super::desk::{Bounds, Desk, Place, Speaking};
+use super::dialect::{Dialect, detect};
 use super::exchange::{Exchange, refusal};
-use super::{RpcConfig, Service};
+use super::{RpcConfig, Service, http, lines};
 
 /// After a failed accept, so that a lack of file descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -58,13 +60,13 @@ pub enum RpcServeError {
 #[derive(Debug)]
 pub struct Listener {
     socket: UnixListener,
-    patience: Patience,
-    _place: Option<Place>,
+    bounds: Bounds,
+    _file: Option<SocketFile>,
 }
 
 /// The file of a socket that we made.
 #[derive(Debug)]
-struct Place {
+struct SocketFile {
     path: PathBuf,
     file: (u64, u64),
     _lock: File,
@@ -86,8 +88,8 @@ impl Listener {
         std::fs::set_permissions(path, Permissions::from_mode(config.mode))
             .map_err(failed("set the permissions of", path))?;
         let metadata = std::fs::symlink_metadata(path).map_err(failed("look at", path))?;
-        let place = Place { path: path.clone(), file: identity(&metadata), _lock: lock };
-        Ok(Self { socket, patience: Patience::default(), _place: Some(place) })
+        let file = SocketFile { path: path.clone(), file: identity(&metadata), _lock: lock };
+        Ok(Self { socket, bounds: Bounds::default(), _file: Some(file) })
     }
 
     /// Takes over a socket that listens already, inside a tokio runtime. Its file is the business
@@ -98,31 +100,39 @@ impl Listener {
     pub fn adopt(socket: std::os::unix::net::UnixListener) -> Result<Self, RpcServeError> {
         let adopted = socket.set_nonblocking(true).and_then(|()| UnixListener::from_std(socket));
         let socket = adopted.map_err(failed("take over", Path::new("the socket of systemd")))?;
-        Ok(Self { socket, patience: Patience::default(), _place: None })
+        Ok(Self { socket, bounds: Bounds::default(), _file: None })
     }
 
     #[cfg(test)]
-    pub(super) fn with_patience(mut self, patience: Patience) -> Self {
-        self.patience = patience;
+    pub(super) fn within(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
         self
     }
 
     /// Serves until `stop` turns true or its sender is gone, then removes the socket and gives
     /// the calls in flight a moment to end.
     pub async fn serve(self, service: Arc<dyn Service>, stop: watch::Receiver<bool>) {
-        let exchange = Exchange::new(service, stop);
-        let mut clients = JoinSet::new();
+        let desk = Arc::new(Desk::new(service, self.bounds, stop));
+        let (mut clients, mut strangers) = (JoinSet::new(), JoinSet::new());
         loop {
             tokio::select! {
                 accepted = self.socket.accept() => match accepted {
-                    Ok((stream, _)) => self.admit(stream, &exchange, &mut clients),
+                    Ok((stream, _)) => match admit(&stream, &desk) {
+                        Some(Ok((caller, place))) => {
+                            let exchange = Exchange::new(desk.clone(), caller);
+                            clients.spawn(serve(stream, exchange, place));
+                        }
+                        Some(Err(why)) => turn_away(stream, &why, &desk, &mut strangers),
+                        None => {}
+                    },
                     Err(error) => {
                         warn!(%error, "a front end cannot be accepted");
                         sleep(ACCEPT_PAUSE).await;
                     }
                 },
                 Some(_) = clients.join_next() => {}
-                () = exchange.stopped() => break,
+                Some(_) = strangers.join_next() => {}
+                () = desk.stopped() => break,
             }
         }
         drop(self);
@@ -132,26 +142,9 @@ impl Listener {
             debug!("front ends that do not read their answers were cut off");
         }
     }
-
-    fn admit(&self, stream: UnixStream, exchange: &Exchange, clients: &mut JoinSet<()>) {
-        while clients.try_join_next().is_some() {}
-        let caller = match stream.peer_cred() {
-            Ok(peer) => Caller { uid: peer.uid() },
-            Err(error) => {
-                warn!(%error, "the kernel does not say who calls");
-                return;
-            }
-        };
-        if clients.len() >= RPC_CLIENTS_MAX {
-            warn!(uid = caller.uid, "too many front ends, one was turned away");
-            turn_away(stream);
-            return;
-        }
-        clients.spawn(connection::serve(stream, exchange.of(caller), self.patience));
-    }
 }
 
-impl Drop for Place {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         let ours = std::fs::symlink_metadata(&self.path).is_ok_and(|m| identity(&m) == self.file);
         if !ours {
@@ -163,16 +156,76 @@ impl Drop for Place {
     }
 }
 
+/// Finds a place for a front end, or says why there is none.
+fn admit(stream: &UnixStream, desk: &Desk) -> Option<Result<(Caller, Place), RpcError>> {
+    match stream.peer_cred() {
+        Ok(peer) => {
+            let caller = Caller { uid: peer.uid() };
+            Some(desk.clients.take(caller.uid).map(|place| (caller, place)))
+        }
+        Err(error) => {
+            warn!(%error, "the kernel does not say who calls");
+            None
+        }
+    }
+}
+
+/// Serves one front end in its dialect.
+async fn serve(mut stream: UnixStream, exchange: Exchange, _place: Place) {
+    let bounds = exchange.desk.bounds;
+    let desk = Arc::clone(&exchange.desk);
+    let detected = tokio::select! {
+        detected = detect(&mut stream, bounds.first_byte) => detected,
+        // What was written just before the stop is read and answered.
+        () = desk.closing() => return,
+    };
+    match detected {
+        Ok((Dialect::Lines, first)) => {
+            let _speaking = Speaking::new(&desk, Dialect::Lines);
+            lines::serve(stream, first, exchange).await;
+        }
+        Ok((Dialect::Http | Dialect::WebSocket, first)) => {
+            http::serve(stream, first, exchange).await;
+        }
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            let seconds = bounds.first_byte.as_secs();
+            let why = format!("nothing was asked for {seconds} seconds after the connection");
+            let why = refusal(&ErrorKind::BadRequest.because(why));
+            lines::farewell(stream, &why, bounds.write).await;
+        }
+        Err(error) => debug!(%error, "a front end left before it said anything"),
+    }
+}
+
+// SPEC 8.7: who finds no place is told so, in its own dialect.
+fn turn_away(
+    mut stream: UnixStream,
+    why: &RpcError,
+    desk: &Arc<Desk>,
+    strangers: &mut JoinSet<()>,
+) {
+    desk.counts.turned_away.fetch_add(1, Ordering::Relaxed);
+    debug!(%why, "a front end was turned away");
+    let why = refusal(why);
+    if strangers.len() >= RPC_TURNED_AWAY_MAX {
+        return cut_off(stream, &why);
+    }
+    let patience = desk.bounds.turn_away;
+    strangers.spawn(async move {
+        let why = match detect(&mut stream, patience).await {
+            Ok((Dialect::Http | Dialect::WebSocket, _)) => http::turned_away(&why),
+            Ok((Dialect::Lines, _)) | Err(_) => why.into(),
+        };
+        lines::farewell(stream, &why, patience).await;
+    });
+}
+
 /// Says why in the one write that a fresh socket takes without waiting.
-fn turn_away(stream: UnixStream) {
-    let answer = refusal(
-        &ErrorKind::Busy
-            .because(format!("{RPC_CLIENTS_MAX} front ends are connected, which is the limit")),
-    );
-    let line = format!("{answer}\n");
+fn cut_off(stream: UnixStream, why: &str) {
+    let line = format!("{why}\n");
     let told = stream.into_std().and_then(|mut stream| stream.write_all(line.as_bytes()));
     if let Err(error) = told {
-        debug!(%error, "the front end was turned away without a word");
+        debug!(%error, "a front end was turned away without a word");
     }
 }
 

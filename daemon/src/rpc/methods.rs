@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Service;
 
 /// The method that lists the methods.
-const LIST: &str = "rpc.methods";
+pub(super) const LIST: &str = "rpc.methods";
 
 /// Registers every call.
 pub(super) fn methods(service: Arc<dyn Service>) -> Methods {
@@ -48,7 +48,8 @@ async fn answer(
 }
 
 // SPEC 8.4: parameters are one object with names, and an unknown name is refused.
-fn parse(method: &str, params: &Params<'_>) -> Result<Call, RpcError> {
+/// Reads a call.
+pub(super) fn parse(method: &str, params: &Params<'_>) -> Result<Call, RpcError> {
     let params = match params.as_str() {
         None => Value::Null,
         Some(text) => serde_json::from_str(text)

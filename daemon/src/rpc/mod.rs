@@ -1,10 +1,14 @@
-//! The local RPC: JSON-RPC 2.0, one object a line, on a Unix socket (SPEC 8).
+//! The local RPC: JSON-RPC 2.0 on a Unix socket, in lines, over HTTP and over WebSocket (SPEC 8).
 
-mod connection;
+mod desk;
+mod dialect;
+mod events;
 mod exchange;
+mod http;
 mod lines;
 mod listener;
 mod methods;
+mod session;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +22,7 @@ use bytchat_proto::rpc::{Call, RpcError};
 use serde_json::Value;
 use tokio::sync::watch;
 
+pub use events::{Follower, Hub};
 pub use listener::{Listener, RpcServeError};
 
 /// Lets the owner and the group of the socket call: for a daemon that serves a whole machine.
@@ -28,10 +33,12 @@ pub const MODE_USER: u32 = 0o600;
 /// What a call comes to.
 pub type Answer = Pin<Box<dyn Future<Output = Result<Value, RpcError>> + Send>>;
 
-/// Answers calls; the engine does.
+/// Answers calls and tells events; the engine does.
 pub trait Service: Send + Sync + 'static {
     /// Begins a call; the caller no longer waits once the future is dropped.
     fn call(&self, caller: Caller, call: Call) -> Answer;
+    /// Follows the events of a caller from now on.
+    fn follow(&self, caller: Caller) -> Follower;
 }
 
 /// Where the RPC listens.

@@ -98,6 +98,12 @@ errors! {
     /// The store has failed.
     StoreFailed = 1502, "store.failed", exit 1,
         "the disk reports errors; look into the daemon's log, then restart it";
+    /// This connection cannot carry notifications.
+    NoStream = 1801, "event.no_stream", exit 2,
+        "subscribe over WebSocket or JSON lines, or poll `event.list` with `wait_ms`";
+    /// A position belongs to another log of events.
+    OtherEpoch = 1802, "event.other_epoch", exit 8,
+        "read the log from its beginning: the daemon's store is another one than it was";
     /// The daemon cannot be reached.
     Unreachable = 1601, "daemon.unreachable", exit 69, "start it with `systemctl start bytchatd`";
 }

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod alias;
 pub mod contact;
+pub mod cursor;
 pub mod error;
 pub mod event;
 pub mod message;
@@ -88,6 +89,18 @@ calls! {
     ContactBlock(contact::Change) = "contact.block",
     /// Reads the durable log of events, waiting for new ones if asked to.
     EventList(event::List) = "event.list",
+    /// Follows the log of events: notifications on this connection, from a position on.
+    EventSubscribe(event::Subscribe) = "event.subscribe",
+    /// Ends a subscription of this connection.
+    EventUnsubscribe(event::Unsubscribe) = "event.unsubscribe",
+    /// Sets a named position in the log of events.
+    CursorSet(cursor::Set) = "cursor.set",
+    /// Reads a named position.
+    CursorGet(cursor::ByName) = "cursor.get",
+    /// Lists the named positions.
+    CursorList(Nothing) = "cursor.list",
+    /// Removes a named position.
+    CursorDelete(cursor::ByName) = "cursor.delete",
 }
 
 /// Parameters of a call that takes none.

@@ -35,6 +35,8 @@ pub struct Status {
     pub pod: Option<Host>,
     /// Bytes on disk.
     pub store_bytes: u64,
+    /// Milliseconds since the start.
+    pub uptime_ms: u64,
     /// The daemon's version.
     pub version: String,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytchat_proto::rpc::{
-    Call, Done, ErrorKind, Nothing, account, alias, contact, event, message, node, profile,
+    Call, Done, ErrorKind, Nothing, account, alias, contact, cursor, event, message, node, profile,
     to_result,
 };
 use serde_json::{Value, json};
@@ -12,6 +12,8 @@ use crate::fixtures::{
     AT, BLOCK, HOLDER, NETWORK, USER, account as account_key, addresses, alias as an_alias, host,
 };
 use crate::sink::{Golden, assert_all_covered, variants};
+
+const EPOCH: &str = "0123456789abcdef0123456789abcdef";
 
 variants!(what_name, WHATS, event::What {
     event::What::Received(_) => "message.received",
@@ -80,6 +82,32 @@ fn message_calls() -> Vec<Call> {
     ]
 }
 
+fn event_calls() -> Vec<Call> {
+    let types = || Some(vec!["message.*".to_owned()]);
+    let by_name = || cursor::ByName { name: "bot".to_owned() };
+    vec![
+        Call::EventList(event::List {
+            since: Some(4),
+            cursor: some("bot"),
+            epoch: some(EPOCH),
+            types: types(),
+            limit: Some(10),
+            wait_ms: Some(1_000),
+        }),
+        Call::EventSubscribe(event::Subscribe {
+            since: Some(4),
+            cursor: some("bot"),
+            epoch: some(EPOCH),
+            types: types(),
+        }),
+        Call::EventUnsubscribe(event::Unsubscribe { subscription: "s1".to_owned() }),
+        Call::CursorSet(cursor::Set { name: "bot".to_owned(), seq: 4, epoch: some(EPOCH) }),
+        Call::CursorGet(by_name()),
+        Call::CursorList(Nothing {}),
+        Call::CursorDelete(by_name()),
+    ]
+}
+
 pub(crate) fn calls() -> Vec<Call> {
     let mut calls = vec![Call::NodeStatus(Nothing {}), Call::NodePeers(Nothing {})];
     calls.extend(account_calls());
@@ -89,8 +117,8 @@ pub(crate) fn calls() -> Vec<Call> {
         Call::ContactAdd(change()),
         Call::ContactAccept(change()),
         Call::ContactBlock(change()),
-        Call::EventList(event::List { since: Some(4), limit: Some(10), wait_ms: Some(1_000) }),
     ]);
+    calls.extend(event_calls());
     calls
 }
 
@@ -121,6 +149,20 @@ fn result_of(call: &Call) -> Value {
         | Call::ContactBlock(_) => to_result(&Done {}),
         Call::ContactList(_) => to_result(&contact::Contacts { contacts: vec![a_contact()] }),
         Call::EventList(_) => to_result(&events()),
+        Call::EventSubscribe(_) => to_result(&event::Subscribed {
+            subscription: "s1".to_owned(),
+            epoch: EPOCH.to_owned(),
+            first: 0,
+            head: 7,
+        }),
+        Call::EventUnsubscribe(_) | Call::CursorDelete(_) => to_result(&Done {}),
+        Call::CursorSet(_) | Call::CursorGet(_) => to_result(&a_cursor()),
+        Call::CursorList(_) => to_result(&cursor::Cursors {
+            cursors: vec![a_cursor()],
+            epoch: EPOCH.to_owned(),
+            first: 0,
+            head: 7,
+        }),
     }
 }
 
@@ -138,6 +180,7 @@ fn status() -> node::Status {
         network: NETWORK,
         pod: Some(host()),
         store_bytes: 4_096,
+        uptime_ms: 60_000,
         version: "0.1.0".to_owned(),
     }
 }
@@ -221,7 +264,32 @@ fn whats() -> Vec<event::What> {
 fn events() -> event::Events {
     let events =
         (5..).zip(whats()).map(|(seq, what)| event::Event { seq, at: AT, account: USER, what });
-    event::Events { events: events.collect(), next: 7, first: 0 }
+    let gap = event::Gap { from: 2, to: 4, reason: event::GapReason::Retention };
+    event::Events {
+        events: events.collect(),
+        next: 7,
+        first: 4,
+        head: 7,
+        epoch: EPOCH.to_owned(),
+        gap: Some(gap),
+    }
+}
+
+fn a_cursor() -> cursor::Cursor {
+    cursor::Cursor { name: "bot".to_owned(), seq: 4, at: AT, behind: 3 }
+}
+
+fn notes() -> Vec<event::Note> {
+    let place = event::Place { next: 4, head: 7 };
+    let gap = |reason| event::Note::Gap(event::Gap { from: 2, to: 4, reason });
+    vec![
+        event::Note::CaughtUp(place),
+        gap(event::GapReason::Retention),
+        gap(event::GapReason::Epoch),
+        event::Note::Lagged(place),
+        event::Note::Heartbeat(place),
+        event::Note::Failed { kind: ErrorKind::Internal, message: "why".to_owned() },
+    ]
 }
 
 /// SPEC 8.4, 8.6: names, parameters and results are stable.
@@ -233,11 +301,15 @@ fn calls_and_results_keep_their_json() {
         golden.line(&format!("params {}", call.params()));
         golden.line(&format!("result {}", result_of(&call)));
     }
+    for note in notes() {
+        golden.line(&format!("note {}", to_result(&note)));
+    }
     golden.check("rpc.txt");
     let sampled: Vec<_> = calls().iter().map(Call::method).collect();
     assert_all_covered(Call::METHODS, &sampled);
     let sampled: Vec<_> = whats().iter().map(what_name).collect();
     assert_all_covered(WHATS, &sampled);
+    assert_eq!(WHATS, event::What::NAMES);
 }
 
 /// SPEC 8.5: a number, a name and an exit code never change their meaning.

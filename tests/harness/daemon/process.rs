@@ -182,6 +182,17 @@ impl Daemon {
         child.wait().unwrap();
     }
 
+    /// Bytes of memory that it uses.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn memory(&self) -> u64 {
+        let pid = self.child().as_ref().unwrap().id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        1024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    }
+
     /// Runs `bytctl` with JSON as its language.
     pub fn ctl<S: AsRef<OsStr>>(&self, args: &[S]) -> Ran {
         self.ctl_reading(args, b"")

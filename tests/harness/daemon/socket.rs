@@ -1,6 +1,6 @@
 //! The daemon's socket as a program without `bytctl` sees it.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -24,6 +24,16 @@ impl Socket {
         Self(BufReader::new(stream))
     }
 
+    /// Connects, if somebody listens.
+    ///
+    /// # Panics
+    /// If the socket cannot be set up.
+    pub fn try_connect(path: &Path) -> Option<Self> {
+        let stream = UnixStream::connect(path).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Some(Self(BufReader::new(stream)))
+    }
+
     /// Sends bytes as they are; false if the daemon does not want them.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
         self.0.get_mut().write_all(bytes).is_ok()
@@ -45,6 +55,33 @@ impl Socket {
         let mut line = String::new();
         let read = self.0.read_line(&mut line).unwrap();
         (read > 0).then(|| serde_json::from_str(&line).unwrap())
+    }
+
+    /// The next line, unless the connection breaks before its end.
+    pub fn try_line(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        self.0.read_line(&mut line).ok()?;
+        let whole = line.ends_with('\n');
+        whole.then(|| serde_json::from_str(&line).ok()).flatten()
+    }
+
+    /// Calls, unless the connection breaks before the answer.
+    pub fn try_call(&mut self, method: &str, params: &Value) -> Option<Value> {
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let sent = self.send(format!("{call}\n").as_bytes());
+        if sent { self.try_line() } else { None }
+    }
+
+    /// All that comes until the connection ends.
+    ///
+    /// # Panics
+    /// If it does not end in time.
+    pub fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        match self.0.read_to_end(&mut rest) {
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
+            Ok(_) | Err(_) => String::from_utf8(rest).unwrap(),
+        }
     }
 
     /// Calls and gives the whole answer, be it a result or an error.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use bytchat_core::crypto::NodeSecret;
+use bytchat_core::event::Keep;
 use bytchat_core::io::{LinkId, Output};
 use bytchat_core::node::{Node, NodeConfig};
 use bytchat_core::persist::Write;
@@ -99,6 +100,7 @@ impl Host {
             listen: vec![self.address],
             bootstrap: self.bootstrap.clone(),
             pod: self.pod.clone(),
+            events: Keep::default(),
             version: "sim".to_owned(),
         };
         let rows = self.disk.hot(Node::HOT);

@@ -319,7 +319,7 @@ impl World {
 
     fn output(&mut self, host: usize, output: Output) {
         match output {
-            Output::Persist(_) => {}
+            Output::Persist(_) | Output::Event { .. } => {}
             Output::Transmit { link, bytes } => self.transmit(host, link, bytes),
             Output::Dial { dial, address, .. } => self.dial(host, dial, address),
             Output::Close { link, reason } => self.close(host, link, &reason),

@@ -274,7 +274,8 @@ fn exactly_once(world: &mut World, reader: usize, id: BlockId, text: &str) -> Re
 }
 
 fn page(world: &mut World, place: usize, since: u64, wait_ms: u64) -> Result<Events, Failure> {
-    let call = Call::EventList(List { since: Some(since), limit: None, wait_ms: Some(wait_ms) });
+    let call =
+        Call::EventList(List { since: Some(since), wait_ms: Some(wait_ms), ..List::default() });
     world.node(place).client.call(&call)
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::Node;
 use super::aliases::parse;
 use super::contacts::PersonAsk;
+use super::events::no_stream;
 use super::history::Loading;
 use super::pods::Then;
 use super::send::Draft;
@@ -36,7 +37,7 @@ impl Node {
         now: Now,
     ) -> Result<(), RpcError> {
         let result = match request {
-            Call::NodeStatus(_) => to_result(&self.node_status()),
+            Call::NodeStatus(_) => to_result(&self.node_status(now)),
             Call::NodePeers(_) => to_result(&self.node_peers()),
             Call::AccountCreate(with) => return self.account_create(call, caller, with),
             Call::AccountImport(with) => return self.account_import(call, caller, with),
@@ -94,10 +95,12 @@ impl Node {
             Call::ContactBlock(with) => {
                 return self.stand(call, caller, &with, Standing::Blocked, now);
             }
-            Call::EventList(with) => {
-                self.event_list(call, caller, &with, now);
-                return Ok(());
-            }
+            Call::EventList(with) => return self.event_list(call, caller, with, now),
+            Call::EventSubscribe(_) | Call::EventUnsubscribe(_) => return Err(no_stream()),
+            Call::CursorSet(with) => to_result(&self.cursor_set(caller, &with, now)?),
+            Call::CursorGet(with) => to_result(&self.cursor_get(caller, &with)?),
+            Call::CursorList(_) => to_result(&self.cursor_list(caller)),
+            Call::CursorDelete(with) => to_result(&self.cursor_delete(caller, &with)?),
         };
         self.reply(call, Ok(result));
         Ok(())

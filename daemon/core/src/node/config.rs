@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use bytchat_proto::alias::Host;
 use bytchat_proto::id::NetworkId;
 
+use crate::event::Keep;
+
 /// What a node is told at start.
 pub struct NodeConfig {
     /// The network.
@@ -19,6 +21,8 @@ pub struct NodeConfig {
     pub bootstrap: Vec<SocketAddr>,
     /// The host name under which this node is a pod.
     pub pod: Option<Host>,
+    /// How much of the logs of events is kept.
+    pub events: Keep,
     /// The daemon's version, for `node.status`.
     pub version: String,
 }

@@ -61,7 +61,9 @@ impl Node {
             self.repair(now);
         }
         if now.mono >= self.upkeep.sweep {
-            self.upkeep.sweep = now.mono.plus_ms(HOUR_MS);
+            let calm = self.calm.of(now).wall;
+            let more = self.events.expire(calm, &mut self.out);
+            self.upkeep.sweep = now.mono.plus_ms(if more { 1_000 } else { HOUR_MS });
             self.inbox.expire(self.calm.of(now), &mut self.out);
         }
     }

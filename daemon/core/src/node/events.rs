@@ -1,131 +1,182 @@
 //! The durable log of events, and who waits for the next one.
 
-use bytchat_proto::codec::{decode, encode};
+use std::sync::Arc;
+
 use bytchat_proto::id::UserId;
-use bytchat_proto::limits::{EVENTS_MAX, PAGE_DEFAULT, PAGE_MAX, RPC_WAIT_MS_MAX};
-use bytchat_proto::rpc::event::{Event, Events, List, What};
-use bytchat_proto::rpc::{ErrorKind, to_result};
-use serde::{Deserialize, Serialize};
+use bytchat_proto::limits::{
+    EVENT_TYPES_MAX, EVENTS_PER_ANSWER_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX, RPC_WAIT_MS_MAX,
+};
+use bytchat_proto::rpc::event::{Event, Events, Gap, GapReason, List, What, matches, wanted};
+use bytchat_proto::rpc::{ErrorKind, RpcError, to_result};
 
 use super::Node;
 use super::history::Loading;
 use super::waits::Waiting;
-use crate::io::{CallId, Caller};
-use crate::persist::{Query, Row, Table};
+use crate::event::{Span, number_of};
+use crate::io::{CallId, Caller, Output};
+use crate::persist::Row;
 use crate::time::{Mono, Now};
-
-/// Where the log begins and ends.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(super) struct EventLog {
-    /// The number of the last event; 0 if there is none.
-    last: u64,
-    /// Events up to this one are gone.
-    first: u64,
-}
 
 /// A question for events.
 #[derive(Clone, Debug)]
 pub(super) struct EventAsk {
     pub(super) call: CallId,
-    caller: Caller,
+    uid: u32,
     since: u64,
     limit: usize,
+    types: Option<Vec<String>>,
     until: Option<Mono>,
+    gap: Option<Gap>,
+    found: Vec<Event>,
+    bytes: usize,
 }
 
-const ROW: &[u8] = b"events";
+impl EventAsk {
+    fn is_full(&self) -> bool {
+        self.found.len() >= self.limit || self.bytes >= EVENTS_PER_ANSWER_BYTES_MAX
+    }
 
-impl EventLog {
-    pub(super) fn restore(&mut self, value: &[u8]) {
-        match decode(value) {
-            Ok(log) => *self = log,
-            Err(error) => tracing::error!(%error, "the event log's row is unreadable"),
+    /// Takes from rows what is wanted, as much as there is room for.
+    fn take(&mut self, rows: &[Row]) {
+        for (key, value) in rows {
+            if self.is_full() {
+                return;
+            }
+            self.since = number_of(key).unwrap_or(self.since).max(self.since);
+            let Ok(event) = serde_json::from_slice::<Event>(value) else {
+                tracing::error!("an event on the disk is unreadable");
+                continue;
+            };
+            if wanted(self.types.as_deref(), event.what.name()) {
+                self.bytes += value.len();
+                self.found.push(event);
+            }
         }
     }
 }
 
 impl Node {
-    /// Writes an event down and wakes who waits for it.
+    // SPEC 8.8: an event is on disk before anybody sees it.
+    /// Writes an event down and tells who follows or waits.
     pub(super) fn event(&mut self, account: UserId, what: What, now: Now) {
-        self.events.last += 1;
-        let seq = self.events.last;
+        let Some(uid) = self.accounts.get(account).map(|account| account.owner.uid) else {
+            return;
+        };
+        let seq = self.events.span(uid).last + 1;
+        let name = what.name();
         let event = Event { seq, at: now.wall, account, what };
-        self.out.put(Table::Event, seq.to_be_bytes(), encode_event(&event));
-        while self.events.last - self.events.first > EVENTS_MAX {
-            self.events.first += 1;
-            self.out.remove(Table::Event, self.events.first.to_be_bytes());
-        }
-        self.out.put(Table::Node, ROW, encode(&self.events));
-        let owner = self.accounts.get(account).map(|account| account.owner);
-        for (call, until, waiting) in self.waits.for_event() {
-            let Waiting::Event { caller, since, limit } = waiting else {
-                continue;
-            };
-            if owner == Some(caller) {
-                let ask = EventAsk { call, caller, since, limit, until: None };
-                self.load_events(ask);
-            } else {
-                let waiting = Waiting::Event { caller, since, limit };
-                self.waits.park(call, until, waiting);
+        let json: Arc<str> = serde_json::to_string(&event).expect("events have a JSON form").into();
+        self.events.append(uid, json.as_bytes(), now.wall, &mut self.out);
+        self.out.push(Output::Event { uid, seq, name, json });
+        let waiting = self.waits.for_event(uid, name);
+        if !waiting.is_empty() {
+            let result = to_result(&self.page(uid, vec![event], seq, None));
+            for (call, ..) in waiting {
+                self.reply(call, Ok(result.clone()));
             }
         }
     }
 
-    /// `event.list`: the events after a number, waiting for the next one if asked to.
-    pub(super) fn event_list(&mut self, call: CallId, caller: Caller, with: &List, now: Now) {
-        let since = with.since.unwrap_or(self.events.last);
-        let limit = with.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
+    /// `event.list`: the events after a position, waiting for the next one if asked to.
+    pub(super) fn event_list(
+        &mut self,
+        call: CallId,
+        caller: Caller,
+        with: List,
+        now: Now,
+    ) -> Result<(), RpcError> {
+        check_types(with.types.as_deref())?;
+        let (cursor, epoch) = (with.cursor.as_deref(), with.epoch.as_deref());
+        let (since, gap) = self.events.start(caller.uid, cursor, with.since, epoch)?;
         let wait = with.wait_ms.filter(|wait| *wait > 0);
-        let until = wait.map(|wait| now.mono.plus_ms(wait.min(RPC_WAIT_MS_MAX)));
-        self.load_events(EventAsk { call, caller, since, limit, until });
+        self.load_events(EventAsk {
+            call,
+            uid: caller.uid,
+            since,
+            limit: with.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX),
+            types: with.types,
+            until: wait.map(|wait| now.mono.plus_ms(wait.min(RPC_WAIT_MS_MAX))),
+            gap,
+            found: Vec::new(),
+            bytes: 0,
+        });
+        Ok(())
     }
 
-    fn load_events(&mut self, ask: EventAsk) {
-        let from = ask.since.saturating_add(1).to_be_bytes().to_vec();
-        let query = Query { from, ..Query::prefix(Table::Event, &[], PAGE_MAX) };
-        self.load(query, Loading::Events { ask });
-    }
-
-    /// Rows of the log are here: give the caller's own, read on, or wait.
-    pub(super) fn handle_events(&mut self, mut ask: EventAsk, rows: &[Row]) {
-        let read: Vec<Event> = rows.iter().filter_map(|(_, value)| decode_event(value)).collect();
-        let mine = |event: &&Event| {
-            self.accounts.get(event.account).is_some_and(|account| account.owner == ask.caller)
-        };
-        let events: Vec<Event> = read.iter().filter(mine).take(ask.limit).cloned().collect();
-        let next = match events.last() {
-            Some(last) if events.len() == ask.limit => last.seq,
-            Some(_) | None => read.last().map_or(ask.since, |event| event.seq),
-        };
-        if events.is_empty() && rows.len() == PAGE_MAX {
-            ask.since = next;
-            return self.load_events(ask);
+    /// Reads on, or ends if there is nothing more to read.
+    fn load_events(&mut self, mut ask: EventAsk) {
+        let Span { first, last } = self.events.span(ask.uid);
+        if ask.since < first && ask.found.is_empty() {
+            // Events have left the log since the last look.
+            let gap = Gap { from: ask.since, to: first, reason: GapReason::Retention };
+            ask.gap = ask.gap.or(Some(gap));
+            ask.since = first;
         }
-        if let Some(until) = ask.until.filter(|_| events.is_empty()) {
-            let since = next;
-            let waiting = Waiting::Event { caller: ask.caller, since, limit: ask.limit };
+        if ask.since >= last || ask.since < first || ask.is_full() {
+            return self.end_events(ask);
+        }
+        let query = self.events.query(ask.uid, ask.since);
+        self.load(query, Loading::Events { ask: Box::new(ask) });
+    }
+
+    /// Rows of the log are here.
+    pub(super) fn handle_events(&mut self, mut ask: EventAsk, rows: &[Row]) {
+        let before = ask.since;
+        ask.take(rows);
+        if rows.is_empty() && self.events.span(ask.uid).first <= before {
+            tracing::error!("events are missing on the disk");
+            ask.since = self.events.span(ask.uid).last;
+        }
+        self.load_events(ask);
+    }
+
+    fn end_events(&mut self, ask: EventAsk) {
+        let idle = ask.found.is_empty() && ask.gap.is_none();
+        if let Some(until) = ask.until.filter(|_| idle) {
+            let waiting = Waiting::Event { uid: ask.uid, types: ask.types };
             if !self.waits.park(ask.call, until, waiting) {
                 let error = ErrorKind::Busy.because("too many calls wait");
                 self.reply(ask.call, Err(error));
             }
             return;
         }
-        let events = Events { events, next, first: self.events.first };
-        self.reply(ask.call, Ok(to_result(&events)));
+        let page = self.page(ask.uid, ask.found, ask.since, ask.gap);
+        self.reply(ask.call, Ok(to_result(&page)));
     }
 
-    /// Nothing came in time.
-    pub(super) fn no_events(&mut self, call: CallId, since: u64) {
-        let events = Events { events: Vec::new(), next: since, first: self.events.first };
-        self.reply(call, Ok(to_result(&events)));
+    /// Nothing that was wanted came in time.
+    pub(super) fn no_events(&mut self, call: CallId, uid: u32) {
+        let next = self.events.span(uid).last;
+        self.reply(call, Ok(to_result(&self.page(uid, Vec::new(), next, None))));
+    }
+
+    fn page(&self, uid: u32, events: Vec<Event>, next: u64, gap: Option<Gap>) -> Events {
+        let Span { first, last } = self.events.span(uid);
+        Events { events, next, first, head: last, epoch: self.events.epoch().to_owned(), gap }
     }
 }
 
-/// Events lie on disk as JSON, which is what front ends get.
-fn encode_event(event: &Event) -> Vec<u8> {
-    serde_json::to_vec(event).expect("events have a JSON form")
+// SPEC 8.4: what is wrong is named.
+fn check_types(types: Option<&[String]>) -> Result<(), RpcError> {
+    let Some(types) = types else {
+        return Ok(());
+    };
+    if types.is_empty() || types.len() > EVENT_TYPES_MAX {
+        let error = format!("`types` names 1 to {EVENT_TYPES_MAX} types, got {}", types.len());
+        return Err(ErrorKind::BadParameters.because(error));
+    }
+    let unknown = types.iter().find(|t| !What::NAMES.iter().any(|name| matches(t, name)));
+    unknown.map_or(Ok(()), |unknown| {
+        let (shown, known) = (unknown.chars().take(80).collect::<String>(), What::NAMES.join(", "));
+        Err(ErrorKind::BadParameters
+            .because(format!("`types`: there is no type {shown:?}, but {known}")))
+    })
 }
 
-fn decode_event(value: &[u8]) -> Option<Event> {
-    serde_json::from_slice(value).ok()
+/// Subscriptions belong to connections, of which a node knows nothing.
+pub(super) fn no_stream() -> RpcError {
+    ErrorKind::NoStream.because(
+        "an HTTP request carries no subscription: use WebSocket or JSON lines on the same socket, \
+         or poll `event.list` with `wait_ms`",
+    )
 }

@@ -29,6 +29,7 @@ fn start(disk: &BTreeMap<(Table, Vec<u8>), Vec<u8>>, now: Now) -> Result<Node, N
         listen: Vec::new(),
         bootstrap: Vec::new(),
         pod: None,
+        events: crate::event::Keep::default(),
         version: "test".to_owned(),
     };
     let hot = |((table, key), value): (&(Table, Vec<u8>), &Vec<u8>)| {
@@ -64,6 +65,7 @@ impl Machine {
                     self.node.handle_input(done, at(0));
                 }
                 Output::Reply { result, .. } => self.replies.push(result),
+                Output::Event { .. } => {}
                 output @ (Output::Transmit { .. }
                 | Output::Dial { .. }
                 | Output::Close { .. }

@@ -33,7 +33,7 @@ pub(super) enum Loading {
     /// Whether a client id was used before.
     Client { draft: Box<Draft>, to: UserId },
     /// Events.
-    Events { ask: EventAsk },
+    Events { ask: Box<EventAsk> },
 }
 
 impl Node {
@@ -71,7 +71,7 @@ impl Node {
             Loading::Advance { from, by, state } => self.advance_rows(from, by, state, rows, now),
             Loading::Read { accounts } => self.mark_read(&accounts, rows, now),
             Loading::Client { draft, to } => self.handle_client(*draft, to, rows, now),
-            Loading::Events { ask } => self.handle_events(ask, rows),
+            Loading::Events { ask } => self.handle_events(*ask, rows),
         }
     }
 

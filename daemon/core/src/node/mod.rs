@@ -8,6 +8,7 @@ mod checks;
 mod clients;
 mod config;
 mod contacts;
+mod cursors;
 mod deposit;
 mod duties;
 mod events;
@@ -44,6 +45,7 @@ use bytchat_proto::record::{Contact, RecordError};
 use crate::account::Accounts;
 use crate::crypto::{CryptoError, NodeSecret, Sessions, Vault};
 use crate::dht::{Dht, LookupId, PutId};
+use crate::event::Logs;
 use crate::host::Hosts;
 use crate::inbox::Inbox;
 use crate::io::{Input, JobId, LoadId, Output, Outputs};
@@ -54,7 +56,7 @@ use crate::persist::{Row, Table};
 use crate::pod::Pod;
 use crate::round::Round;
 use crate::route::Routes;
-use crate::time::{Calm, Deadline, Now};
+use crate::time::{Calm, Deadline, Mono, Now};
 
 pub use config::NodeConfig;
 pub use status::Standing;
@@ -62,7 +64,6 @@ pub use status::Standing;
 use accounts::Working;
 use checks::Checks;
 use contacts::Book;
-use events::EventLog;
 use history::Loading;
 use links::Token;
 use observed::Observed;
@@ -91,6 +92,7 @@ pub struct Node {
     own: Contact,
     observed: Observed,
     calm: Calm,
+    started: Mono,
     out: Outputs,
     links: Links<Token>,
     dht: Dht,
@@ -104,7 +106,7 @@ pub struct Node {
     inbox: Inbox,
     hosts: Hosts<Purpose>,
     book: Book,
-    events: EventLog,
+    events: Logs,
     waits: Waits,
     jobs: BTreeMap<JobId, Working>,
     lookups: BTreeMap<LookupId, Lookup>,
@@ -152,6 +154,7 @@ impl Node {
             vault: Vault::new(config.vault),
             observed: Observed::default(),
             calm: Calm::new(now),
+            started: now.mono,
             out: Outputs::new(seed),
             links: Links::new(config.network, secret.key(), own.clone()),
             dht: Dht::new(own.clone(), config.network)?,
@@ -165,7 +168,7 @@ impl Node {
             inbox: Inbox::default(),
             hosts: Hosts::default(),
             book: Book::default(),
-            events: EventLog::default(),
+            events: Logs::new(config.events),
             waits: Waits::default(),
             jobs: BTreeMap::new(),
             lookups: BTreeMap::new(),

@@ -43,6 +43,7 @@ impl Node {
                 Table::Message | Table::MessageIndex | Table::Event | Table::Trace => {}
             }
         }
+        self.events.restored(&mut self.out);
         self.outbox.restored();
         // A message's row follows its entry one commit later: the last stop may lie between.
         for (account, block, state) in self.outbox.advanced() {
@@ -91,9 +92,10 @@ impl Node {
         numbers: &mut BTreeMap<UserId, u64>,
         now: Now,
     ) {
-        if key == b"events" {
-            self.events.restore(value);
-        } else if let Some(owed) = key.strip_prefix(super::letters::OWED) {
+        if self.events.restore(key, value) {
+            return;
+        }
+        if let Some(owed) = key.strip_prefix(super::letters::OWED) {
             self.restore_owed(owed, now);
         } else if let Some(user) = key.strip_prefix(b"next/").and_then(UserId::from_slice)
             && let Ok(number) = value.try_into()

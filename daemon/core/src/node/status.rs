@@ -3,6 +3,7 @@
 use bytchat_proto::rpc::node;
 
 use super::Node;
+use crate::time::Now;
 
 /// How a node stands, in three numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +26,7 @@ impl Node {
         }
     }
 
-    pub(super) fn node_status(&self) -> node::Status {
+    pub(super) fn node_status(&self, now: Now) -> node::Status {
         node::Status {
             node_id: self.id,
             listen: self.config.listen.clone(),
@@ -39,6 +40,7 @@ impl Node {
             network: self.config.network,
             pod: self.config.pod.clone(),
             store_bytes: self.store_bytes,
+            uptime_ms: now.mono.since_ms(self.started),
             version: self.config.version.clone(),
         }
     }

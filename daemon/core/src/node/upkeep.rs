@@ -212,7 +212,7 @@ impl Node {
     fn handle_waits(&mut self, now: Now) {
         for (call, _, waiting) in self.waits.over(now) {
             match waiting {
-                Waiting::Event { since, .. } => self.no_events(call, since),
+                Waiting::Event { uid, .. } => self.no_events(call, uid),
                 Waiting::Message { state, .. } => {
                     let error = bytchat_proto::rpc::ErrorKind::Timeout
                         .because(format!("the message is not {} yet", state.as_str()));

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytchat_proto::id::{BlockId, UserId};
 use bytchat_proto::limits::{GATHER_MS, OUTBOX_MAX, RPC_WAITS_MAX};
+use bytchat_proto::rpc::event::wanted;
 use bytchat_proto::rpc::message::State;
 
-use crate::io::{CallId, Caller};
+use crate::io::CallId;
 use crate::time::{Deadline, Mono, Now};
 
 /// A call that waits for news.
@@ -14,8 +15,8 @@ use crate::time::{Deadline, Mono, Now};
 pub(super) enum Waiting {
     /// Until a message of one of these accounts reaches a state.
     Message { accounts: Vec<UserId>, id: BlockId, state: State },
-    /// Until there is an event with a higher number for the caller.
-    Event { caller: Caller, since: u64, limit: usize },
+    /// Until there is another event of one of these types for a Unix user.
+    Event { uid: u32, types: Option<Vec<String>> },
 }
 
 /// A front end's own id for a call, hashed, within an account.
@@ -79,9 +80,12 @@ impl Waits {
         )
     }
 
-    /// The calls that wait for an event.
-    pub(super) fn for_event(&mut self) -> Vec<Parked> {
-        self.take(|_, waiting| matches!(waiting, Waiting::Event { .. }))
+    /// The calls that wait for an event of this type for a Unix user.
+    pub(super) fn for_event(&mut self, owner: u32, name: &str) -> Vec<Parked> {
+        self.take(|_, waiting| match waiting {
+            Waiting::Event { uid, types } => *uid == owner && wanted(types.as_deref(), name),
+            Waiting::Message { .. } => false,
+        })
     }
 
     fn take(&mut self, pick: impl Fn(Mono, &Waiting) -> bool) -> Vec<Parked> {

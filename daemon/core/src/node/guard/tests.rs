@@ -29,6 +29,7 @@ fn node() -> Node {
         listen: Vec::new(),
         bootstrap: Vec::new(),
         pod: None,
+        events: crate::event::Keep::default(),
         version: "test".to_owned(),
     };
     Node::new(config, [3; 32], Vec::new(), at(0)).unwrap()

@@ -1,156 +1,16 @@
-//! The RPC over a real socket, with a service that only pretends.
+//! JSON-RPC in lines, and what holds for every dialect.
 
-#![expect(clippy::disallowed_methods, reason = "a test ends and takes its tasks with it")]
+use bytchat_proto::limits::{RPC_BATCH_MAX, RPC_CALLS_PER_CLIENT_MAX, RPC_LINE_BYTES_MAX};
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-
-use bytchat_core::io::Caller;
-use bytchat_proto::limits::{
-    RPC_BATCH_MAX, RPC_CALLS_PER_CLIENT_MAX, RPC_CLIENTS_MAX, RPC_LINE_BYTES_MAX,
-};
-use bytchat_proto::rpc::{Call, ErrorKind};
-use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-
-use super::connection::Patience;
-use super::{Answer, Listener, MODE_SYSTEM, MODE_USER, RpcConfig, RpcServeError, Service};
-
-/// Says what happens to the calls that wait.
-#[derive(Debug, PartialEq, Eq)]
-enum Word {
-    Waiting,
-    Dropped,
-}
-
-struct Fake {
-    words: mpsc::Sender<Word>,
-}
-
-struct TellDrop(mpsc::Sender<Word>);
-
-impl Drop for TellDrop {
-    fn drop(&mut self) {
-        self.0.try_send(Word::Dropped).unwrap();
-    }
-}
-
-impl Service for Fake {
-    fn call(&self, caller: Caller, call: Call) -> Answer {
-        let words = self.words.clone();
-        Box::pin(async move {
-            let params = call.params();
-            match call.method() {
-                "node.status" => Ok(json!({ "uid": caller.uid })),
-                "node.peers" => Ok(json!({ "peers": "x".repeat(256 * 1024) })),
-                "message.send" if params["text"] == "refuse" => {
-                    Err(ErrorKind::Blocked.because("you block bob"))
-                }
-                "message.send" => Ok(json!({ "echo": params["text"] })),
-                "event.list" => {
-                    let _tell = TellDrop(words.clone());
-                    words.send(Word::Waiting).await.unwrap();
-                    std::future::pending().await
-                }
-                other => panic!("unexpected {other}"),
-            }
-        })
-    }
-}
-
-struct World {
-    dir: tempfile::TempDir,
-    words: mpsc::Receiver<Word>,
-    stop: watch::Sender<bool>,
-    serving: JoinHandle<()>,
-}
-
-fn config(dir: &tempfile::TempDir) -> RpcConfig {
-    RpcConfig { socket: dir.path().join("run/bytchat/bytchatd.sock"), mode: MODE_USER }
-}
-
-fn world() -> World {
-    let quick = Patience { write: Duration::from_secs(3600), gone_check: Duration::from_millis(1) };
-    world_with(quick)
-}
-
-fn world_with(patience: Patience) -> World {
-    let dir = tempfile::tempdir().unwrap();
-    let (tx, words) = mpsc::channel(1024);
-    let (stop, stopped) = watch::channel(false);
-    let listener = Listener::bind(&config(&dir)).unwrap().with_patience(patience);
-    let serving = tokio::spawn(listener.serve(Arc::new(Fake { words: tx }), stopped));
-    World { dir, words, stop, serving }
-}
-
-impl World {
-    fn socket(&self) -> PathBuf {
-        config(&self.dir).socket
-    }
-
-    async fn connect(&self) -> Client {
-        Client::of(UnixStream::connect(self.socket()).await.unwrap())
-    }
-}
-
-struct Client {
-    input: BufReader<OwnedReadHalf>,
-    output: OwnedWriteHalf,
-}
-
-impl Client {
-    fn of(stream: UnixStream) -> Self {
-        let (input, output) = stream.into_split();
-        Self { input: BufReader::new(input), output }
-    }
-
-    async fn write(&mut self, bytes: &[u8]) {
-        self.output.write_all(bytes).await.unwrap();
-    }
-
-    async fn read(&mut self) -> Value {
-        let mut line = String::new();
-        self.input.read_line(&mut line).await.unwrap();
-        assert!(line.ends_with('\n'), "no whole line: {line:?}");
-        serde_json::from_str(&line).unwrap()
-    }
-
-    async fn ask(&mut self, line: &str) -> Value {
-        self.write(line.as_bytes()).await;
-        self.write(b"\n").await;
-        self.read().await
-    }
-
-    /// Asserts that the connection still works and has nothing else to say.
-    async fn assert_well(&mut self) {
-        let answer = self.ask(r#"{"jsonrpc":"2.0","id":"well?","method":"node.status"}"#).await;
-        assert_eq!(answer["id"], "well?", "{answer}");
-        assert!(answer["result"]["uid"].is_u64(), "{answer}");
-    }
-}
-
-fn request(id: u64, method: &str, params: &Value) -> String {
-    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string()
-}
-
-fn send(id: u64, text: &str) -> String {
-    request(id, "message.send", &json!({ "to": "bob@b.test", "text": text }))
-}
+use super::*;
 
 #[tokio::test]
 async fn a_call_is_answered_and_knows_its_caller() {
     let world = world();
     let mut client = world.connect().await;
     let answer = client.ask(&request(7, "node.status", &json!({}))).await;
-    let own = std::fs::metadata("/proc/self").unwrap();
-    let uid = std::os::unix::fs::MetadataExt::uid(&own);
-    assert_eq!(answer, json!({ "jsonrpc": "2.0", "id": 7, "result": { "uid": uid } }));
+    assert_eq!((&answer["jsonrpc"], &answer["id"]), (&json!("2.0"), &json!(7)));
+    assert_eq!(answer["result"]["uid"], own_uid());
 }
 
 #[tokio::test]
@@ -360,43 +220,14 @@ async fn a_client_has_so_many_calls_in_flight_and_no_more() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_cut_off() {
-    let world = world_with(Patience {
-        write: Duration::from_millis(10),
-        gone_check: Duration::from_secs(3600),
-    });
+    let write = Duration::from_millis(10);
+    let world = world_within(Bounds { write, gone_check: NEVER, ..bounds() });
     let mut client = world.connect().await;
     let line = request(1, "node.peers", &json!({})) + "\n";
     // An error is what we wait for: the daemon has closed the socket.
     while client.output.write_all(line.as_bytes()).await.is_ok() {}
     let mut other = world.connect().await;
     other.assert_well().await;
-}
-
-#[tokio::test]
-async fn a_client_too_many_is_told_so() {
-    let world = world();
-    let mut clients = Vec::new();
-    for _ in 0..RPC_CLIENTS_MAX {
-        let mut client = world.connect().await;
-        client.assert_well().await;
-        clients.push(client);
-    }
-    let mut late = world.connect().await;
-    assert_eq!(late.read().await["error"]["data"]["kind"], "busy");
-    let mut client = clients.pop().unwrap();
-    client.assert_well().await;
-    client.output.shutdown().await.unwrap();
-    let mut rest = String::new();
-    client.input.read_to_string(&mut rest).await.unwrap();
-    loop {
-        let mut next = world.connect().await;
-        next.write(request(1, "node.status", &json!({})).as_bytes()).await;
-        next.write(b"\n").await;
-        if next.read().await["result"].is_object() {
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]
@@ -426,70 +257,4 @@ async fn what_is_written_around_the_stop_is_answered() {
     }
     client.assert_well().await;
     (&mut world.serving).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_socket_that_was_handed_over_is_served_and_left_where_it_is() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("s");
-    let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    for _ in 0..2 {
-        let (tx, words) = mpsc::channel(1024);
-        let (stop, stopped) = watch::channel(false);
-        let listener = Listener::adopt(socket.try_clone().unwrap()).unwrap();
-        // Who called before anybody served waits and is answered.
-        let early = UnixStream::connect(&path).await.unwrap();
-        let serving = tokio::spawn(listener.serve(Arc::new(Fake { words: tx }), stopped));
-        Client::of(early).assert_well().await;
-        stop.send(true).unwrap();
-        serving.await.unwrap();
-        drop(words);
-        assert!(path.exists());
-    }
-}
-
-#[tokio::test]
-async fn a_second_daemon_is_told_whose_socket_it_is() {
-    let world = world();
-    let error = Listener::bind(&config(&world.dir)).unwrap_err();
-    assert!(matches!(error, RpcServeError::InUse { .. }), "{error}");
-    let text = error.to_string();
-    assert!(text.contains(world.socket().to_str().unwrap()), "{text}");
-    assert!(text.contains("--socket"), "{text}");
-    world.connect().await.assert_well().await;
-}
-
-#[tokio::test]
-async fn a_socket_that_another_program_serves_is_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = RpcConfig { socket: dir.path().join("s"), mode: MODE_USER };
-    let _other = std::os::unix::net::UnixListener::bind(&config.socket).unwrap();
-    let error = Listener::bind(&config).unwrap_err();
-    assert!(matches!(error, RpcServeError::InUse { .. }), "{error}");
-}
-
-#[tokio::test]
-async fn a_stale_socket_is_replaced_and_a_file_is_not() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = RpcConfig { socket: dir.path().join("s"), mode: MODE_SYSTEM };
-    drop(std::os::unix::net::UnixListener::bind(&config.socket).unwrap());
-    assert!(config.socket.exists());
-    let listener = Listener::bind(&config).unwrap();
-    let mode = std::fs::metadata(&config.socket).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o660);
-    drop(listener);
-    assert!(!config.socket.exists());
-    std::fs::write(&config.socket, "precious").unwrap();
-    let error = Listener::bind(&config).unwrap_err();
-    assert!(matches!(error, RpcServeError::NotASocket { .. }), "{error}");
-    assert_eq!(std::fs::read_to_string(&config.socket).unwrap(), "precious");
-}
-
-#[tokio::test]
-async fn a_user_s_socket_lies_in_a_private_directory() {
-    let world = world();
-    let socket = world.socket();
-    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode();
-    assert_eq!(mode(&socket) & 0o777, 0o600);
-    assert_eq!(mode(socket.parent().unwrap()) & 0o777, 0o700);
 }

@@ -1,19 +1,12 @@
 //! Lines of bounded length from a stream.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::time::timeout;
 
-/// What came.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
-    /// A line without its newline; the last one may have had none.
-    Whole(Vec<u8>),
-    /// A line above the limit; the rest of it is skipped.
-    TooLong,
-    /// Nothing more will come.
-    End,
-}
+use super::super::session::Incoming;
 
 /// Reads lines and never keeps more than one of them.
 #[derive(Debug)]
@@ -22,11 +15,13 @@ pub(super) struct Lines<R> {
     partial: Vec<u8>,
     skipping: bool,
     bytes_max: usize,
+    patience: Duration,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    pub(super) fn new(input: R, bytes_max: usize) -> Self {
-        Self { input: BufReader::new(input), partial: Vec::new(), skipping: false, bytes_max }
+    pub(super) fn new(input: R, bytes_max: usize, patience: Duration) -> Self {
+        let input = BufReader::new(input);
+        Self { input, partial: Vec::new(), skipping: false, bytes_max, patience }
     }
 
     /// The stream below.
@@ -35,9 +30,17 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 
     /// Reads on. Nothing is lost when the future is dropped.
-    pub(super) async fn next(&mut self) -> io::Result<Line> {
+    pub(super) async fn next(&mut self) -> io::Result<Incoming> {
         loop {
-            let chunk = self.input.fill_buf().await?;
+            let half = self.skipping || !self.partial.is_empty();
+            let chunk = if half {
+                match timeout(self.patience, self.input.fill_buf()).await {
+                    Ok(chunk) => chunk?,
+                    Err(_) => return Ok(Incoming::Stalled),
+                }
+            } else {
+                self.input.fill_buf().await?
+            };
             if chunk.is_empty() {
                 return Ok(self.end());
             }
@@ -55,7 +58,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
     }
 
-    fn progress(&mut self, complete: bool, fits: bool) -> Option<Line> {
+    fn progress(&mut self, complete: bool, fits: bool) -> Option<Incoming> {
         if self.skipping {
             self.skipping = !complete;
             return None;
@@ -63,16 +66,16 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         if !fits {
             self.partial = Vec::new();
             self.skipping = !complete;
-            return Some(Line::TooLong);
+            return Some(Incoming::TooLong);
         }
-        complete.then(|| Line::Whole(std::mem::take(&mut self.partial)))
+        complete.then(|| Incoming::Whole(std::mem::take(&mut self.partial)))
     }
 
-    fn end(&mut self) -> Line {
+    fn end(&mut self) -> Incoming {
         if self.partial.is_empty() {
-            return Line::End;
+            return Incoming::End;
         }
-        Line::Whole(std::mem::take(&mut self.partial))
+        Incoming::Whole(std::mem::take(&mut self.partial))
     }
 }
 
@@ -80,17 +83,19 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 mod tests {
     use super::*;
 
-    async fn read_all(bytes: &[u8], bytes_max: usize) -> Vec<Line> {
-        let mut lines = Lines::new(bytes, bytes_max);
+    const LONG: Duration = Duration::from_secs(3600);
+
+    async fn read_all(bytes: &[u8], bytes_max: usize) -> Vec<Incoming> {
+        let mut lines = Lines::new(bytes, bytes_max, LONG);
         let mut all = Vec::new();
-        while let line @ (Line::Whole(_) | Line::TooLong) = lines.next().await.unwrap() {
+        while let line @ (Incoming::Whole(_) | Incoming::TooLong) = lines.next().await.unwrap() {
             all.push(line);
         }
         all
     }
 
-    fn whole(text: &str) -> Line {
-        Line::Whole(text.as_bytes().to_vec())
+    fn whole(text: &str) -> Incoming {
+        Incoming::Whole(text.as_bytes().to_vec())
     }
 
     #[tokio::test]
@@ -99,21 +104,28 @@ mod tests {
         let input = format!("a\n{long}\nb\n12345\n123456\nc");
         assert_eq!(
             read_all(input.as_bytes(), 5).await,
-            [whole("a"), Line::TooLong, whole("b"), whole("12345"), Line::TooLong, whole("c")]
+            [
+                whole("a"),
+                Incoming::TooLong,
+                whole("b"),
+                whole("12345"),
+                Incoming::TooLong,
+                whole("c")
+            ]
         );
     }
 
     #[tokio::test]
     async fn a_long_line_without_an_end_is_told_once() {
         let long = "x".repeat(100_000);
-        assert_eq!(read_all(long.as_bytes(), 5).await, [Line::TooLong]);
+        assert_eq!(read_all(long.as_bytes(), 5).await, [Incoming::TooLong]);
     }
 
     #[tokio::test]
     async fn half_a_line_is_kept_when_reading_is_given_up() {
         use tokio::io::AsyncWriteExt;
         let (mut writer, reader) = tokio::io::duplex(64);
-        let mut lines = Lines::new(reader, 100);
+        let mut lines = Lines::new(reader, 100, LONG);
         writer.write_all(b"half").await.unwrap();
         {
             let next = lines.next();
@@ -125,5 +137,15 @@ mod tests {
         }
         writer.write_all(b" more\n").await.unwrap();
         assert_eq!(lines.next().await.unwrap(), whole("half more"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_line_that_does_not_go_on_is_given_up() {
+        use tokio::io::AsyncWriteExt;
+        let (mut writer, reader) = tokio::io::duplex(64);
+        let mut lines = Lines::new(reader, 100, LONG);
+        writer.write_all(b"whole\nhalf").await.unwrap();
+        assert_eq!(lines.next().await.unwrap(), whole("whole"));
+        assert_eq!(lines.next().await.unwrap(), Incoming::Stalled);
     }
 }

@@ -1,0 +1,50 @@
+//! Answers of HTTP, in the few forms that we have.
+
+use bytchat_proto::rpc::RpcError;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+
+use super::super::exchange::refusal;
+
+/// An answer with its whole body.
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// No body.
+pub(super) fn empty() -> Full<Bytes> {
+    Full::default()
+}
+
+/// An answer to what asked for none.
+pub(super) fn nothing() -> Answer {
+    let mut answer = Response::new(empty());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer
+}
+
+/// A JSON text.
+pub(super) fn json(status: StatusCode, json: Box<str>) -> Answer {
+    answer(status, "application/json", json.into())
+}
+
+/// An error in the form of JSON-RPC.
+pub(super) fn refused(status: StatusCode, error: &RpcError) -> Answer {
+    json(status, refusal(error))
+}
+
+/// Metrics as Prometheus reads them.
+pub(super) fn text(text: String) -> Answer {
+    answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+}
+
+fn answer(status: StatusCode, kind: &'static str, body: String) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+    headers.insert("bytchat-version", version);
+    answer
+}

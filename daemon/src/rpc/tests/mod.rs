@@ -1,0 +1,264 @@
+//! The RPC over a real socket, with a service that only pretends.
+
+#![expect(clippy::disallowed_methods, reason = "a test ends and takes its tasks with it")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "the service names the calls that it knows")]
+
+mod events;
+mod hostile;
+mod http;
+mod lines;
+mod socket;
+mod websocket;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytchat_core::io::Caller;
+use bytchat_proto::id::{NetworkId, NodeId};
+use bytchat_proto::limits::PAGE_MAX;
+use bytchat_proto::rpc::event::{Gap, GapReason, List, wanted};
+use bytchat_proto::rpc::node::Status;
+use bytchat_proto::rpc::{Call, ErrorKind, to_result};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::desk::Bounds;
+use super::{Answer, Follower, Hub, Listener, MODE_USER, RpcConfig, Service};
+
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// Says what happens to the calls that wait.
+#[derive(Debug, PartialEq, Eq)]
+enum Word {
+    Waiting,
+    Dropped,
+}
+
+/// A log of events, of the user who runs the tests.
+#[derive(Default)]
+struct Log {
+    hub: Arc<Hub>,
+    uid: u32,
+    /// Names and JSON; the first has the number 1.
+    events: Mutex<Vec<(&'static str, Arc<str>)>>,
+    /// Events up to this one are gone.
+    first: AtomicUsize,
+    /// How often the log was read.
+    reads: AtomicUsize,
+}
+
+impl Log {
+    fn publish(&self, name: &'static str, data: &Value) {
+        let mut events = self.events.lock().unwrap();
+        let seq = events.len() as u64 + 1;
+        let json = json!({ "seq": seq, "type": name, "data": data }).to_string();
+        let json: Arc<str> = json.into();
+        events.push((name, Arc::clone(&json)));
+        self.hub.publish(self.uid, seq, name, json);
+    }
+
+    fn page(&self, ask: &List) -> Value {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let log = self.events.lock().unwrap();
+        let (first, head) = (self.first.load(Ordering::SeqCst), log.len());
+        let asked = ask.since.map_or(head, |since| usize::try_from(since).unwrap());
+        let from = asked.max(first);
+        let position = |number: usize| number as u64;
+        let gap = Gap { from: position(asked), to: position(first), reason: GapReason::Retention };
+        let limit = ask.limit.unwrap().min(PAGE_MAX);
+        let page = log.iter().skip(from).take(limit);
+        let next = from + page.len();
+        let events: Vec<Value> = page
+            .filter(|(name, _)| wanted(ask.types.as_deref(), name))
+            .map(|(_, json)| serde_json::from_str(json).unwrap())
+            .collect();
+        let gap = (asked < first).then_some(gap);
+        json!({ "events": events, "next": next, "first": first, "head": head, "epoch": "e",
+            "gap": gap })
+    }
+}
+
+struct Fake {
+    words: mpsc::Sender<Word>,
+    log: Arc<Log>,
+}
+
+struct TellDrop(mpsc::Sender<Word>);
+
+impl Drop for TellDrop {
+    fn drop(&mut self) {
+        self.0.try_send(Word::Dropped).unwrap();
+    }
+}
+
+impl Service for Fake {
+    fn call(&self, caller: Caller, call: Call) -> Answer {
+        let (words, log) = (self.words.clone(), Arc::clone(&self.log));
+        Box::pin(async move {
+            let params = call.params();
+            match call {
+                Call::NodeStatus(_) => Ok(status(caller)),
+                Call::NodePeers(_) => Ok(json!({ "peers": "x".repeat(256 * 1024) })),
+                Call::MessageSend(_) if params["text"] == "refuse" => {
+                    Err(ErrorKind::Blocked.because("you block bob"))
+                }
+                Call::MessageSend(_) => Ok(json!({ "echo": params["text"] })),
+                // The one that waits for ever names no limit.
+                Call::EventList(ask) if ask.limit.is_some() || ask.wait_ms == Some(0) => {
+                    let limit = Some(ask.limit.unwrap_or(1));
+                    Ok(log.page(&List { limit, ..ask }))
+                }
+                Call::EventList(_) => {
+                    let _tell = TellDrop(words.clone());
+                    words.send(Word::Waiting).await.unwrap();
+                    std::future::pending().await
+                }
+                Call::EventSubscribe(_) => Err(ErrorKind::NoStream.because("use WebSocket")),
+                other => panic!("unexpected {}", other.method()),
+            }
+        })
+    }
+
+    fn follow(&self, caller: Caller) -> Follower {
+        self.log.hub.follow(caller)
+    }
+}
+
+fn status(caller: Caller) -> Value {
+    let mut status = to_result(&Status {
+        node_id: NodeId::from_slice(&[1; 20]).unwrap(),
+        listen: Vec::new(),
+        observed: Vec::new(),
+        peers: 1,
+        links: 2,
+        records: 3,
+        envelopes: 4,
+        outbox: 5,
+        network: NetworkId::of_name("test"),
+        pod: None,
+        store_bytes: 4_096,
+        damaged_accounts: 0,
+        uptime_ms: 61_000,
+        version: "1".to_owned(),
+    });
+    status["uid"] = json!(caller.uid);
+    status
+}
+
+struct World {
+    dir: tempfile::TempDir,
+    words: mpsc::Receiver<Word>,
+    log: Arc<Log>,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+}
+
+fn config(dir: &tempfile::TempDir) -> RpcConfig {
+    RpcConfig { socket: dir.path().join("run/bytchat/bytchatd.sock"), mode: MODE_USER }
+}
+
+/// Patience without end, but a quick look at who is gone.
+fn bounds() -> Bounds {
+    Bounds {
+        write: NEVER,
+        gone_check: Duration::from_millis(1),
+        first_byte: NEVER,
+        half_request: NEVER,
+        heartbeat: NEVER,
+        turn_away: Duration::from_millis(200),
+        ..Bounds::default()
+    }
+}
+
+fn own_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn world() -> World {
+    world_within(bounds())
+}
+
+fn world_within(bounds: Bounds) -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let (tx, words) = mpsc::channel(1024);
+    let (stop, stopped) = watch::channel(false);
+    let log = Arc::new(Log { uid: own_uid(), ..Log::default() });
+    let listener = Listener::bind(&config(&dir)).unwrap().within(bounds);
+    let fake = Fake { words: tx, log: Arc::clone(&log) };
+    let serving = tokio::spawn(listener.serve(Arc::new(fake), stopped));
+    World { dir, words, log, stop, serving }
+}
+
+impl World {
+    fn socket(&self) -> PathBuf {
+        config(&self.dir).socket
+    }
+
+    async fn stream(&self) -> UnixStream {
+        UnixStream::connect(self.socket()).await.unwrap()
+    }
+
+    async fn connect(&self) -> Client {
+        Client::of(self.stream().await)
+    }
+
+    /// Sends bytes and reads until the other side closes.
+    async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = self.stream().await;
+        // Who is refused early need not take all.
+        drop(stream.write_all(bytes).await);
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer).await);
+        String::from_utf8(answer).unwrap()
+    }
+}
+
+struct Client {
+    input: BufReader<OwnedReadHalf>,
+    output: OwnedWriteHalf,
+}
+
+impl Client {
+    fn of(stream: UnixStream) -> Self {
+        let (input, output) = stream.into_split();
+        Self { input: BufReader::new(input), output }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) {
+        self.output.write_all(bytes).await.unwrap();
+    }
+
+    async fn read(&mut self) -> Value {
+        let mut line = String::new();
+        self.input.read_line(&mut line).await.unwrap();
+        assert!(line.ends_with('\n'), "no whole line: {line:?}");
+        serde_json::from_str(&line).unwrap()
+    }
+
+    async fn ask(&mut self, line: &str) -> Value {
+        self.write(line.as_bytes()).await;
+        self.write(b"\n").await;
+        self.read().await
+    }
+
+    /// Asserts that the connection still works and has nothing else to say.
+    async fn assert_well(&mut self) {
+        let answer = self.ask(r#"{"jsonrpc":"2.0","id":"well?","method":"node.status"}"#).await;
+        assert_eq!(answer["id"], "well?", "{answer}");
+        assert!(answer["result"]["uid"].is_u64(), "{answer}");
+    }
+}
+
+fn request(id: u64, method: &str, params: &Value) -> String {
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string()
+}
+
+fn send(id: u64, text: &str) -> String {
+    request(id, "message.send", &json!({ "to": "bob@b.test", "text": text }))
+}
