@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use bytchat_core::event::{Keep, Logs};
+use bytchat_core::io::{Output, Outputs};
 use bytchat_core::persist::{Table, Write};
 use bytchat_proto::codec::encode;
 use bytchat_proto::id::{BlockId, NodeId, UserId, labelled_sha256};
@@ -10,7 +12,7 @@ use bytchat_proto::rpc::event::{Event, What};
 use bytchat_proto::rpc::message::{Direction, Message, State, Step};
 use bytchat_proto::timestamp::Timestamp;
 use bytchatd::store::{Options, Store};
-use serde::Serialize;
+use rustix::process::getuid;
 
 /// Conversations over which the messages are spread.
 const PEERS: u64 = 500;
@@ -30,25 +32,48 @@ pub(crate) struct History {
     pub(crate) end: Timestamp,
 }
 
-/// The last row of the log of events, as a node writes it.
-#[derive(Serialize)]
-struct EventLog {
-    last: u64,
-    first: u64,
+/// The log of events, written by the code of the node itself.
+struct Events {
+    uid: u32,
+    logs: Logs,
+    out: Outputs,
+}
+
+impl Events {
+    fn new() -> Self {
+        let logs = Logs::new(Keep::default());
+        Self { uid: getuid().as_raw(), logs, out: Outputs::new([0; 32]) }
+    }
+
+    fn add(&mut self, account: UserId, message: Message, writes: &mut Vec<Write>) {
+        let (seq, at) = (self.logs.span(self.uid).last + 1, message.received_at);
+        let what = match message.direction {
+            Direction::In => What::Received(message),
+            Direction::Out => What::State(message),
+        };
+        let event = Event { seq, at, account, what };
+        let json = serde_json::to_vec(&event).expect("events have a JSON form");
+        self.logs.append(self.uid, &json, at, &mut self.out);
+        while let Some(output) = self.out.poll() {
+            if let Output::Persist(rows) = output {
+                writes.extend(rows);
+            }
+        }
+    }
 }
 
 impl History {
     /// Writes the history into the store of a daemon that does not run.
     pub(crate) fn write(&self, dir: &Path) {
         let store = Store::open(&dir.join("store"), Options::default()).expect("a store opens");
-        let mut from = 1;
+        let (mut from, mut events) = (1, Events::new());
         while from <= self.messages {
             let left = self.messages - from + 1;
             let count = (left / 4).clamp(COMMIT_MESSAGES_MIN, COMMIT_MESSAGES_MAX);
             let to = self.messages.min(from + count - 1);
             let mut writes = Vec::new();
             for seq in from..=to {
-                self.add(seq, &mut writes);
+                self.add(seq, &mut events, &mut writes);
             }
             self.add_counters(to, &mut writes);
             store.commit(writes).expect("the disk has room");
@@ -84,7 +109,7 @@ impl History {
         }
     }
 
-    fn add(&self, seq: u64, writes: &mut Vec<Write>) {
+    fn add(&self, seq: u64, events: &mut Events, writes: &mut Vec<Write>) {
         let message = self.message(seq);
         let account = self.account.as_bytes();
         let (id, number) = (message.id, seq.to_be_bytes());
@@ -101,36 +126,24 @@ impl History {
             let until = message.received_at.0.saturating_add(SEEN_TTL_MS);
             if until > self.end.0 {
                 let envelope = labelled_sha256("bench/envelope", &[&number]);
-                put(Table::Seen, &[&envelope], until.to_be_bytes().to_vec());
+                let brought = [&peer.as_bytes()[..], &id.as_bytes()[..]].concat();
+                put(Table::Seen, &[&envelope], [&until.to_be_bytes(), &*brought].concat());
             }
         } else {
             for step in 0..STEPS {
-                let parts = [id.as_bytes(), account, &message.sent_at.0.to_be_bytes()].concat();
-                put(Table::Trace, &[&parts, &step.to_be_bytes()], encode(&step_of(&message, step)));
+                let key = [id.as_bytes(), account, &(step + 1).to_be_bytes()];
+                put(Table::Trace, &key, encode(&step_of(&message, step)));
             }
         }
         if self.messages - seq < EVENTS_MAX {
-            let at = message.received_at;
-            let what = match message.direction {
-                Direction::In => What::Received(message),
-                Direction::Out => What::State(message),
-            };
-            let event = Event { seq, at, account: self.account, what };
-            let value = serde_json::to_vec(&event).expect("events have a JSON form");
-            put(Table::Event, &[&number], value);
+            events.add(self.account, message, writes);
         }
     }
 
     fn add_counters(&self, last: u64, writes: &mut Vec<Write>) {
         let next = [b"next/".as_slice(), self.account.as_bytes()].concat();
-        let first = self.messages.saturating_sub(EVENTS_MAX).min(last);
-        let rows = [
-            (next, (last + 1).to_be_bytes().to_vec()),
-            (b"events".to_vec(), encode(&EventLog { last, first })),
-        ];
-        let rows =
-            rows.into_iter().map(|(key, value)| Write::Put { table: Table::Node, key, value });
-        writes.extend(rows);
+        let value = (last + 1).to_be_bytes().to_vec();
+        writes.push(Write::Put { table: Table::Node, key: next, value });
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p bytchat-tests --bin bench` builds the daemons, measures them for about
 //! ten minutes and writes the tables; `… --bin bench -- build` measures a cold release build
-//! instead. `… -- quick` leaves rest and the million out, `… -- million [MESSAGES]` leaves all
-//! else out, and neither of these two builds or writes anything.
+//! instead. `… -- quick` leaves rest and the million out, `… -- million [MESSAGES]` and
+//! `… -- socket` leave all else out, and none of these three builds or writes anything.
 
 #![allow(clippy::panic, reason = "what cannot be measured ends the program and says why")]
 #![allow(clippy::print_stderr, reason = "it tells how far it is")]
@@ -17,6 +17,7 @@ mod million;
 mod people;
 mod report;
 mod samples;
+mod socket;
 mod world;
 
 use std::os::unix::process::CommandExt;
@@ -43,6 +44,7 @@ fn main() {
         ["build"] => measure_build(),
         ["isolated", commit] => measure_all(true, commit),
         ["quick"] => drop(measure_mail(&tempdir())),
+        ["socket"] => drop(measure_socket()),
         ["million"] => drop(measure_million(million::MESSAGES)),
         ["million", messages] => {
             drop(measure_million(messages.parse().expect("MESSAGES is a number")));
@@ -53,7 +55,7 @@ fn main() {
             isolate(&commit);
             measure_all(false, &commit);
         }
-        _ => panic!("usage: bench [build | quick | million [MESSAGES]]"),
+        _ => panic!("usage: bench [build | quick | socket | million [MESSAGES]]"),
     }
 }
 
@@ -124,8 +126,17 @@ fn measure_all(isolated: bool, built: &str) {
     world.grow(NODES_AT_REST, PEERS_AT_REST);
     rows.extend(report::idle(&measure::idle(&world, pair), isolated));
     drop(world);
+    rows.extend(measure_socket());
     rows.extend(measure_million(million::MESSAGES));
     write("run", &head, &rows);
+}
+
+fn measure_socket() -> Vec<Row> {
+    eprintln!("front ends call, and follow events");
+    let dir = tempdir();
+    let rows = report::socket(&socket::socket(&beside("bytchatd"), &beside("bytctl"), dir.path()));
+    eprintln!("{}", report::table(&rows));
+    rows
 }
 
 fn measure_million(messages: u64) -> Vec<Row> {

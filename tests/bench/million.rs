@@ -2,11 +2,10 @@
 
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytchat_proto::rpc::message::{ById, History as Read, Messages, Trace};
 use bytchat_proto::rpc::{Call, account};
-use bytchat_proto::timestamp::Timestamp;
 
 use crate::fill::{History, STEPS};
 use crate::machine;
@@ -48,7 +47,7 @@ pub(crate) fn million(program: &Path, dir: &Path, messages: u64) -> Million {
     let empty = starts(&mut world);
     world.stop_node(PLACE);
     let data = world.node(PLACE).data();
-    let history = History { account: created.id, messages, end: now() };
+    let history = History { account: created.id, messages, end: machine::now() };
     let began = Instant::now();
     history.write(&data);
     let filled = began.elapsed();
@@ -95,9 +94,4 @@ fn read(world: &World, history: &History) -> Samples {
         assert_eq!(trace.steps.len() as u64, steps, "the trace is read as written");
     }
     samples
-}
-
-fn now() -> Timestamp {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(wall.as_millis()).unwrap_or_default())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::measure::{Idle, Online};
 use crate::million::{Million, Start};
 use crate::samples::{Samples, show};
+use crate::socket::{Calls, Replay, Socket};
 
 /// One line of the table.
 pub(crate) struct Row {
@@ -115,6 +116,42 @@ pub(crate) fn idle(idle: &Idle, isolated: bool) -> Vec<Row> {
             "of one core; over the same 60 s",
         ),
     ]
+}
+
+/// The lines about the socket of front ends.
+pub(crate) fn socket(socket: &Socket) -> Vec<Row> {
+    let Socket { calls, replays, program } = socket;
+    let mut rows: Vec<Row> = calls.iter().map(rate).collect();
+    rows.extend(replays.iter().map(replay));
+    let limit = "the start of a process, one call";
+    rows.push(times("`bytctl node status`, start to exit", program, "≤ 10 ms", limit));
+    rows
+}
+
+fn rate(calls: &Calls) -> Row {
+    let Calls { dialect, clients, times, per_second, bare_per_second } = calls;
+    let name = dialect.name();
+    let plural = if *clients == 1 { "" } else { "s" };
+    let limit = format!(
+        "{per_second:.0} calls/s, {:.2} of a bare jsonrpsee's {bare_per_second:.0}; the way to \
+         the engine and back",
+        per_second / bare_per_second
+    );
+    let what = format!("`node.status`, {name}, {clients} client{plural}");
+    self::times(&what, times, "≥ 0.9 of bare", limit)
+}
+
+fn replay(replay: &Replay) -> Row {
+    let Replay { subscribers, per_second } = replay;
+    let plural = if *subscribers == 1 { "" } else { "s" };
+    let limit = "reading the log, and writing each event to each socket";
+    number(
+        &format!("events of the log to {subscribers} subscriber{plural}, all together"),
+        format!("{per_second:.0}/s"),
+        "1",
+        "≥ 5000/s",
+        limit,
+    )
 }
 
 /// The lines about a store that holds much.
