@@ -136,16 +136,23 @@ impl Node {
         let alias = owned(key, b"alias/").and_then(|(owner, rest)| Some((owner, text(rest)?)));
         let host = owned(key, b"host/").and_then(|(owner, rest)| Some((owner, text(rest)?)));
         let user = owned(key, b"user/");
+        let node = NodeId::from_slice(value);
         if let Some((owner, alias)) = alias {
             self.book.restore_alias(owner, alias, value);
-        } else if let (Some((owner, host)), Some(node)) = (host, NodeId::from_slice(value)) {
+        } else if let Some((owner, host)) = host {
+            if node.is_none() {
+                tracing::error!(
+                    "the pinned node of a pod is damaged on disk: the pod is not asked until \
+                     `bytctl contact add` of somebody there decides anew"
+                );
+            }
             self.hosts.restore(owner, host, node);
         } else if let Some((owner, user)) = user
             && let Some(user) = UserId::from_slice(user)
         {
             self.book.restore_user(owner, user, value);
         } else {
-            tracing::error!("a pin is unreadable: the key behind it is pinned anew at next use");
+            tracing::error!("the row of a pin has a malformed key: nobody can say whose it is");
         }
     }
 }
