@@ -139,7 +139,8 @@ impl Node {
         Table::Contact,
     ];
 
-    /// A node as its rows left it.
+    /// A node as its rows left it. A row whose value could not be read comes with an empty one,
+    /// which is none that is ever written there.
     pub fn new(
         config: NodeConfig,
         seed: [u8; 32],
