@@ -201,7 +201,7 @@ mod tests {
             assert_eq!(machine.node.accounts.users(), [bob]);
             let status = machine.ask(2, Call::NodeStatus(Nothing {}), at(2)).unwrap();
             assert_eq!(status["damaged_accounts"], 1);
-            let import = Call::AccountImport(Import { pem, name: None });
+            let import = Call::AccountImport(Import { pem: pem.into(), name: None });
             let error = machine.ask(1, import, at(2)).unwrap_err();
             assert_eq!(error.kind, ErrorKind::AccountExists);
             machine.node.handle_input(crate::io::Input::Wake, at(3_600_000));
