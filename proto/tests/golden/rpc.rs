@@ -177,6 +177,8 @@ fn status() -> node::Status {
         records: 12,
         envelopes: 3,
         damaged_accounts: 0,
+        clock: node::Clock::Behind,
+        clock_offset_ms: 3_600_000,
         outbox: 1,
         network: NETWORK,
         pod: Some(host()),

@@ -121,7 +121,7 @@ impl Node {
                 return Verdict::Unreadable;
             }
         }
-        self.inbox.see(id, brought, now, &mut self.out);
+        self.inbox.see(id, brought, self.clock.late(now), &mut self.out);
         self.inbox.remove(user, id, now);
         Verdict::Done
     }

@@ -16,6 +16,8 @@ impl Node {
     /// Takes the rows of the hot tables. A row that cannot be read is reported and left out; an
     /// account that cannot be read is left alone, so that all others are served.
     pub(super) fn restore(&mut self, rows: Vec<(Table, Row)>, now: Now) {
+        // A clock that is wrong must drop nothing here.
+        self.see_clock(now);
         let mut accounts: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
         let mut devices: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
         let mut numbers: BTreeMap<UserId, u64> = BTreeMap::new();
@@ -50,6 +52,7 @@ impl Node {
             self.set_state(account, block, state);
         }
         self.restore_accounts(&accounts, &devices, &numbers, now);
+        self.keep_clock(now);
     }
 
     fn restore_accounts(

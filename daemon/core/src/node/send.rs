@@ -132,7 +132,7 @@ impl Node {
         if entry.is_done() {
             return self.outbox.put_off(id, true, now);
         }
-        if entry.is_over(self.calm.of(now)) {
+        if entry.is_over(self.clock.calm(now)) {
             return self.expire(id, now);
         }
         let to = entry.to;
