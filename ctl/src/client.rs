@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use bytchat_proto::limits::RPC_ANSWER_BYTES_MAX;
 use bytchat_proto::rpc::{Call, ErrorKind};
+use bytchat_proto::secret::wipe;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 
@@ -18,6 +20,9 @@ const SYSTEM_SOCKET: &str = "/run/bytchat/bytchatd.sock";
 /// A call that is not to wait is answered by then, or the daemon is stuck: the slowest one
 /// makes a key or asks a pod that does not answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// Lines up to this length do not grow while they are written or read, which would leave copies
+/// behind: an account's private key fits.
+const LINE_BYTES_ROOM: usize = 128 * 1024;
 /// Between two tries to reach a daemon that is starting.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -74,7 +79,10 @@ impl Client {
 
     /// Calls.
     pub(crate) fn call_json(&mut self, call: &Call) -> Result<Value, Failure> {
-        self.call_raw(call.method(), &call.params(), Duration::ZERO)
+        let mut params = call.params();
+        let result = self.call_raw(call.method(), &params, Duration::ZERO);
+        wipe(&mut params);
+        result
     }
 
     /// Calls and, if the daemon goes away meanwhile, calls again until the deadline. The call
@@ -102,7 +110,8 @@ impl Client {
         self.calls += 1;
         let id = self.calls;
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-        let result = self.exchange(&request, id, wait);
+        let line = line_of(request);
+        let result = self.exchange(&line, id, wait);
         let keep = matches!(&result, Ok(_) | Err(Failure::Refused { .. }));
         if !keep || result.as_ref().is_err_and(Failure::is_passing) {
             self.stream = None;
@@ -110,7 +119,7 @@ impl Client {
         result
     }
 
-    fn exchange(&mut self, request: &Value, id: u64, wait: Duration) -> Result<Value, Failure> {
+    fn exchange(&mut self, line: &[u8], id: u64, wait: Duration) -> Result<Value, Failure> {
         let stream = self.stream.as_mut().expect("connect was called");
         let socket = stream.get_mut();
         socket
@@ -118,7 +127,7 @@ impl Client {
             .map_err(Failure::Lost)?;
         // A daemon that has no room says so and closes: the write may fail while that answer
         // waits to be read, so reading decides.
-        let written = socket.write_all(format!("{request}\n").as_bytes());
+        let written = socket.write_all(line);
         loop {
             let answer = match (read_answer(stream), &written) {
                 (Err(Failure::Lost(_)), Err(error)) => {
@@ -134,8 +143,17 @@ impl Client {
     }
 }
 
+/// A request as it is sent; neither it nor the line is left in memory.
+fn line_of(mut request: Value) -> Zeroizing<Vec<u8>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(LINE_BYTES_ROOM));
+    serde_json::to_writer(&mut *line, &request).expect("a value is written into memory");
+    line.push(b'\n');
+    wipe(&mut request);
+    line
+}
+
 fn read_answer(stream: &mut BufReader<UnixStream>) -> Result<Value, Failure> {
-    let mut line = Vec::new();
+    let mut line = Zeroizing::new(Vec::with_capacity(LINE_BYTES_ROOM));
     let limit = u64::try_from(RPC_ANSWER_BYTES_MAX).unwrap_or(u64::MAX);
     let read = stream.take(limit).read_until(b'\n', &mut line);
     match read {

@@ -93,6 +93,21 @@ fn single_things_are_one_object() {
 }
 
 #[test]
+fn a_clock_that_is_wrong_is_said_and_a_right_one_is_not() {
+    let status = |clock: &str, offset_ms: u64| {
+        let status = json!({
+            "node_id": ALICE, "listen": [], "observed": [], "peers": 0, "links": 0, "records": 0,
+            "envelopes": 0, "outbox": 0, "network": ID, "pod": null, "store_bytes": 0,
+            "version": "0.1.0", "uptime_ms": 0, "clock": clock, "clock_offset_ms": offset_ms,
+        });
+        Fake::knowing("node.status", status).run(&["node", "status"]).out
+    };
+    assert!(!status("ok", 0).contains("clock"));
+    assert!(status("behind", 600_000).contains("behind by 600 s"));
+    assert!(status("ahead", 600_000).contains("ahead by 600 s"));
+}
+
+#[test]
 fn the_account_and_the_parameters_are_passed_on() {
     let fake = Fake::refusing(1107, "account.none");
     for (args, method, params) in [

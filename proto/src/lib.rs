@@ -13,6 +13,7 @@ pub mod limits;
 pub mod point;
 pub mod record;
 pub mod rpc;
+pub mod secret;
 pub mod timestamp;
 pub mod unverified;
 pub mod wire;

@@ -168,6 +168,18 @@ pub const CLOCK_SKEW_MS: u64 = 5 * MINUTE_MS;
 pub const CLOCK_JUMP_MS: u64 = HOUR_MS;
 /// After a jump nothing ends early for so long: time for the clock to be set right.
 pub const CLOCK_JUMP_HOLD_MS: u64 = HOUR_MS;
+/// A daemon whose clock says that it was away for so long is asked whether its clock is ahead:
+/// few are switched off for a month, and clocks without a battery start anywhere.
+pub const CLOCK_AWAY_MS: u64 = 30 * DAY_MS;
+/// Places in the network whose word is kept about the time.
+pub const CLOCK_WORDS_MAX: usize = 32;
+/// Words that must be there before they say anything about our clock: one may be a liar's.
+pub const CLOCK_WORDS_MIN: usize = 3;
+/// The word of a place about the time counts for so long.
+pub const CLOCK_WORD_KEEP_MS: u64 = DAY_MS;
+/// When the wall's clock and the steady one part by so much, words from before say nothing: the
+/// machine has slept, or its clock was set.
+pub const CLOCK_STEP_MS: u64 = 30_000;
 /// Peers whose word is kept about the address at which they see us.
 pub const OBSERVED_MAX: usize = 32;
 /// Addresses at which others see us that are told to others.

@@ -57,6 +57,9 @@ pub struct Hello {
     pub observed: SocketAddr,
     /// The longest frame that I take.
     pub frame_bytes_max: u32,
+    /// What my clock says. Nobody sets another clock by it.
+    #[serde(default)]
+    pub time: Option<Timestamp>,
 }
 
 /// A list of contacts.

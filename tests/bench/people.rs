@@ -38,7 +38,7 @@ pub(crate) fn introduce(world: &World) -> Pair {
     let mut far = places.into_iter().skip(HOLDERS).filter(|place| *place >= PODS.len());
     let mut next = || far.next().expect("there are more than twice as many nodes as holders");
     let pair = Pair { alice: next(), bob: next() };
-    let import = account::Import { pem: private_pem(&secret).to_string(), name: None };
+    let import = account::Import { pem: private_pem(&secret).into(), name: None };
     world.node(pair.bob).client().call::<Value>(&Call::AccountImport(import));
     let create = account::Create { name: None };
     world.node(pair.alice).client().call::<Value>(&Call::AccountCreate(create));

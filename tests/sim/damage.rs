@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use bytchat_core::node::Node;
-use bytchat_core::persist::Table;
+use bytchat_core::persist::{Query, Table};
+use bytchat_proto::rpc::ErrorKind;
 use bytchat_proto::rpc::message::State;
 use bytchat_tests::sim::{Faults, Person, World, each_seed};
 use serde_json::json;
@@ -99,4 +100,47 @@ fn damaged_rows_stop_no_machine_and_nobody_else() {
     let hot: Vec<_> = Node::HOT.iter().filter(|table| !met.contains(table)).collect();
     let unmet = [&Table::Account, &Table::Device];
     assert!(hot.iter().all(|table| unmet.contains(table)), "no row of {hot:?} was damaged");
+}
+
+/// All rows of a table on a machine are emptied, and the machine starts with them.
+fn empty(world: &mut World, host: usize, table: Table) {
+    world.crash(host);
+    world.hosts[host].disk.damage(table, Vec::clear);
+    world.restart(host);
+    world.run(10_000);
+}
+
+#[test]
+fn a_damaged_pin_is_not_made_anew_and_who_was_blocked_stays_so() {
+    each_seed("damaged pins", 1, |seed| {
+        let mut world = World::grown(seed, 12, Faults::default());
+        let alice = world.named(4, "alice@a.test");
+        world.named(6, "bob@b.test");
+        let carol = world.person(8);
+        world.run(MINUTE_MS);
+        let to = |who: &str| json!({ "to": who, "text": "PLAINTEXT of somebody careful" });
+        world.ask(&alice, "message.send", to("bob@b.test")).unwrap();
+        world.ask(&alice, "contact.block", json!({ "who": carol.id })).unwrap();
+        world.run(20_000);
+
+        empty(&mut world, alice.host, Table::Pin);
+        assert!(!world.take_errors().is_empty(), "SEED={seed}: nothing was reported");
+        let error = world.ask(&alice, "message.send", to("bob@b.test")).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::KeyChanged, "SEED={seed}: {error}");
+        world.run(MINUTE_MS);
+        let rows = world.hosts[alice.host].disk.scan(&Query::prefix(Table::Pin, b"", 99));
+        assert!(!rows.is_empty() && rows.iter().all(|(_, value)| value.is_empty()));
+        world.ask(&alice, "contact.add", json!({ "who": "bob@b.test" })).unwrap();
+        world.ask(&alice, "message.send", to("bob@b.test")).unwrap();
+
+        empty(&mut world, alice.host, Table::Contact);
+        assert!(!world.take_errors().is_empty(), "SEED={seed}: nothing was reported");
+        world.ask(&carol, "message.send", to(&alice.id.to_string())).unwrap();
+        world.run(2 * MINUTE_MS);
+        assert!(world.texts(&alice).is_empty(), "SEED={seed}: the block was forgotten");
+        let error = world.ask(&alice, "message.send", to(&carol.id.to_string())).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Blocked, "SEED={seed}: {error}");
+        world.ask(&alice, "contact.accept", json!({ "who": carol.id })).unwrap();
+        world.ask(&alice, "message.send", to(&carol.id.to_string())).unwrap();
+    });
 }

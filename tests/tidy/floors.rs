@@ -36,7 +36,7 @@ const PROTO: &[Row] = &[
     (-2, &["unverified"]),
     (-3, &["key", "point", "alias", "codec"]),
     (-3, &["id"]),
-    (-3, &["limits", "timestamp"]),
+    (-3, &["limits", "timestamp", "secret"]),
 ];
 
 const PACKAGES: &[(&str, &[Row])] =

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use bytchat_proto::rpc::account::{Account, Create, Export, Exported, Import};
 use bytchat_proto::rpc::{Call, Nothing};
+use bytchat_proto::secret::SecretText;
+use zeroize::Zeroizing;
 
 use super::{Context, profile};
 use crate::args;
@@ -13,6 +15,8 @@ use crate::failure::Failure;
 
 /// No key of 4096 bits is nearly as long.
 const PEM_BYTES_MAX: u64 = 64 * 1024;
+/// Room for that and a little more: a text that grows leaves copies behind.
+const PEM_BYTES_ROOM: usize = 64 * 1024 + 1024;
 
 pub(super) fn run(context: &mut Context, command: args::Account) -> Result<(), Failure> {
     match command {
@@ -64,15 +68,15 @@ fn print(context: &mut Context, accounts: &[Account]) -> Result<(), Failure> {
     context.printer.table(["NAME", "ID", "ALIASES"], &rows)
 }
 
-fn read_pem(file: &Path) -> Result<String, Failure> {
-    let mut pem = String::new();
+fn read_pem(file: &Path) -> Result<SecretText, Failure> {
+    let mut pem = Zeroizing::new(String::with_capacity(PEM_BYTES_ROOM));
     let read = if file == Path::new("-") {
         io::stdin().take(PEM_BYTES_MAX).read_to_string(&mut pem)
     } else {
         File::open(file).and_then(|file| file.take(PEM_BYTES_MAX).read_to_string(&mut pem))
     };
     match read {
-        Ok(_) => Ok(pem),
+        Ok(_) => Ok(pem.into()),
         Err(source) => Err(Failure::File { what: "read", path: file.to_owned(), source }),
     }
 }

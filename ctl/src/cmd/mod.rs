@@ -16,6 +16,7 @@ use std::fs::File;
 use std::io::Read;
 
 use bytchat_proto::rpc::Call;
+use bytchat_proto::secret::wipe;
 use data_encoding::HEXLOWER;
 use serde::de::DeserializeOwned;
 
@@ -49,10 +50,11 @@ impl Context {
 
     /// Calls for one thing, likewise.
     fn one<T: DeserializeOwned>(&mut self, call: &Call) -> Result<Option<T>, Failure> {
-        let item = self.client.call_json(call)?;
+        let mut item = self.client.call_json(call)?;
         if self.printer.json() {
-            self.printer.value(&item)?;
-            return Ok(None);
+            let printed = self.printer.value(&item);
+            wipe(&mut item);
+            return printed.map(|()| None);
         }
         understand(item).map(Some)
     }

@@ -1,6 +1,6 @@
 //! `bytctl node …`
 
-use bytchat_proto::rpc::node::{Peer, Status};
+use bytchat_proto::rpc::node::{Clock, Peer, Status};
 use bytchat_proto::rpc::{Call, Nothing};
 
 use super::Context;
@@ -22,7 +22,7 @@ fn status(context: &mut Context) -> Result<(), Failure> {
         let texts: Vec<_> = list.iter().map(ToString::to_string).collect();
         texts.join(" ")
     };
-    context.printer.pairs(&[
+    let mut pairs = vec![
         ("node", status.node_id.to_string()),
         ("version", status.version),
         ("network", status.network.to_string()),
@@ -36,7 +36,14 @@ fn status(context: &mut Context) -> Result<(), Failure> {
         ("outbox", status.outbox.to_string()),
         ("damaged accounts", status.damaged_accounts.to_string()),
         ("store", format!("{} bytes", status.store_bytes)),
-    ])
+    ];
+    let seconds = status.clock_offset_ms / 1_000;
+    match status.clock {
+        Clock::Ok => {}
+        Clock::Behind => pairs.push(("clock", format!("behind by {seconds} s: set it right"))),
+        Clock::Ahead => pairs.push(("clock", format!("ahead by {seconds} s: set it right"))),
+    }
+    context.printer.pairs(&pairs)
 }
 
 fn peers(context: &mut Context) -> Result<(), Failure> {

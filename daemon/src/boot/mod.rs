@@ -1,6 +1,7 @@
 //! The start: directory, store, secrets, network, node, socket, in this order; and the stop.
 
 mod home;
+mod hot;
 mod reload;
 mod secrets;
 
@@ -16,7 +17,6 @@ use bytchat_core::crypto::{CryptoError, NodeSecret};
 use bytchat_core::event::Keep;
 use bytchat_core::io::PodAddress;
 use bytchat_core::node::{Node, NodeConfig, NodeError};
-use bytchat_core::persist::{Query, Row, Table};
 use bytchat_proto::alias::Host;
 use bytchat_proto::id::NetworkId;
 use bytchat_proto::limits::{PORT_DEFAULT, START_PATIENCE_MS, STOP_MS};
@@ -61,6 +61,12 @@ pub enum BootError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A counter of this node is damaged on disk.
+    #[error(
+        "the node's counters are damaged on disk ({0}): without them ids would be given out \
+         twice; bring the data directory back from a backup"
+    )]
+    Counters(StoreError),
     /// The secrets cannot be had.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
@@ -117,7 +123,7 @@ impl BootError {
     /// Tells whether another try would end alike until somebody changes something.
     pub fn is_lasting(&self) -> bool {
         match self {
-            Self::Home(_) => true,
+            Self::Home(_) | Self::Counters(_) => true,
             Self::Secrets(error) => error.is_lasting(),
             Self::Busy { .. }
             | Self::Store(_)
@@ -320,7 +326,7 @@ async fn build(
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let store = store.clone();
-    let rows = spawn_blocking(move || hot_rows(&store)).await;
+    let rows = spawn_blocking(move || hot::rows(&store)).await;
     let rows = rows.expect("the store answers and does not panic")?;
     let node = Node::new(node, *seed, rows, clock.now())?;
     Ok((Wires { net, events }, node))
@@ -344,15 +350,6 @@ async fn listen(listen: &Listen, key: &NodeKey) -> Result<(Net, Events), NetErro
         }
     }
     start(v4(0)).await
-}
-
-fn hot_rows(store: &Store) -> Result<Vec<(Table, Row)>, StoreError> {
-    let mut rows = Vec::new();
-    for table in Node::HOT.iter().copied() {
-        let found = store.scan(&Query::prefix(table, b"", usize::MAX))?;
-        rows.extend(found.into_iter().map(|row| (table, row)));
-    }
-    Ok(rows)
 }
 
 fn known_pods(pods: &[StaticPod]) -> BTreeMap<Host, Vec<PodAddress>> {

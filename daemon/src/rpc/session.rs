@@ -6,6 +6,7 @@ use std::io;
 use bytchat_proto::limits::RPC_CALLS_PER_CLIENT_MAX;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
+use zeroize::Zeroizing;
 
 use super::events::Stream;
 use super::exchange::{Exchange, stalled, too_long};
@@ -13,8 +14,9 @@ use super::exchange::{Exchange, stalled, too_long};
 /// What came.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Incoming {
-    /// A request, or several as a batch.
-    Whole(Vec<u8>),
+    /// A request, or several as a batch. It may hold a private key, and is wiped when it is
+    /// dropped.
+    Whole(Zeroizing<Vec<u8>>),
     /// A request above the limit, which was skipped.
     TooLong,
     /// Half a request that does not go on.
@@ -81,7 +83,7 @@ impl Session {
         self.settle(source).await;
     }
 
-    fn call(&mut self, text: Vec<u8>) {
+    fn call(&mut self, text: Zeroizing<Vec<u8>>) {
         let (exchange, answers) = (self.exchange.clone(), self.answers.clone());
         self.calls.spawn(async move {
             let said = exchange.answer(&text).await;

@@ -83,6 +83,9 @@ struct Inner {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// The key of a row, and its value or why it cannot be read.
+pub type Found = (Vec<u8>, Result<Vec<u8>, StoreError>);
+
 enum Held {
     Value(Vec<u8>),
     Outside(Entry),
@@ -146,7 +149,8 @@ impl Store {
     /// # Errors
     /// `Corrupt` if one of the values is not what was written.
     pub fn scan(&self, query: &Query) -> Result<Vec<Row>, StoreError> {
-        let rows = self.rows(query)?;
+        let rows = self.rows(query)?.into_iter().map(|(key, value)| Ok((key, value?)));
+        let rows: Vec<Row> = rows.collect::<Result<_, StoreError>>()?;
         let Some(table) = query.follow else {
             return Ok(rows);
         };
@@ -157,7 +161,16 @@ impl Store {
         named.collect()
     }
 
-    fn rows(&self, query: &Query) -> Result<Vec<Row>, StoreError> {
+    /// Reads the rows of one table, in the order of their keys; a value that is not what was
+    /// written is the error `Corrupt` in the place of that row, so that the others can be read.
+    ///
+    /// # Errors
+    /// Those of the index; damage of single rows is none.
+    pub fn scan_each(&self, table: Table) -> Result<Vec<Found>, StoreError> {
+        self.rows(&Query::prefix(table, b"", usize::MAX))
+    }
+
+    fn rows(&self, query: &Query) -> Result<Vec<Found>, StoreError> {
         let table = query.table as u8;
         let from = row_key(table, &query.from);
         let to = query.to.as_ref().map_or(vec![table.saturating_add(1)], |to| row_key(table, to));
@@ -180,8 +193,8 @@ impl Store {
             })?;
             broken.map_or(Ok(rows), Err)
         })?;
-        let rows = found.into_iter().map(|(key, held)| Ok((key, self.fetch(held, &files)?)));
-        rows.collect()
+        let rows = found.into_iter().map(|(key, held)| (key, self.fetch(held, &files)));
+        Ok(rows.collect())
     }
 
     /// Reads everything and checks it; commits wait meanwhile.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alias::Alias;
 use crate::id::UserId;
+use crate::secret::SecretText;
 
 /// Parameters of `account.create`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,20 +16,14 @@ pub struct Create {
 }
 
 /// Parameters of `account.import`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Import {
     /// The private key in PEM: PKCS#8 or PKCS#1.
-    pub pem: String,
+    pub pem: SecretText,
     /// A local name for the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-}
-
-impl std::fmt::Debug for Import {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Import").field("name", &self.name).finish_non_exhaustive()
-    }
 }
 
 /// Parameters of `account.export`.
@@ -44,16 +39,10 @@ pub struct Export {
 }
 
 /// Result of `account.export`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exported {
     /// The key in PEM: PKCS#8, or SubjectPublicKeyInfo for the public key.
-    pub pem: String,
-}
-
-impl std::fmt::Debug for Exported {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exported").finish_non_exhaustive()
-    }
+    pub pem: SecretText,
 }
 
 /// One account; result of `account.create` and `account.import`.

@@ -7,6 +7,19 @@ use serde::{Deserialize, Serialize};
 use crate::alias::Host;
 use crate::id::{NetworkId, NodeId};
 
+/// How the clock of the daemon's machine stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clock {
+    /// Nothing is known against it.
+    #[default]
+    Ok,
+    /// It is behind what was seen before, or what most peers say.
+    Behind,
+    /// It is ahead of what most peers say, or far ahead of what was seen before.
+    Ahead,
+}
+
 /// Result of `node.status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -29,6 +42,12 @@ pub struct Status {
     /// Accounts whose rows on disk cannot be read; they are kept as they are.
     #[serde(default)]
     pub damaged_accounts: usize,
+    /// How its clock stands.
+    #[serde(default)]
+    pub clock: Clock,
+    /// By how many milliseconds it is behind or ahead, as far as it is known.
+    #[serde(default)]
+    pub clock_offset_ms: u64,
     /// The network.
     pub network: NetworkId,
     /// The host name under which it is a pod.

@@ -33,7 +33,8 @@ fn account_calls() -> Vec<Call> {
     vec![
         Call::AccountCreate(account::Create { name: some("home") }),
         Call::AccountImport(account::Import {
-            pem: "-----BEGIN …".to_owned(), name: some("home")
+            pem: "-----BEGIN …".to_owned().into(),
+            name: some("home"),
         }),
         Call::AccountExport(account::Export { account: some("home"), public: true }),
         Call::AccountList(Nothing {}),
@@ -129,7 +130,7 @@ fn result_of(call: &Call) -> Value {
         Call::NodePeers(_) => to_result(&node::Peers { peers: vec![peer()] }),
         Call::AccountCreate(_) | Call::AccountImport(_) => to_result(&an_account()),
         Call::AccountExport(_) => {
-            to_result(&account::Exported { pem: "-----BEGIN …".to_owned() })
+            to_result(&account::Exported { pem: "-----BEGIN …".to_owned().into() })
         }
         Call::AccountList(_) => to_result(&account::Accounts { accounts: vec![an_account()] }),
         Call::ProfileSet(_) | Call::ProfileShow(_) => to_result(&a_profile()),
@@ -176,6 +177,8 @@ fn status() -> node::Status {
         records: 12,
         envelopes: 3,
         damaged_accounts: 0,
+        clock: node::Clock::Behind,
+        clock_offset_ms: 3_600_000,
         outbox: 1,
         network: NETWORK,
         pod: Some(host()),

@@ -82,6 +82,7 @@ fn hello() -> Hello {
         contact: values::contact(),
         observed: addresses()[0],
         frame_bytes_max: u32::try_from(FRAME_BYTES_MAX).expect("the limit fits"),
+        time: Some(AT),
     }
 }
 

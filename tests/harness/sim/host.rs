@@ -39,6 +39,8 @@ pub struct Host {
     pub id: NodeId,
     /// A batch takes this much longer to reach this disk.
     pub slow_ms: u64,
+    /// Its wall clock is wrong by so much.
+    pub skew_ms: i64,
     /// Bytes that it has sent.
     pub sent_bytes: u64,
     pub(super) key: NodeKey,
@@ -75,6 +77,7 @@ impl Host {
             pod,
             id: node_secret.key().node(network, &[]),
             slow_ms: 0,
+            skew_ms: 0,
             sent_bytes: 0,
             key: node_secret.key(),
             boot: 0,
@@ -104,16 +107,17 @@ impl Host {
             version: "sim".to_owned(),
         };
         let rows = self.disk.hot(Node::HOT);
-        let node = Node::new(config, seed, rows, clock(now_ms));
+        let node = Node::new(config, seed, rows, self.clock(now_ms));
         self.node = Some(node.expect("a node starts from its own rows"));
         self.links.clear();
         self.committing.clear();
         self.busy_until = now_ms;
         self.wake_at = None;
     }
-}
 
-/// Both clocks of a simulated machine.
-pub(super) fn clock(now_ms: u64) -> Now {
-    Now { mono: Mono(now_ms), wall: Timestamp(EPOCH_MS + now_ms) }
+    /// Both clocks of the machine.
+    pub(super) fn clock(&self, now_ms: u64) -> Now {
+        let wall = (EPOCH_MS + now_ms).saturating_add_signed(self.skew_ms);
+        Now { mono: Mono(now_ms), wall: Timestamp(wall) }
+    }
 }

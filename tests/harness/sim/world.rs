@@ -16,7 +16,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::events::{Agenda, Event, What};
-use super::host::{Batch, Host, clock};
+use super::host::{Batch, Host};
 use super::network::Faults;
 use super::witness::{Errors, Overheard, Witness};
 
@@ -264,7 +264,7 @@ impl World {
     }
 
     fn input(&mut self, host: usize, input: Input) {
-        let now = clock(self.now_ms);
+        let now = self.hosts[host].clock(self.now_ms);
         if let Input::Frame { link, bytes } = &input
             && let Some((peer, _)) = self.hosts[host].links.get(link)
         {

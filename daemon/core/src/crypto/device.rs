@@ -117,14 +117,14 @@ impl DeviceSecret {
         kem || fallback
     }
 
-    /// Makes signed one-time keys for one holder to hand out (SPEC 6.4).
+    /// Makes signed one-time keys for one holder to hand out (SPEC 6.4). Old secrets go by
+    /// `rotate` alone, whose time is the calmer one.
     pub fn one_time_keys(
         &mut self,
         holder: NodeId,
         now: Timestamp,
         count: usize,
     ) -> Vec<Unverified<OneTimeKey>> {
-        self.forget_expired(now);
         let count = count.min(ONE_TIME_SECRETS_MAX);
         self.make_room(count);
         let made = self.account.generate_one_time_keys(count);

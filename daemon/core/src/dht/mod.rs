@@ -29,7 +29,7 @@ use bytchat_proto::wire::{Refusal, Request};
 pub use contacts::Peer;
 
 use crate::io::Outputs;
-use crate::time::Now;
+use crate::time::{Doubt, Now};
 use asks::Asks;
 use contacts::{Checked, Untested};
 use lookup::Lookup;
@@ -146,6 +146,7 @@ pub struct Dht {
     rows: Rows,
     events: VecDeque<Event>,
     last_id: u64,
+    doubt: Doubt,
 }
 
 impl Dht {
@@ -174,7 +175,13 @@ impl Dht {
             rows: Rows::default(),
             events: VecDeque::new(),
             last_id: 0,
+            doubt: Doubt::default(),
         })
+    }
+
+    /// Says how wrong the clock may be: records are checked against the times that are possible.
+    pub fn set_doubt(&mut self, doubt: Doubt) {
+        self.doubt = doubt;
     }
 
     /// Replaces the own contact, when addresses change. One of another node is ignored.

@@ -3,7 +3,7 @@
 use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::{BUCKET_CONTACTS_MAX, CONTACTS_PER_ANSWER_MAX};
 use bytchat_proto::point::Point;
-use bytchat_proto::record::{Contact, Record, RecordError, verify_record};
+use bytchat_proto::record::{Contact, Record, RecordError, verify_record_within};
 use bytchat_proto::unverified::VerifyError;
 use bytchat_proto::wire::{Contacts, Refusal, Request, Response};
 
@@ -85,7 +85,7 @@ impl Dht {
 
     /// Checks a record of somebody else.
     pub(super) fn check_record(&self, record: &Record, now: Now) -> Result<Slotted, RecordError> {
-        let record = verify_record(record, self.network, now.wall)?;
+        let record = verify_record_within(record, self.network, self.doubt.around(now.wall))?;
         Ok(Slotted { slot: record.slot()?, record: record.into() })
     }
 

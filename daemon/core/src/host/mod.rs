@@ -35,6 +35,12 @@ pub enum HostError {
         /// Who was pinned.
         expected: NodeId,
     },
+    /// Nobody knows which node was pinned.
+    #[error("the node that was pinned for pod {host} cannot be read from the disk")]
+    Damaged {
+        /// The pod.
+        host: Host,
+    },
     /// Too many wait already.
     #[error("too many requests wait for pod {host}")]
     Busy {
@@ -111,7 +117,8 @@ impl<P> Default for Known<P> {
 #[derive(Debug)]
 pub struct Hosts<P> {
     known: BTreeMap<Host, Known<P>>,
-    pins: BTreeMap<(Caller, Host), NodeId>,
+    /// Without a node: the pin cannot be read, and no node is the one that was pinned.
+    pins: BTreeMap<(Caller, Host), Option<NodeId>>,
     events: VecDeque<Event<P>>,
 }
 
@@ -131,16 +138,18 @@ impl HostError {
     /// The pod that cannot be asked.
     pub fn host(&self) -> &Host {
         match self {
-            Self::Unreachable { host, .. } | Self::Changed { host, .. } | Self::Busy { host } => {
-                host
-            }
+            Self::Unreachable { host, .. }
+            | Self::Changed { host, .. }
+            | Self::Damaged { host }
+            | Self::Busy { host } => host,
         }
     }
 }
 
 impl<P> Hosts<P> {
-    /// Reads the pin of a host at start.
-    pub fn restore(&mut self, owner: Caller, host: Host, node: NodeId) {
+    /// Reads the pin of a host at start; without a node it could not be read, and no node is
+    /// believed until somebody decides.
+    pub fn restore(&mut self, owner: Caller, host: Host, node: Option<NodeId>) {
         self.pins.insert((owner, host), node);
     }
 
@@ -192,7 +201,9 @@ impl<P> Hosts<P> {
 
     /// The error for a Unix user who has another node pinned than the one that answers.
     fn change(&self, owner: Caller, host: &Host, got: NodeId) -> Option<HostError> {
-        let expected = *self.pins.get(&(owner, host.clone()))?;
+        let Some(expected) = *self.pins.get(&(owner, host.clone()))? else {
+            return Some(HostError::Damaged { host: host.clone() });
+        };
         (expected != got).then(|| HostError::Changed { host: host.clone(), got, expected })
     }
 
@@ -211,13 +222,13 @@ impl<P> Hosts<P> {
     /// Pins a node at first use. Nobody fills the table alone.
     fn pin(&mut self, owner: Caller, host: &Host, node: NodeId, out: &mut Outputs) {
         let key = (owner, host.clone());
-        if self.pins.get(&key) == Some(&node) {
+        if self.pins.get(&key) == Some(&Some(node)) {
             return;
         }
         let mine = self.pins.keys().filter(|(other, _)| *other == owner).count();
         let full = mine >= HOST_PINS_PER_OWNER_MAX || self.pins.len() >= HOST_PINS_MAX;
         if self.pins.contains_key(&key) || !full {
-            self.pins.insert(key, node);
+            self.pins.insert(key, Some(node));
             out.put(Table::Pin, pin_key(owner, host), node.as_bytes());
         }
     }
@@ -236,8 +247,12 @@ impl<P> Hosts<P> {
         }
     }
 
-    /// Whether another node answers for a host than the one that a Unix user has pinned.
+    /// Whether another node answers for a host than the one that a Unix user has pinned, or
+    /// nobody knows which one that was.
     pub fn has_changed(&self, owner: Caller, host: &Host) -> bool {
+        if self.pins.get(&(owner, host.clone())) == Some(&None) {
+            return true;
+        }
         let Some(known) = self.known.get(host) else {
             return false;
         };

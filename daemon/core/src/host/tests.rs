@@ -59,7 +59,7 @@ fn a_pod_is_found_once_and_then_known() {
 #[test]
 fn another_node_behind_a_pinned_name_is_not_believed() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
-    hosts.restore(ME, host(), node(1, "pod.test").node());
+    hosts.restore(ME, host(), Some(node(1, "pod.test").node()));
     ask(&mut hosts, &mut out, address(None), &node(2, "pod.test"), 1);
     let Some(Event::Failed { error: HostError::Changed { .. }, .. }) = hosts.poll_event() else {
         panic!("the change was followed");
@@ -69,7 +69,7 @@ fn another_node_behind_a_pinned_name_is_not_believed() {
 #[test]
 fn a_person_s_decision_lets_another_node_be_pinned() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
-    hosts.restore(ME, host(), node(1, "pod.test").node());
+    hosts.restore(ME, host(), Some(node(1, "pod.test").node()));
     assert!(!hosts.has_changed(ME, &host()));
     ask(&mut hosts, &mut out, address(None), &node(2, "pod.test"), 1);
     assert!(matches!(hosts.poll_event(), Some(Event::Failed { .. })));
@@ -83,7 +83,7 @@ fn a_person_s_decision_lets_another_node_be_pinned() {
 #[test]
 fn the_operators_own_entry_moves_a_pin() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
-    hosts.restore(ME, host(), node(1, "pod.test").node());
+    hosts.restore(ME, host(), Some(node(1, "pod.test").node()));
     let configured = PodAddress { trusted: true, ..address(Some(node(2, "pod.test").node())) };
     ask(&mut hosts, &mut out, configured, &node(2, "pod.test"), 1);
     assert!(matches!(hosts.poll_event(), Some(Event::Found { .. })));
@@ -92,7 +92,7 @@ fn the_operators_own_entry_moves_a_pin() {
 #[test]
 fn a_node_that_only_dns_names_moves_no_pin() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
-    hosts.restore(ME, host(), node(1, "pod.test").node());
+    hosts.restore(ME, host(), Some(node(1, "pod.test").node()));
     let named = address(Some(node(2, "pod.test").node()));
     ask(&mut hosts, &mut out, named, &node(2, "pod.test"), 1);
     let Some(Event::Failed { error: HostError::Changed { .. }, .. }) = hosts.poll_event() else {
@@ -132,8 +132,8 @@ fn a_name_that_fails_is_not_looked_up_again_at_once() {
 fn who_trusts_another_node_does_so_for_itself_alone() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
     let (old, new) = (node(1, "pod.test"), node(2, "pod.test"));
-    hosts.restore(ME, host(), old.node());
-    hosts.restore(OTHER, host(), old.node());
+    hosts.restore(ME, host(), Some(old.node()));
+    hosts.restore(OTHER, host(), Some(old.node()));
     ask(&mut hosts, &mut out, address(None), &new, 1);
     assert!(matches!(hosts.poll_event(), Some(Event::Failed { .. })));
     hosts.unpin(ME, &host(), &mut out);
@@ -171,7 +171,7 @@ fn a_pod_that_has_moved_is_looked_up_again() {
 fn nobody_fills_the_table_of_pins_alone() {
     let (mut hosts, mut out) = (Hosts::<u8>::default(), Outputs::new([0; 32]));
     for number in 0..HOST_PINS_PER_OWNER_MAX {
-        hosts.restore(ME, format!("p{number}.test").parse().unwrap(), NodeId([1; 20]));
+        hosts.restore(ME, format!("p{number}.test").parse().unwrap(), Some(NodeId([1; 20])));
     }
     let full = hosts.pins.len();
     hosts.pin(ME, &host(), NodeId([1; 20]), &mut out);
@@ -194,4 +194,18 @@ fn pods_that_nobody_waits_for_give_way() {
     hosts.resolved(&name(0), Err("no such name".to_owned()), now(0));
     hosts.find(&host(), (ME, 3), now(0), &mut out);
     assert_eq!(hosts.known.len(), HOSTS_MAX);
+}
+
+#[test]
+fn a_pin_that_cannot_be_read_is_not_replaced_by_whoever_answers() {
+    let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
+    hosts.restore(ME, host(), None);
+    assert!(hosts.has_changed(ME, &host()));
+    ask(&mut hosts, &mut out, address(None), &node(2, "pod.test"), 1);
+    let Some(Event::Failed { error: HostError::Damaged { .. }, .. }) = hosts.poll_event() else {
+        panic!("another node was pinned");
+    };
+    hosts.unpin(ME, &host(), &mut out);
+    hosts.find(&host(), (ME, 8), now(2), &mut out);
+    assert!(matches!(hosts.poll_event(), Some(Event::Found { purpose: 8, .. })));
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytchat_proto::id::NodeId;
 use bytchat_proto::key::NodeKey;
 use bytchat_proto::record::NodeRecord;
+use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Verified;
 use bytchat_proto::wire::{Body, Request, Response};
 
@@ -32,6 +33,8 @@ pub enum Event<T> {
         contact: Verified<NodeRecord>,
         /// The address at which it sees us.
         observed: SocketAddr,
+        /// What it says the time is.
+        time: Option<Timestamp>,
         /// Our attempt, if we opened the link.
         dial: Option<DialId>,
     },

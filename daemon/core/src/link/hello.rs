@@ -30,7 +30,8 @@ impl<T> Links<T> {
             self.dials.proved(address, now.mono);
         }
         self.by_node.entry(node).or_insert(link);
-        self.events.push_back(Event::Up { link, contact, observed: hello.observed, dial });
+        let Hello { observed, time, .. } = hello;
+        self.events.push_back(Event::Up { link, contact, observed, time, dial });
         let waiting = self.dials.arrived(dial, node, now, out, &mut self.events);
         for ask in waiting {
             self.request_on(link, ask, now, out);

@@ -125,6 +125,7 @@ impl<T> Links<T> {
             contact: self.own.clone(),
             observed: up.address,
             frame_bytes_max: u32::try_from(FRAME_BYTES_MAX).unwrap_or(u32::MAX),
+            time: Some(now.wall),
         });
         out.push(Output::Transmit { link, bytes: hello.with_id(0).encode() });
         self.peers.insert(link, Peer::new(up, now));

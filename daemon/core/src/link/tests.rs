@@ -79,6 +79,7 @@ impl Bench {
             contact: peer.contact.clone(),
             observed: "127.0.0.1:9".parse().unwrap(),
             frame_bytes_max: 1,
+            time: None,
         };
         self.frame(Body::Hello(hello), 0, ms);
     }

@@ -68,7 +68,7 @@ impl Node {
     ) -> Result<(), RpcError> {
         self.check_name(caller, with.name.as_deref())?;
         let working = Working::Account(Wish { call, caller, name: with.name });
-        self.job(Task::ReadAccount { pem: Zeroizing::new(with.pem) }, working);
+        self.job(Task::ReadAccount { pem: with.pem.into_inner() }, working);
         Ok(())
     }
 
@@ -220,9 +220,9 @@ impl Node {
     ) -> Result<rpc::Exported, RpcError> {
         let account = self.accounts.pick(caller, with.account.as_deref())?;
         let pem = if with.public {
-            crate::crypto::account::public_pem(&account.key)
+            crate::crypto::account::public_pem(&account.key).into()
         } else {
-            crate::crypto::account::private_pem(&account.secret).to_string()
+            crate::crypto::account::private_pem(&account.secret).into()
         };
         Ok(rpc::Exported { pem })
     }

@@ -153,6 +153,9 @@ impl Node {
         then: Then,
         now: Now,
     ) {
+        if self.book.is_alias_damaged(owner, &resolved.alias) {
+            return self.alias_failed(then, super::contacts::damaged(&resolved.alias));
+        }
         let pinned = self.book.pin_alias(owner, resolved, now.wall, &mut self.out);
         let user = match pinned {
             Ok(user) => user,

@@ -226,6 +226,10 @@ impl Node {
                 self.list(call, &prefix, Some(limit), before);
             }
             PersonAsk::Stand { account, standing } => {
+                let owner = self.accounts.get(account).map(|account| account.owner);
+                if let Some(owner) = owner.filter(|_| standing == Standing::Accepted) {
+                    self.book.unpin_user(owner, user, &mut self.out);
+                }
                 self.book.set(account, user, standing, alias, &mut self.out);
                 let contact = self.book.contact(account, user);
                 let full = || ErrorKind::Quota.because("the address book is full");

@@ -1,6 +1,6 @@
 //! The address book: who is accepted or blocked, and which keys are pinned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytchat_proto::alias::Alias;
 use bytchat_proto::codec::{decode, encode};
@@ -29,6 +29,9 @@ struct Person {
     /// Messages that came while it was a request.
     #[serde(default)]
     asked: u32,
+    /// The row cannot be read and stays as it is until the person decides.
+    #[serde(skip)]
+    damaged: bool,
 }
 
 /// The address books of all accounts, and the keys that each Unix user has pinned: what one of
@@ -38,6 +41,9 @@ pub(super) struct Book {
     people: BTreeMap<(UserId, UserId), Person>,
     pub(super) aliases: BTreeMap<(Caller, Alias), Pin>,
     pub(super) users: BTreeMap<(Caller, UserId), Fingerprint>,
+    /// Pins that cannot be read: what stands in for them is not trusted as if it were the first.
+    pub(super) damaged_aliases: BTreeSet<(Caller, Alias)>,
+    pub(super) damaged_users: BTreeSet<(Caller, UserId)>,
 }
 
 /// The error for an alias whose key has changed.
@@ -47,12 +53,45 @@ pub(super) fn changed(alias: &Alias) -> RpcError {
     ))
 }
 
+/// The error for an alias or user whose pin cannot be read.
+pub(super) fn damaged(whom: &impl std::fmt::Display) -> RpcError {
+    ErrorKind::KeyChanged.because(format!(
+        "the key that was pinned for {whom} is damaged on disk; nothing is sent there until you \
+         decide"
+    ))
+}
+
 impl Book {
+    /// Reads an entry at start. One that cannot be read counts as blocked until the person
+    /// decides: somebody who was blocked must not come back by a fault of the disk, and mail of
+    /// somebody who was not is brought again by its sender.
     pub(super) fn restore_contact(&mut self, key: &[u8], value: &[u8]) {
         let account = key.get(..20).and_then(UserId::from_slice);
         let user = key.get(20..).and_then(UserId::from_slice);
-        if let (Some(account), Some(user), Ok(person)) = (account, user, decode(value)) {
-            self.people.insert((account, user), person);
+        let (Some(account), Some(user)) = (account, user) else {
+            return tracing::error!("an entry of an address book has a malformed key");
+        };
+        let person = decode(value).unwrap_or_else(|error| {
+            tracing::error!(
+                %account, %user, %error,
+                "an entry of an address book is damaged on disk and counts as blocked: \
+                 `bytctl contact accept` or `bytctl contact block` decides anew"
+            );
+            Person { alias: None, standing: Standing::Blocked, asked: 0, damaged: true }
+        });
+        self.people.insert((account, user), person);
+    }
+
+    /// The error for somebody who is blocked, or whose entry cannot be read.
+    pub(super) fn check_blocked(&self, account: UserId, user: UserId) -> Result<(), RpcError> {
+        match self.people.get(&(account, user)) {
+            Some(person) if person.damaged => Err(ErrorKind::Blocked.because(format!(
+                "the address book's entry of {user} is damaged on disk and counts as blocked"
+            ))),
+            Some(person) if person.standing == Standing::Blocked => {
+                Err(ErrorKind::Blocked.because(format!("{user} is blocked here")))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -128,8 +167,10 @@ impl Book {
             self.people.remove(&(account, user));
             out.remove(Table::Contact, [account.as_bytes(), user.as_bytes()].concat());
         }
-        let person = self.people.entry(key).or_insert(Person { alias: None, standing, asked: 1 });
+        let new = Person { alias: None, standing, asked: 1, damaged: false };
+        let person = self.people.entry(key).or_insert(new);
         person.standing = standing;
+        person.damaged = false;
         person.alias = alias.or_else(|| person.alias.take());
         let row = encode(person);
         out.put(Table::Contact, [account.as_bytes(), user.as_bytes()].concat(), row);
@@ -149,6 +190,8 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::Output;
+    use crate::persist::Write;
 
     const ALICE: UserId = UserId([1; 20]);
 
@@ -184,5 +227,21 @@ mod tests {
         assert!(book.may_write(UserId([2; 20]), stranger(REQUESTS_MAX)));
         book.set(ALICE, stranger(0), Standing::Blocked, None, &mut out);
         assert!(book.may_write(ALICE, stranger(REQUESTS_MAX)));
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_stays_blocked_until_the_person_decides() {
+        let (mut book, mut out) = (Book::default(), Outputs::new([0; 32]));
+        let key = [ALICE.as_bytes(), stranger(1).as_bytes()].concat();
+        book.restore_contact(&key, b"damaged");
+        assert!(!book.may_write(ALICE, stranger(1)));
+        let error = book.check_blocked(ALICE, stranger(1)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Blocked);
+        assert!(error.message.contains("damaged"), "{}", error.message);
+        assert!(out.poll().is_none());
+        book.set(ALICE, stranger(1), Standing::Accepted, None, &mut out);
+        assert!(book.check_blocked(ALICE, stranger(1)).is_ok());
+        let Some(Output::Persist(writes)) = out.poll() else { panic!("nothing was written") };
+        assert!(matches!(&writes[..], [Write::Put { key: written, .. }] if *written == key));
     }
 }

@@ -28,7 +28,7 @@ impl Node {
     pub(super) fn handle_duties(&mut self, now: Now) {
         for user in take_due(&mut self.upkeep.publish, now, DAY_MS) {
             if let Some(account) = self.accounts.get_mut(user) {
-                account.device.rotate(self.calm.of(now).wall, self.out.random());
+                account.device.rotate(self.clock.calm(now).wall, self.out.random());
                 account.save_device(&self.vault, &mut self.out);
             }
             self.publish_account(user, now);
@@ -61,10 +61,11 @@ impl Node {
             self.repair(now);
         }
         if now.mono >= self.upkeep.sweep {
-            let calm = self.calm.of(now).wall;
-            let more = self.events.expire(calm, &mut self.out);
+            self.keep_clock(now);
+            let calm = self.clock.calm(now);
+            let more = self.events.expire(calm.wall, &mut self.out);
             self.upkeep.sweep = now.mono.plus_ms(if more { 1_000 } else { HOUR_MS });
-            self.inbox.expire(self.calm.of(now), &mut self.out);
+            self.inbox.expire(calm, &mut self.out);
         }
     }
 

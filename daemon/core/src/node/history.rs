@@ -45,7 +45,7 @@ impl Node {
 
     pub(super) fn handle_loaded(&mut self, load: LoadId, rows: &[Row], now: Now) {
         let Some(loading) = self.loads.remove(&load) else {
-            self.mailbox.handle_loaded(load, rows, now, &mut self.out);
+            self.mailbox.handle_loaded(load, rows, self.clock.calm(now), &mut self.out);
             return;
         };
         match loading {

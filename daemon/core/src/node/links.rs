@@ -6,6 +6,7 @@ use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::key::{DeviceKey, NodeKey};
 use bytchat_proto::limits::ADDRESSES_PER_NODE_MAX;
 use bytchat_proto::record::{Contact, NodeRecord};
+use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::{Unverified, Verified};
 use bytchat_proto::wire::{Body, Contacts, Response};
 use serde_bytes::ByteBuf;
@@ -62,8 +63,8 @@ pub(super) fn own_contact(
 impl Node {
     pub(super) fn handle_link_event(&mut self, event: Event<Token>, now: Now) {
         match event {
-            Event::Up { link, contact, observed, dial } => {
-                self.handle_up(link, &contact, observed, now);
+            Event::Up { link, contact, observed, time, dial } => {
+                self.handle_up(link, &contact, (observed, time), now);
                 self.hosts.arrived(dial, &contact, now, &mut self.out);
             }
             Event::NoAnswer { dial } => self.hosts.no_answer(dial, now),
@@ -94,7 +95,7 @@ impl Node {
         &mut self,
         link: LinkId,
         contact: &Verified<NodeRecord>,
-        observed: SocketAddr,
+        (observed, time): (SocketAddr, Option<Timestamp>),
         now: Now,
     ) {
         tracing::debug!(?link, node = %contact.node(), "a node said hello");
@@ -102,7 +103,11 @@ impl Node {
         let rtt = measured.and_then(|(_, rtt)| rtt);
         self.dht.saw(contact.clone(), rtt, now, &mut self.out);
         if let Some((address, _)) = measured {
-            self.observe(observed, (contact.node(), address.ip()), now);
+            let by = (contact.node(), address.ip());
+            self.observe(observed, by, now);
+            if let Some(time) = time {
+                self.hear_time(time, by, now);
+            }
         }
         self.upkeep.joined(now);
     }

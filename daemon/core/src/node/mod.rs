@@ -6,6 +6,7 @@ mod attach;
 mod calls;
 mod checks;
 mod clients;
+mod clock;
 mod config;
 mod contacts;
 mod cursors;
@@ -56,13 +57,14 @@ use crate::persist::{Row, Table};
 use crate::pod::Pod;
 use crate::round::Round;
 use crate::route::Routes;
-use crate::time::{Calm, Deadline, Mono, Now};
+use crate::time::{Deadline, Mono, Now};
 
 pub use config::NodeConfig;
 pub use status::Standing;
 
 use accounts::Working;
 use checks::Checks;
+use clock::Clock;
 use contacts::Book;
 use history::Loading;
 use links::Token;
@@ -91,7 +93,7 @@ pub struct Node {
     vault: Vault,
     own: Contact,
     observed: Observed,
-    calm: Calm,
+    clock: Clock,
     started: Mono,
     out: Outputs,
     links: Links<Token>,
@@ -139,7 +141,8 @@ impl Node {
         Table::Contact,
     ];
 
-    /// A node as its rows left it.
+    /// A node as its rows left it. A row whose value could not be read comes with an empty one,
+    /// which is none that is ever written there.
     pub fn new(
         config: NodeConfig,
         seed: [u8; 32],
@@ -153,7 +156,7 @@ impl Node {
             id,
             vault: Vault::new(config.vault),
             observed: Observed::default(),
-            calm: Calm::new(now),
+            clock: Clock::new(&rows, now),
             started: now.mono,
             out: Outputs::new(seed),
             links: Links::new(config.network, secret.key(), own.clone()),
@@ -193,7 +196,7 @@ impl Node {
 
     /// Takes an input; what follows from it is polled as outputs.
     pub fn handle_input(&mut self, input: Input, now: Now) {
-        self.calm.see(now);
+        self.see_clock(now);
         match input {
             Input::LinkUp { link, key, address, binding, dial } => {
                 let up = link::Up { key, address, binding, dial };

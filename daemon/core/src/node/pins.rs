@@ -9,7 +9,7 @@ use bytchat_proto::rpc::RpcError;
 use bytchat_proto::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::contacts::{Book, changed};
+use super::contacts::{Book, changed, damaged};
 use crate::io::{Caller, Outputs};
 use crate::persist::Table;
 
@@ -24,21 +24,49 @@ pub(super) struct Pin {
 }
 
 impl Book {
+    /// Reads the pin of an alias at start. One that cannot be read is no reason to trust whoever
+    /// answers now: nothing is sent there until the person decides.
     pub(super) fn restore_alias(&mut self, owner: Caller, alias: Alias, value: &[u8]) {
-        if let Ok(pin) = decode::<Pin>(value) {
-            self.users.insert((owner, pin.user), pin.fingerprint);
-            self.aliases.insert((owner, alias), pin);
+        match decode::<Pin>(value).ok().filter(|pin| belongs(pin.user, pin.fingerprint)) {
+            Some(pin) => {
+                self.users.entry((owner, pin.user)).or_insert(pin.fingerprint);
+                self.aliases.insert((owner, alias), pin);
+            }
+            None => {
+                report(&alias);
+                self.damaged_aliases.insert((owner, alias));
+            }
         }
     }
 
+    /// Reads the pin of a user at start, likewise.
     pub(super) fn restore_user(&mut self, owner: Caller, user: UserId, value: &[u8]) {
-        if let Some(fingerprint) = Fingerprint::from_slice(value) {
-            self.users.insert((owner, user), fingerprint);
+        match Fingerprint::from_slice(value).filter(|print| belongs(user, *print)) {
+            Some(fingerprint) => {
+                self.users.insert((owner, user), fingerprint);
+            }
+            None => {
+                report(&user);
+                self.damaged_users.insert((owner, user));
+            }
         }
+    }
+
+    /// Whether what was pinned for an alias cannot be read.
+    pub(super) fn is_alias_damaged(&self, owner: Caller, alias: &Alias) -> bool {
+        self.damaged_aliases.contains(&(owner, alias.clone()))
+    }
+
+    /// Whether what was pinned for a user cannot be read.
+    pub(super) fn is_user_damaged(&self, owner: Caller, user: UserId) -> bool {
+        self.damaged_users.contains(&(owner, user))
     }
 
     /// The user behind a pinned alias.
     pub(super) fn user_of(&self, owner: Caller, alias: &Alias) -> Option<Result<UserId, RpcError>> {
+        if self.is_alias_damaged(owner, alias) {
+            return Some(Err(damaged(alias)));
+        }
         let pin = self.pinned(owner, alias)?;
         Some(if pin.changed { Err(changed(alias)) } else { Ok(pin.user) })
     }
@@ -48,7 +76,8 @@ impl Book {
     }
 
     pub(super) fn has_changed(&self, owner: Caller, alias: &Alias) -> bool {
-        self.pinned(owner, alias).is_some_and(|pin| pin.changed)
+        self.is_alias_damaged(owner, alias)
+            || self.pinned(owner, alias).is_some_and(|pin| pin.changed)
     }
 
     pub(super) fn is_due(&self, owner: Caller, alias: &Alias, now: Timestamp) -> bool {
@@ -99,8 +128,16 @@ impl Book {
 
     /// Forgets what is pinned for an alias: the person has decided to trust its new key.
     pub(super) fn unpin_alias(&mut self, owner: Caller, alias: &Alias, out: &mut Outputs) {
-        if self.aliases.remove(&(owner, alias.clone())).is_some() {
+        let key = (owner, alias.clone());
+        if self.damaged_aliases.remove(&key) | self.aliases.remove(&key).is_some() {
             out.remove(Table::Pin, alias_key(owner, alias));
+        }
+    }
+
+    /// Forgets what was pinned for a user if it cannot be read: the person has decided.
+    pub(super) fn unpin_user(&mut self, owner: Caller, user: UserId, out: &mut Outputs) {
+        if self.damaged_users.remove(&(owner, user)) {
+            out.remove(Table::Pin, user_key(owner, user));
         }
     }
 
@@ -112,15 +149,16 @@ impl Book {
         fingerprint: Fingerprint,
         out: &mut Outputs,
     ) -> bool {
+        if self.is_user_damaged(owner, user) {
+            return false;
+        }
         if let Some(pinned) = self.users.get(&(owner, user)) {
             return *pinned == fingerprint;
         }
         let all = (owner, UserId([0; 20]))..=(owner, UserId([0xff; 20]));
         if !is_full(self.users.len(), self.users.range(all).count()) {
             self.users.insert((owner, user), fingerprint);
-            let uid = owner.uid.to_be_bytes();
-            let key = [b"user/".as_slice(), &uid, user.as_bytes()].concat();
-            out.put(Table::Pin, key, fingerprint.as_bytes());
+            out.put(Table::Pin, user_key(owner, user), fingerprint.as_bytes());
         }
         true
     }
@@ -129,6 +167,23 @@ impl Book {
 /// Whether there is no more room for a pin: nobody fills the table alone.
 fn is_full(all: usize, mine: usize) -> bool {
     all >= PINS_MAX || mine >= PINS_PER_OWNER_MAX
+}
+
+/// Whether a key hash is that of a user: the id is its first bytes (SPEC 3.2).
+fn belongs(user: UserId, fingerprint: Fingerprint) -> bool {
+    fingerprint.as_bytes().starts_with(user.as_bytes())
+}
+
+fn report(whom: &impl std::fmt::Display) {
+    tracing::debug!(%whom, "a damaged pin");
+    tracing::error!(
+        "a pinned key is damaged on disk: nothing is sent to whom it belongs to until \
+         `bytctl contact add` decides anew"
+    );
+}
+
+fn user_key(owner: Caller, user: UserId) -> Vec<u8> {
+    [b"user/".as_slice(), &owner.uid.to_be_bytes(), user.as_bytes()].concat()
 }
 
 fn alias_key(owner: Caller, alias: &Alias) -> Vec<u8> {
@@ -196,5 +251,28 @@ mod tests {
         assert_eq!(book.users.len(), PINS_PER_OWNER_MAX);
         assert!(book.pin_user(other, ALICE, print, &mut out));
         assert_eq!(book.users.len(), PINS_PER_OWNER_MAX + 1);
+    }
+
+    #[test]
+    fn a_pin_that_cannot_be_read_is_not_made_anew_until_the_person_decides() {
+        let (mut book, mut out) = (Book::default(), Outputs::new([0; 32]));
+        let me = Caller { uid: 1 };
+        let (alias, print) = (resolved(1).alias, Fingerprint([1; 64]));
+        let (turned, now) = (Fingerprint([2; 64]), Timestamp(1));
+        let pin = Pin { user: ALICE, fingerprint: turned, changed: false, checked: now };
+        for row in [b"damaged".to_vec(), Vec::new(), encode(&pin)] {
+            book.restore_alias(me, alias.clone(), &row);
+            assert!(book.has_changed(me, &alias));
+            let error = book.user_of(me, &alias).unwrap().unwrap_err();
+            assert_eq!(error.kind, bytchat_proto::rpc::ErrorKind::KeyChanged);
+            book.unpin_alias(me, &alias, &mut out);
+            assert!(book.user_of(me, &alias).is_none());
+        }
+        for row in [b"damaged".as_slice(), b"", turned.as_bytes()] {
+            book.restore_user(me, ALICE, row);
+            assert!(!book.pin_user(me, ALICE, print, &mut out));
+            book.unpin_user(me, ALICE, &mut out);
+        }
+        assert!(book.pin_user(me, ALICE, print, &mut out));
     }
 }

@@ -108,7 +108,7 @@ impl Node {
     fn handle_no_pod(&mut self, purpose: Purpose, error: &HostError, now: Now) {
         let kind = match error {
             HostError::Unreachable { .. } => ErrorKind::PodUnreachable,
-            HostError::Changed { .. } => ErrorKind::KeyChanged,
+            HostError::Changed { .. } | HostError::Damaged { .. } => ErrorKind::KeyChanged,
             HostError::Busy { .. } => ErrorKind::Busy,
         };
         match purpose {

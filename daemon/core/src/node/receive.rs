@@ -88,7 +88,7 @@ impl Node {
         let Some(account) = self.accounts.get(user) else {
             return Verdict::Unreadable;
         };
-        let own_party = account.party();
+        let (own_party, owner) = (account.party(), account.owner);
         let sealed = match crypto::open_outer(&account.device, envelope) {
             Ok(sealed) => sealed,
             Err(error) => {
@@ -99,6 +99,11 @@ impl Node {
         // Who it claims to be from is not proven yet, but a false claim is not believed below.
         if !self.book.may_write(user, sealed.user) {
             tracing::debug!(%user, from = %sealed.user, "a letter of a blocked or pushy user");
+            return Verdict::Ignored;
+        }
+        // Not remembered as opened: its sender brings it again when the person has decided.
+        if self.book.is_user_damaged(owner, sealed.user) {
+            tracing::debug!(%user, from = %sealed.user, "a letter of somebody with a damaged pin");
             return Verdict::Ignored;
         }
         let opened = self.open_inner(user, &own_party, &sealed);
@@ -116,7 +121,7 @@ impl Node {
                 return Verdict::Unreadable;
             }
         }
-        self.inbox.see(id, brought, now, &mut self.out);
+        self.inbox.see(id, brought, self.clock.late(now), &mut self.out);
         self.inbox.remove(user, id, now);
         Verdict::Done
     }

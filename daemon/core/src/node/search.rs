@@ -89,11 +89,12 @@ impl Node {
         let mut nodes: Vec<NodeRecord> =
             closest.iter().map(|peer| NodeRecord::clone(&peer.record)).collect();
         tracing::debug!(?why, records = records.len(), answered, "a lookup is done");
+        let calm = self.clock.calm(now);
         match why {
             Lookup::Route { user, kind } => {
                 records.extend(self.dht.holds(kind.point(user), kind).into_iter().cloned());
                 let wanted = |record: &Verified<RecordBody>| {
-                    record.kind == kind && record.user() == user && record.expires > now.wall
+                    record.kind == kind && record.user() == user && record.expires > calm.wall
                 };
                 records.retain(wanted);
                 self.add_self(Point::of_user(user), &mut nodes);

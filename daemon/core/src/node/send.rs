@@ -10,6 +10,7 @@ use serde_bytes::ByteBuf;
 
 use super::Node;
 use super::clients::{ClientDone, hash};
+use super::contacts::damaged;
 use super::trace::Mark;
 use crate::io::CallId;
 use crate::outbox::{self, Entry, EntryId};
@@ -94,8 +95,10 @@ impl Node {
         if to == draft.account {
             return Err(ErrorKind::BadAddress.because("this is your own account"));
         }
-        if self.book.is_blocked(draft.account, to) {
-            return Err(ErrorKind::Blocked.because(format!("{to} is blocked here")));
+        self.book.check_blocked(draft.account, to)?;
+        let owner = self.accounts.get(draft.account).map(|account| account.owner);
+        if owner.is_some_and(|owner| self.book.is_user_damaged(owner, to)) {
+            return Err(damaged(&to));
         }
         self.outbox.room().map_err(|full| ErrorKind::Quota.because(full.to_string()))
     }
@@ -129,11 +132,15 @@ impl Node {
         if entry.is_done() {
             return self.outbox.put_off(id, true, now);
         }
-        if entry.is_over(self.calm.of(now)) {
+        if entry.is_over(self.clock.calm(now)) {
             return self.expire(id, now);
         }
         let to = entry.to;
         let owner = self.accounts.get(entry.account).map(|account| account.owner);
+        if owner.is_some_and(|owner| self.book.is_user_damaged(owner, to)) {
+            self.step_once(id, "not sent: what was pinned for the user cannot be read", now);
+            return self.outbox.put_off(id, true, now);
+        }
         let alias = owner.zip(entry.alias.as_ref());
         if alias.is_some_and(|(owner, alias)| self.book.has_changed(owner, alias)) {
             self.step_once(id, "not sent: the key behind the alias has changed", now);

@@ -19,7 +19,9 @@ use crate::prefix::Prefix;
 use crate::time::Now;
 
 impl Node {
-    /// Answers a request of another node, or of this one.
+    /// Answers a request of another node, or of this one. While this machine's clock is in
+    /// doubt, what one of two possible times allows is done: nothing is refused or withheld by a
+    /// clock that is wrong.
     pub(super) fn serve(
         &mut self,
         link: LinkId,
@@ -27,6 +29,29 @@ impl Node {
         request: &Request,
         now: Now,
     ) -> Response {
+        let reads = matches!(
+            request,
+            Request::FindRecord { .. }
+                | Request::Attach { .. }
+                | Request::Prove { .. }
+                | Request::Fetch { .. }
+        );
+        let at = if reads { self.clock.calm(now) } else { self.clock.late(now) };
+        let response = self.serve_at(link, from, request, at);
+        let refused = matches!(
+            response,
+            Response::Refused { reason: Refusal::Expired | Refusal::Malformed, .. }
+        );
+        match self.clock.other(now).filter(|_| refused) {
+            Some(other) => {
+                let then = if other == at { now } else { other };
+                self.serve_at(link, from, request, then)
+            }
+            None => response,
+        }
+    }
+
+    fn serve_at(&mut self, link: LinkId, from: NodeId, request: &Request, now: Now) -> Response {
         let peer = (link != SELF).then_some(from);
         if let Some(response) = self.dht.handle_request(peer, request, now, &mut self.out) {
             self.note_revoked(request, &response);

@@ -3,7 +3,7 @@
 use bytchat_proto::rpc::node;
 
 use super::Node;
-use crate::time::Now;
+use crate::time::{Drift, Now};
 
 /// How a node stands, in three numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,11 @@ impl Node {
     }
 
     pub(super) fn node_status(&self, now: Now) -> node::Status {
+        let (clock, clock_offset_ms) = match self.clock.drift(now) {
+            Drift::Ok => (node::Clock::Ok, 0),
+            Drift::Behind(ms) => (node::Clock::Behind, ms),
+            Drift::Ahead(ms) => (node::Clock::Ahead, ms),
+        };
         node::Status {
             node_id: self.id,
             listen: self.config.listen.clone(),
@@ -37,6 +42,8 @@ impl Node {
             envelopes: self.mailbox.envelope_count(),
             outbox: self.outbox.count(),
             damaged_accounts: self.accounts.damaged_count(),
+            clock,
+            clock_offset_ms,
             network: self.config.network,
             pod: self.config.pod.clone(),
             store_bytes: self.store_bytes,

@@ -194,7 +194,7 @@ impl Upkeep {
 impl Node {
     pub(super) fn handle_timeout(&mut self, now: Now) {
         self.links.handle_timeout(now, &mut self.out);
-        let calm = self.calm.of(now);
+        let calm = self.clock.calm(now);
         self.dht.handle_timeout(calm, &mut self.out);
         self.mailbox.handle_timeout(calm, &mut self.out);
         self.handle_waits(now);

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytchat_proto::alias::{Alias, Host};
 use bytchat_proto::binding::{AliasBinding, AliasClaim, verify_claim};
@@ -16,7 +16,7 @@ use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::{Unverified, Verified};
 use bytchat_proto::wire::{Refusal, Request, Response};
 use serde::{Deserialize, Serialize};
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::io::{Outputs, Sign};
 use crate::persist::Table;
@@ -27,8 +27,12 @@ pub struct Pod {
     host: Option<Host>,
     aliases: BTreeMap<Alias, Registered>,
     users: BTreeMap<UserId, usize>,
+    /// Aliases whose rows cannot be read: they belong to somebody.
+    damaged: BTreeSet<Alias>,
     aliases_max: usize,
 }
+
+const DAMAGED: &str = "the pod's own row of this alias is damaged";
 
 /// An alias as its row keeps it: whose it is, by which claim, and the pod's signed word.
 #[derive(Clone, Serialize, Deserialize)]
@@ -45,19 +49,30 @@ impl Pod {
             host,
             aliases: BTreeMap::new(),
             users: BTreeMap::new(),
+            damaged: BTreeSet::new(),
             aliases_max: ALIASES_PER_POD_MAX,
         }
     }
 
-    /// Takes in a row of `Alias` as the disk kept it; a malformed one, or one of another host, is
-    /// left out.
+    /// Takes in a row of `Alias` as the disk kept it; one of another host is left out. One that
+    /// cannot be read stays as it is, and its alias is given to nobody else.
     pub fn restore(&mut self, key: &[u8], value: &[u8]) {
         let alias = std::str::from_utf8(key).ok();
         let alias = alias.and_then(|text| text.parse::<Alias>().ok());
         let ours = alias.filter(|alias| Some(alias.host()) == self.host.as_ref());
         match (ours, decode::<Registered>(value)) {
             (Some(alias), Ok(registered)) => self.insert(alias, registered),
-            _ => warn!(bytes = value.len(), "an alias on disk is not of this pod: left out"),
+            (Some(alias), Err(error)) => {
+                error!(
+                    %error,
+                    "a registered alias is damaged on disk and is given to nobody: bring the data \
+                     directory back from a backup"
+                );
+                self.damaged.insert(alias);
+            }
+            (None, _) => {
+                warn!(bytes = value.len(), "an alias on disk is not of this pod: left out")
+            }
         }
     }
 
@@ -115,6 +130,9 @@ impl Pod {
         if let Some(registered) = self.aliases.get(&claim.alias) {
             return registered.answer(&claim);
         }
+        if self.damaged.contains(&claim.alias) {
+            return Response::refused(Refusal::Taken, DAMAGED);
+        }
         if let Some(refused) = self.refuse_new(&claim, now.wall) {
             return refused;
         }
@@ -166,6 +184,7 @@ impl Pod {
         // SPEC 5.4: anyone may ask, and gets both signatures.
         match self.aliases.get(alias) {
             Some(registered) => registered.proof(),
+            None if self.damaged.contains(alias) => Response::refused(Refusal::Busy, DAMAGED),
             None => Response::refused(Refusal::NotFound, "nobody has this alias"),
         }
     }

@@ -179,3 +179,13 @@ fn other_verbs_are_not_the_pods() {
     let answer = pod().handle_request(&Request::Ping, &sign, at(0), &mut out);
     assert_eq!(answer, None);
 }
+
+#[test]
+fn an_alias_whose_row_is_damaged_is_given_to_nobody_else() {
+    let mut pod = pod();
+    pod.restore(b"alice@pod.test", b"damaged");
+    let refused = register(&mut pod, claim(1, "alice@pod.test", 1, at(0)), at(0));
+    assert_eq!(reason(&refused), Some(Refusal::Taken));
+    assert_eq!(reason(&resolve(&mut pod, "alice@pod.test")), Some(Refusal::Busy));
+    assert_eq!(pod.alias_count(), 0);
+}

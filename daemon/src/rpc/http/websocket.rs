@@ -61,7 +61,7 @@ async fn pump(mut receiver: Receiver<Wire>, read: mpsc::Sender<Incoming>) {
     loop {
         let mut message = Vec::new();
         let came = match receiver.receive(&mut message).await {
-            Ok(soketto::Incoming::Data(_)) => Incoming::Whole(message),
+            Ok(soketto::Incoming::Data(_)) => Incoming::Whole(message.into()),
             Ok(soketto::Incoming::Pong(_)) => continue,
             Err(Error::MessageTooLarge { .. }) => Incoming::TooLong,
             Ok(soketto::Incoming::Closed(_)) => return,

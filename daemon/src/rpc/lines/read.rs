@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::super::session::Incoming;
 
@@ -12,7 +13,7 @@ use super::super::session::Incoming;
 #[derive(Debug)]
 pub(super) struct Lines<R> {
     input: BufReader<R>,
-    partial: Vec<u8>,
+    partial: Zeroizing<Vec<u8>>,
     skipping: bool,
     bytes_max: usize,
     patience: Duration,
@@ -20,8 +21,8 @@ pub(super) struct Lines<R> {
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(super) fn new(input: R, bytes_max: usize, patience: Duration) -> Self {
-        let input = BufReader::new(input);
-        Self { input, partial: Vec::new(), skipping: false, bytes_max, patience }
+        let (input, partial) = (BufReader::new(input), Zeroizing::default());
+        Self { input, partial, skipping: false, bytes_max, patience }
     }
 
     /// The stream below.
@@ -49,7 +50,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             let used = part.len() + usize::from(newline.is_some());
             let fits = self.partial.len() + part.len() <= self.bytes_max;
             if !self.skipping && fits {
-                self.partial.extend_from_slice(part);
+                extend(&mut self.partial, part);
             }
             self.input.consume(used);
             if let Some(line) = self.progress(newline.is_some(), fits) {
@@ -64,7 +65,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             return None;
         }
         if !fits {
-            self.partial = Vec::new();
+            self.partial = Zeroizing::default();
             self.skipping = !complete;
             return Some(Incoming::TooLong);
         }
@@ -77,6 +78,17 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
         Incoming::Whole(std::mem::take(&mut self.partial))
     }
+}
+
+/// Appends to a line. One that has to grow moves, and its old place is wiped.
+fn extend(line: &mut Zeroizing<Vec<u8>>, part: &[u8]) {
+    let bytes = line.len() + part.len();
+    if bytes > line.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(2 * bytes));
+        larger.extend_from_slice(line);
+        *line = larger;
+    }
+    line.extend_from_slice(part);
 }
 
 #[cfg(test)]
@@ -95,7 +107,7 @@ mod tests {
     }
 
     fn whole(text: &str) -> Incoming {
-        Incoming::Whole(text.as_bytes().to_vec())
+        Incoming::Whole(text.as_bytes().to_vec().into())
     }
 
     #[tokio::test]

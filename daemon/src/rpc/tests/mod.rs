@@ -19,7 +19,7 @@ use bytchat_core::io::Caller;
 use bytchat_proto::id::{NetworkId, NodeId};
 use bytchat_proto::limits::PAGE_MAX;
 use bytchat_proto::rpc::event::{Gap, GapReason, List, wanted};
-use bytchat_proto::rpc::node::Status;
+use bytchat_proto::rpc::node::{Clock, Status};
 use bytchat_proto::rpc::{Call, ErrorKind, to_result};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -144,6 +144,8 @@ fn status(caller: Caller) -> Value {
         pod: None,
         store_bytes: 4_096,
         damaged_accounts: 0,
+        clock: Clock::Ok,
+        clock_offset_ms: 0,
         uptime_ms: 61_000,
         version: "1".to_owned(),
     });

@@ -14,7 +14,7 @@ use crate::dht::lookup::Slotted;
 use crate::dht::records::{Kept, Quota, Records, row_key};
 use crate::io::{Output, Outputs};
 use crate::persist::{Table, Write};
-use crate::time::Mono;
+use crate::time::{Doubt, Mono};
 
 fn outputs() -> Outputs {
     Outputs::new([7; 32])
@@ -237,4 +237,23 @@ fn verbs_of_others_are_left_to_them() {
     assert_eq!(dht.handle_request(None, &request, at(0), &mut out), None);
     let pong = dht.handle_request(None, &Request::Ping, at(0), &mut out);
     assert_eq!(pong, Some(Response::Done));
+}
+
+#[test]
+fn while_the_clock_is_in_doubt_every_possible_time_counts() {
+    let (mut dht, mut out) = (dht(), outputs());
+    let mut expired = account().body(RecordKind::Profile, 5, START);
+    expired.created = START.minus_ms(RECORD_TTL_MIN_MS);
+    expired.expires = START;
+    let mut future = account().body(RecordKind::Profile, 6, START);
+    future.created = START.plus_ms(CLOCK_SKEW_MS + 1);
+    future.expires = future.created.plus_ms(RECORD_TTL_MIN_MS);
+    let records = [expired, future].map(|body| account().signed(&body));
+    for record in &records {
+        assert!(refusal(&put(&mut dht, record, &mut out)).is_some());
+    }
+    dht.set_doubt(Doubt { earlier_ms: 1, later_ms: 1 });
+    for record in &records {
+        assert_eq!(put(&mut dht, record, &mut out), Response::Done);
+    }
 }
