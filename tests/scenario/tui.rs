@@ -88,7 +88,8 @@ fn a_stranger_is_accepted_and_answered() {
 fn a_long_history_is_paged_and_a_restart_of_the_daemon_loses_nothing() {
     let backbone = Backbone::shared();
     let (alice, _) = backbone.user("paging@a.test");
-    let (_bob, bob_id) = backbone.user("paged@b.test");
+    let (bob, bob_id) = backbone.user("paged@b.test");
+    bob.get(&["contact", "add", "paging@a.test"]);
     let mut socket = alice.socket();
     for number in 1..=250 {
         let text = format!("note {number}.");
@@ -131,7 +132,7 @@ fn the_terminal_is_given_back_when_a_signal_ends_it() {
     let daemon = Daemon::start(&Backbone::shared().setup);
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let mut terminal = Terminal::run(&tui(&daemon), 80, 24);
-        terminal.until("a word on accounts", |screen| screen.contains("no account yet"));
+        terminal.until("a word on accounts", |screen| screen.contains("There is no"));
         terminal.signal(signal);
         assert_eq!(terminal.ended().code(), Some(130));
     }

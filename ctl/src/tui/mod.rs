@@ -22,7 +22,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use self::link::{Feed, Link};
-use self::model::{End, Model, Msg};
+use self::model::{End, Model, Msg, Zone};
 use self::screen::Screen;
 use self::view::Theme;
 use crate::client::Client;
@@ -64,7 +64,8 @@ pub(crate) fn run(start: Start) -> Result<(), Failure> {
     let own = feed.clone();
     thread::spawn(move || keys::listen(&own));
     let link = Link::start(&start.sockets, &feed);
-    let model = Model::new(screen.size()?, start.account, start.client_ids);
+    let mut model = Model::new(screen.size()?, start.account, start.client_ids);
+    model.zone = Zone::new(tz::TimeZone::local().ok());
     match turn(model, &mut screen, link, &messages)? {
         End::Quit => Ok(()),
         End::Stopped => Err(Failure::Interrupted),

@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 
 use super::text;
 use crate::print::time;
-use crate::tui::model::{Chat, Edge, Reading};
+use crate::tui::model::{Chat, Edge, Reading, Zone};
 
 /// From so many columns on, time, name, text and state stand side by side.
 const ROOMY: usize = 48;
@@ -65,6 +65,7 @@ pub(crate) struct Talk<'a> {
     width: usize,
     height: usize,
     name: usize,
+    zone: Zone,
 }
 
 impl Mark {
@@ -79,9 +80,9 @@ impl Mark {
 
 impl<'a> Talk<'a> {
     /// Lays a conversation out for a part of the screen.
-    pub(crate) fn new(chat: &'a Chat, area: Rect) -> Self {
+    pub(crate) fn new(chat: &'a Chat, area: Rect, zone: Zone) -> Self {
         let name = text::width(&chat.short_name()).max(OURSELVES.len()).min(NAME_CELLS);
-        Self { chat, width: area.width.into(), height: area.height.into(), name }
+        Self { chat, width: area.width.into(), height: area.height.into(), name, zone }
     }
 
     /// Whether there is a column for the state.
@@ -189,11 +190,11 @@ impl<'a> Talk<'a> {
             return Vec::new();
         };
         let before = self.before(seq).and_then(|seq| self.chat.messages.get(&seq));
-        let written = time(written_at(message));
+        let written = self.clock(message);
         let (day, clock) = (&written[..10], &written[11..16]);
         let mut rows = Vec::new();
-        if before.is_none_or(|before| &time(written_at(before))[..10] != day) {
-            rows.push(row(RowKind::Day, format!("{day} UTC")));
+        if before.is_none_or(|before| &self.clock(before)[..10] != day) {
+            rows.push(row(RowKind::Day, day.to_owned()));
         }
         if self.chat.new_from == Some(seq) {
             rows.push(row(RowKind::New, "new".to_owned()));
@@ -206,6 +207,11 @@ impl<'a> Talk<'a> {
         let name = if mine { OURSELVES.to_owned() } else { self.chat.short_name() };
         rows.extend(self.message((clock.to_owned(), name), &shown(message), mine, mark));
         rows
+    }
+
+    /// When a message was written, by the person's clock.
+    fn clock(&self, message: &Message) -> String {
+        time(self.zone.clock(written_at(message)))
     }
 
     fn message(
@@ -275,8 +281,12 @@ mod tests {
 
     const AREA: Rect = Rect { x: 0, y: 0, width: 60, height: 5 };
 
+    fn talk(chat: &Chat) -> Talk<'_> {
+        Talk::new(chat, AREA, Zone::default())
+    }
+
     fn texts(chat: &Chat) -> Vec<String> {
-        let rows = Talk::new(chat, AREA).window();
+        let rows = talk(chat).window();
         rows.into_iter().map(|row| row.text).collect()
     }
 
@@ -289,13 +299,13 @@ mod tests {
     #[test]
     fn one_scrolls_by_rows_and_not_beyond_either_end() {
         let mut chat = chat(1..=9);
-        chat.scroll_to(Talk::new(&chat, AREA).up(2));
+        chat.scroll_to(talk(&chat).up(2));
         assert_eq!(texts(&chat)[4], "text 7");
-        chat.scroll_to(Talk::new(&chat, AREA).up(100));
-        assert_eq!(texts(&chat), ["1970-01-01 UTC", "text 1", "text 2", "text 3", "text 4"]);
-        chat.scroll_to(Talk::new(&chat, AREA).down(1));
+        chat.scroll_to(talk(&chat).up(100));
+        assert_eq!(texts(&chat), ["1970-01-01", "text 1", "text 2", "text 3", "text 4"]);
+        chat.scroll_to(talk(&chat).down(1));
         assert_eq!(texts(&chat)[4], "text 5");
-        chat.scroll_to(Talk::new(&chat, AREA).down(100));
+        chat.scroll_to(talk(&chat).down(100));
         assert_eq!(chat.scroll, None);
     }
 
@@ -304,10 +314,10 @@ mod tests {
         let mut chat = chat(1..=30);
         chat.insert(received(31, "one\ntwo\nthree\nfour\nfive\nsix\nseven"));
         for rows in 1..20 {
-            chat.scroll_to(Talk::new(&chat, AREA).up(rows));
+            chat.scroll_to(talk(&chat).up(rows));
             let before = texts(&chat);
-            chat.scroll_to(Talk::new(&chat, AREA).up(3));
-            chat.scroll_to(Talk::new(&chat, AREA).down(3));
+            chat.scroll_to(talk(&chat).up(3));
+            chat.scroll_to(talk(&chat).down(3));
             assert_eq!(texts(&chat), before);
             chat.to_end();
         }
@@ -316,7 +326,7 @@ mod tests {
     #[test]
     fn what_comes_in_below_does_not_move_what_is_read() {
         let mut chat = chat(1..=9);
-        chat.scroll_to(Talk::new(&chat, AREA).up(3));
+        chat.scroll_to(talk(&chat).up(3));
         let before = texts(&chat);
         chat.insert(received(10, "news"));
         assert_eq!(texts(&chat), before);
@@ -326,7 +336,7 @@ mod tests {
     #[test]
     fn a_short_conversation_does_not_scroll() {
         let chat = chat(1..=3);
-        assert_eq!(Talk::new(&chat, AREA).up(2), None);
+        assert_eq!(talk(&chat).up(2), None);
     }
 
     #[test]
@@ -335,7 +345,7 @@ mod tests {
         for width in 0..60 {
             for height in 0..3 {
                 let area = Rect { width, height, ..AREA };
-                let talk = Talk::new(&chat, area);
+                let talk = Talk::new(&chat, area, Zone::default());
                 assert!(talk.window().len() <= height.into());
                 chat.clone().scroll_to(talk.up(1));
             }

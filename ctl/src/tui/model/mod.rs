@@ -4,6 +4,7 @@ mod book;
 mod chat;
 mod editor;
 mod msg;
+mod zone;
 
 use bytchat_proto::id::UserId;
 use ratatui::layout::Size;
@@ -12,6 +13,7 @@ pub(crate) use book::{Book, Section};
 pub(crate) use chat::{Chat, Edge, Pending, Reading, peer_of};
 pub(crate) use editor::Editor;
 pub(crate) use msg::{Answer, Command, Edit, Go, Key, Mouse, Msg, Older, Page};
+pub(crate) use zone::Zone;
 
 /// Whether the daemon answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +107,8 @@ pub(crate) struct Model {
     pub(crate) end: Option<End>,
     /// What the outer loop is to do.
     pub(crate) wishes: Wishes,
+    /// The person's clock.
+    pub(crate) zone: Zone,
     /// The account that the command line named, until it is found.
     pub(crate) wanted: Option<String>,
     client_ids: String,
@@ -127,6 +131,7 @@ impl Model {
             attended: true,
             end: None,
             wishes: Wishes::default(),
+            zone: Zone::default(),
             wanted,
             client_ids,
             sends: 0,

@@ -118,10 +118,11 @@ fn walk(model: &mut Model, go: Go) {
 /// Scrolls so many rows up, or down if it is negative.
 pub(super) fn scroll(model: &mut Model, rows: isize) {
     let area = areas(model, model.size).talk;
+    let zone = model.zone.clone();
     let Some(chat) = model.chat_mut() else {
         return;
     };
-    let talk = Talk::new(chat, area);
+    let talk = Talk::new(chat, area, zone);
     let by = rows.unsigned_abs();
     let edge = if rows > 0 { talk.up(by) } else { talk.down(by) };
     chat.scroll_to(edge);

@@ -14,6 +14,7 @@ pub(super) fn needs(model: &mut Model) -> Vec<Command> {
         return Vec::new();
     }
     let area = areas(model, model.size).talk;
+    let zone = model.zone.clone();
     let seen = model.focus == Focus::Chat && model.attended && model.overlay.is_none();
     let Some(account) = model.book().map(|book| book.account.id) else {
         return Vec::new();
@@ -29,7 +30,8 @@ pub(super) fn needs(model: &mut Model) -> Vec<Command> {
     }
     // A page ahead, so that scrolling meets no wait.
     let ahead = 2 * usize::from(area.height);
-    if chat.older.is_some() && !chat.paging && Talk::new(chat, area).rows_above(ahead) < ahead {
+    let far = chat.older.is_none() || chat.paging;
+    if !far && Talk::new(chat, area, zone).rows_above(ahead) < ahead {
         chat.paging = true;
         commands.push(Command::History { account, peer, older: chat.older });
     }

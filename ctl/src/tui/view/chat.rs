@@ -20,7 +20,7 @@ pub(super) fn draw(
 ) -> Option<Position> {
     let chat = model.chat()?;
     head(chat, theme, areas.head, buffer);
-    talk(chat, theme, areas.talk, buffer);
+    talk(&Talk::new(chat, areas.talk, model.zone.clone()), chat, theme, areas.talk, buffer);
     put(buffer, areas.rule, &"─".repeat(areas.rule.width.into()), Theme::quiet());
     if !chat.is_open() {
         decide(chat, areas.compose, buffer);
@@ -48,8 +48,7 @@ fn head(chat: &Chat, theme: Theme, area: Rect, buffer: &mut Buffer) {
     put_both(buffer, area, (&left, &right), style);
 }
 
-fn talk(chat: &Chat, theme: Theme, area: Rect, buffer: &mut Buffer) {
-    let talk = Talk::new(chat, area);
+fn talk(talk: &Talk<'_>, chat: &Chat, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let rows = talk.window();
     if rows.is_empty() {
         let text = match chat.reading {
