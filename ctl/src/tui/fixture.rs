@@ -75,7 +75,8 @@ fn contact_from(value: serde_json::Value) -> Contact {
 
 /// An account.
 pub(crate) fn account(id: UserId, name: &str, alias: &str) -> Account {
-    Account { id, name: name.to_owned(), aliases: vec![alias.parse().unwrap()] }
+    let aliases = vec![alias.parse().unwrap()];
+    Account { id, name: name.to_owned(), aliases, damaged: false }
 }
 
 /// A front end whose daemon answered nothing yet.

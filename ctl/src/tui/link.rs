@@ -281,12 +281,13 @@ fn tell(feed: &Feed, answer: &Value, place: &mut Place, fresh: bool) -> bool {
     let first = answer["first"].as_u64();
     let missed = place.next.is_some_and(|next| first.is_some_and(|first| next < first));
     let gap = missed || !answer["gap"].is_null();
-    // SPEC 8.8: asking on from `next` loses no event and repeats none.
-    place.next = answer["next"].as_u64().or(place.next);
+    // SPEC 8.8: asking on from `next` loses no event and repeats none. After a gap everything is
+    // read anew, and old events would make what was read long ago look new.
+    let next = answer["head"].as_u64().filter(|_| gap);
+    place.next = next.or(answer["next"].as_u64()).or(place.next);
     place.epoch = answer.get("epoch").cloned();
-    let state = if gap { Some(Msg::Gap) } else { None };
-    let state = [fresh.then_some(Msg::Up), state].into_iter().flatten();
-    let events = answer["events"].as_array().map_or(&[][..], Vec::as_slice);
+    let state = [fresh.then_some(Msg::Up), gap.then_some(Msg::Gap)].into_iter().flatten();
+    let events = answer["events"].as_array().filter(|_| !gap).map_or(&[][..], Vec::as_slice);
     // Events of a later daemon that are unknown here change nothing that is shown.
     let events = events.iter().filter_map(|event| understand::<Event>(event.clone()).ok());
     state.chain(events.map(|event| Msg::Event(Box::new(event)))).all(|msg| feed.tell(msg))
@@ -312,10 +313,10 @@ mod tests {
         let later = json!({ "events": [], "next": 20, "first": 12 });
         assert_eq!(told(&later, &mut place, false), ["Gap"]);
         let other = json!({
-            "events": [], "next": 1, "first": 0, "epoch": "e", "gap": { "reason": "epoch" },
+            "events": [], "next": 1, "head": 9, "first": 0, "epoch": "e", "gap": { "to": 0 },
         });
         assert_eq!(told(&other, &mut place, true), ["Up", "Gap"]);
-        assert_eq!((place.next, place.epoch), (Some(1), Some(json!("e"))));
+        assert_eq!((place.next, place.epoch), (Some(9), Some(json!("e"))));
     }
 
     #[test]

@@ -141,8 +141,11 @@ fn take_accounts(model: &mut Model, accounts: Vec<Account>) -> Vec<Command> {
             None => Book::new(account),
         };
         book.scanned = 0;
-        commands.extend(list_contacts(&mut book));
-        commands.push(Command::Inbox { account: book.account.id, older: None });
+        // What cannot be read need not be asked for.
+        if !book.account.damaged {
+            commands.extend(list_contacts(&mut book));
+            commands.push(Command::Inbox { account: book.account.id, older: None });
+        }
         model.books.push(book);
     }
     model.loaded = true;

@@ -62,6 +62,10 @@ fn hint(model: &Model, area: Rect, buffer: &mut Buffer) {
             "There is no account yet. `bytctl account create --name NAME` makes one; then press \
              Ctrl-L here."
         }
+        Some(book) if book.account.damaged => {
+            "What is on disk of this account cannot be read. It is kept as it is; the log of \
+             bytchatd says more. F2 shows your other accounts."
+        }
         Some(book) if book.listed => "Nobody is here yet. Press n to write to somebody.",
         None | Some(_) => "reading…",
     };

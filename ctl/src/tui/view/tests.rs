@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bytchat_proto::rpc::account::Account;
 use bytchat_proto::rpc::contact::Standing;
 use bytchat_proto::rpc::message::{Message, State};
 use ratatui::Terminal;
@@ -182,6 +183,9 @@ fn who_begins_is_told_what_to_do() {
     model.update(Msg::Up);
     model.answer(Answer::Accounts(Vec::new()));
     golden("no-account", &model);
+    let damaged = Account { damaged: true, ..account(ALICE, "alice", "alice@a.test") };
+    assert!(model.answer(Answer::Accounts(vec![damaged])).is_empty());
+    golden("damaged", &model);
 }
 
 #[test]
