@@ -17,9 +17,10 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use rustix::process::{Signal, getpid, kill_process};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
+use signal_hook::low_level::raise;
+use tz::TimeZone;
 
 use self::link::{Feed, Link};
 use self::model::{End, Model, Msg, Zone};
@@ -65,7 +66,7 @@ pub(crate) fn run(start: Start) -> Result<(), Failure> {
     thread::spawn(move || keys::listen(&own));
     let link = Link::start(&start.sockets, &feed);
     let mut model = Model::new(screen.size()?, start.account, start.client_ids);
-    model.zone = Zone::new(tz::TimeZone::local().ok());
+    model.zone = zone();
     match turn(model, &mut screen, link, &messages)? {
         End::Quit => Ok(()),
         End::Stopped => Err(Failure::Interrupted),
@@ -82,6 +83,15 @@ fn check_terminal() -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// The zone that TZ names, or the machine's.
+fn zone() -> Zone {
+    let rules = match std::env::var("TZ") {
+        Ok(name) => TimeZone::from_posix_tz(&name),
+        Err(_) => TimeZone::local(),
+    };
+    Zone::new(rules.ok())
 }
 
 /// Draws, waits for messages, takes them, and again.
@@ -116,8 +126,9 @@ fn turn(
 
 /// Stops until the shell lets us go on.
 fn suspend() {
-    // Without a shell that could, we just go on.
-    match kill_process(getpid(), Signal::TSTP) {
+    // Sent to this very thread, so that we stop before we take the terminal again. Without a shell
+    // that could let us go on, the system does not stop us at all.
+    match raise(SIGTSTP) {
         Ok(()) | Err(_) => {}
     }
 }

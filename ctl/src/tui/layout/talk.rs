@@ -319,7 +319,7 @@ mod tests {
             chat.scroll_to(talk(&chat).up(3));
             chat.scroll_to(talk(&chat).down(3));
             assert_eq!(texts(&chat), before);
-            chat.to_end();
+            chat.show_end();
         }
     }
 

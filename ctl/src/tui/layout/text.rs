@@ -101,19 +101,26 @@ fn piece(grapheme: &str, column: usize) -> Vec<Cow<'_, str>> {
 }
 
 /// Takes from a character what terminals disagree about: pictures joined into one become several,
-/// and the wish for another look is dropped. So what we count is what they show.
+/// flags the letters that they are made of, and wishes for another look or tint are dropped. So
+/// what we count is what they show, and nothing is left behind when it is drawn over.
 fn simple(grapheme: &str) -> String {
     let mut simple = String::new();
     let mut picture = false;
     for c in grapheme.chars().take(1 + MARKS_MAX) {
         let look = matches!(c, '\u{fe00}'..='\u{fe0f}');
-        let joins = c == '\u{200d}' && picture;
+        let joins = matches!(c, '\u{200d}' | '\u{1f3fb}'..='\u{1f3ff}') && picture;
         if !look && !joins {
-            simple.push(c);
+            simple.push(flag_letter(c).unwrap_or(c));
             picture = matches!(c, '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}');
         }
     }
     simple
+}
+
+/// The letter that is half a flag.
+fn flag_letter(c: char) -> Option<char> {
+    let letter = u32::from(c).checked_sub(0x1_f1e6).filter(|letter| *letter < 26)?;
+    char::from_u32(u32::from('A') + letter)
 }
 
 #[cfg(test)]
@@ -168,6 +175,7 @@ mod tests {
     fn joined_pictures_come_apart_and_letters_do_not() {
         assert_eq!(line("👩\u{200d}👩\u{200d}👧"), "👩👩👧");
         assert_eq!(line("❤\u{fe0f}"), "❤");
+        assert_eq!(line("👍🏽 🇩🇪 🇦🇿"), "👍 DE AZ");
         // Sinhala writes this conjunct with a joiner.
         assert_eq!(line("\u{d9a}\u{dca}\u{200d}\u{dbb}"), "\u{d9a}\u{dca}\u{200d}\u{dbb}");
     }

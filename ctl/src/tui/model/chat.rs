@@ -202,7 +202,7 @@ impl Chat {
         self.older = None;
         self.paging = false;
         self.full = false;
-        self.to_end();
+        self.show_end();
     }
 
     /// Nobody looks at it any more.
@@ -214,7 +214,7 @@ impl Chat {
     }
 
     /// Shows the end.
-    pub(crate) fn to_end(&mut self) {
+    pub(crate) fn show_end(&mut self) {
         self.scroll = None;
         self.below = 0;
     }
@@ -223,7 +223,7 @@ impl Chat {
     pub(crate) fn scroll_to(&mut self, edge: Option<Edge>) {
         match edge {
             Some(_) => self.scroll = edge,
-            None => self.to_end(),
+            None => self.show_end(),
         }
     }
 

@@ -81,7 +81,7 @@ fn send(model: &mut Model) -> Vec<Command> {
     let text = chat.draft.take();
     chat.pending.push(Pending { client_id: client_id.clone(), text: text.clone() });
     chat.new_from = None;
-    chat.to_end();
+    chat.show_end();
     let (peer, to) = (chat.peer, chat.address());
     if away {
         model.say("it is sent when bytchatd is back");
@@ -104,8 +104,8 @@ fn walk(model: &mut Model, go: Go) {
         Go::PageUp => scroll(model, page),
         Go::PageDown => scroll(model, -page),
         Go::Top => scroll(model, isize::MAX),
-        Go::Bottom => chat.to_end(),
-        Go::End if blank => chat.to_end(),
+        Go::Bottom => chat.show_end(),
+        Go::End if blank => chat.show_end(),
         Go::Left => chat.draft.left(),
         Go::Right => chat.draft.right(),
         Go::WordLeft => chat.draft.word_left(),

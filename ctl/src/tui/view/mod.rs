@@ -82,7 +82,7 @@ fn title(model: &Model, area: Rect, buffer: &mut Buffer) {
 
 fn banner(model: &Model, theme: Theme, area: Rect, buffer: &mut Buffer) {
     if let Reach::Away(why) = &model.reach {
-        let text = format!(" bytchatd is away, trying again; {}", text::line(why));
+        let text = format!(" bytchatd is away, what you write is kept; {}", text::line(why));
         put_both(buffer, area, (&text, ""), theme.banner());
     }
 }
