@@ -60,6 +60,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SEQ")]
         since: Option<u64>,
     },
+    /// Read and write on the whole terminal: all conversations, live
+    ///
+    /// Shows conversations, what is unread in them, and strangers who ask to be heard; messages
+    /// with how far they have come, as they come in. Needs a terminal of 40 columns and 10 rows,
+    /// and works without colour (NO_COLOR). F1 shows the keys.
+    Tui(Tui),
     /// One message
     #[command(subcommand)]
     Message(Message),
@@ -190,6 +196,14 @@ pub(crate) struct Page {
     /// Only messages before this number
     #[arg(long, value_name = "SEQ")]
     pub(crate) before: Option<u64>,
+}
+
+/// `tui …`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Tui {
+    /// Leave the mouse to the terminal
+    #[arg(long)]
+    pub(crate) no_mouse: bool,
 }
 
 /// `message …`

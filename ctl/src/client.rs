@@ -54,6 +54,11 @@ impl Client {
         Self { sockets, stream: None, calls: 0 }
     }
 
+    /// The sockets that it may use.
+    pub(crate) fn sockets(&self) -> &[PathBuf] {
+        &self.sockets
+    }
+
     /// Connects if there is no connection.
     pub(crate) fn connect(&mut self) -> Result<(), Failure> {
         if self.stream.is_some() {

@@ -8,6 +8,7 @@ mod cmd;
 mod failure;
 mod manual;
 mod print;
+mod tui;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -110,9 +110,12 @@ fn layout<const N: usize>(heading: [&str; N], rows: &[[String; N]], terminal: bo
 pub(crate) fn tame(text: &str) -> String {
     let mut tamed = String::with_capacity(text.len());
     for c in text.chars() {
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+        let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
             | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || turns {
+        let hides = matches!(c, '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'
+            | '\u{2060}'..='\u{2064}' | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+        if c.is_control() || turns || hides {
             tamed.extend(c.escape_default());
         } else {
             tamed.push(c);
@@ -200,6 +203,7 @@ mod tests {
     #[test]
     fn what_could_deceive_a_terminal_is_escaped() {
         assert_eq!(tame("a\u{1b}[2Jb\u{202e}c\r"), "a\\u{1b}[2Jb\\u{202e}c\\r");
+        assert_eq!(tame("pay\u{200b}pal\u{e0041}"), "pay\\u{200b}pal\\u{e0041}");
         assert_eq!(tame("Grüße 🙂"), "Grüße 🙂");
         assert_eq!(tame_lines("a\nb\u{7}"), "a\nb\\u{7}");
     }

@@ -15,4 +15,5 @@ mod message;
 mod offline;
 mod steps;
 mod stop;
+mod tui;
 mod unix_users;

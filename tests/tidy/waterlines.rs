@@ -74,6 +74,17 @@ const RULES: &[Rule] = &[
         why: "is a private operation of `rsa` (RUSTSEC-2023-0071): sign with aws-lc-rs",
     },
     Rule {
+        below: &[
+            "ctl/src/tui/model/",
+            "ctl/src/tui/update/",
+            "ctl/src/tui/layout/",
+            "ctl/src/tui/view/",
+        ],
+        except: &[],
+        words: &["Client", "crossterm", "thread", "Instant", "SystemTime", "std::io", "std::fs"],
+        why: "touches the world: that is for link, keys and screen",
+    },
+    Rule {
         below: &["proto/", "daemon/", "ctl/", "tests/harness/"],
         except: &["daemon/src/store/"],
         words: &["sled"],
@@ -129,6 +140,13 @@ mod tests {
     fn chance_from_the_system_is_caught_outside_crypto() {
         assert_eq!(caught("daemon/core/src/dht/mod.rs", "OsRng.fill()"), 1);
         assert_eq!(caught("daemon/core/src/crypto/a.rs", "OsRng.fill()"), 0);
+    }
+
+    #[test]
+    fn a_socket_in_the_model_of_the_terminal_front_end_is_caught() {
+        let text = "use crate::client::Client;";
+        assert_eq!(caught("ctl/src/tui/update/news.rs", text), 1);
+        assert_eq!(caught("ctl/src/tui/link.rs", text), 0);
     }
 
     #[test]

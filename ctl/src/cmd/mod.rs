@@ -10,6 +10,7 @@ mod node;
 mod profile;
 mod rpc;
 mod send;
+mod tui;
 mod watch;
 
 use std::fs::File;
@@ -81,6 +82,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Command::Contact(command) => contact::run(context, command),
         Command::Node(command) => node::run(context, command),
         Command::Rpc(command) => rpc::run(context, command),
+        Command::Tui(command) => tui::run(context, &command),
         Command::Demo { keep } => demo::run(&mut context.printer, keep),
         Command::Completion { shell } => completion::run(shell),
         Command::Manual { folder } => manual::write(&folder),

@@ -35,6 +35,7 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
          uptime | bytctl send bob@pod.example -\n\
          bytctl send bob@pod.example 'hi' --wait delivered --timeout 30",
     ),
+    ("bytctl-tui", "bytctl --account work tui"),
     ("bytctl-watch", "bytctl watch --json --since 0"),
     ("bytctl-inbox", "bytctl inbox --limit 5 --json | jq -r '.[].text'"),
     ("bytctl-rpc", "bytctl rpc --list\nbytctl rpc event.list since:=0"),
@@ -48,6 +49,8 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("BYTCHAT_SOCKET", "The daemon's socket, if --socket names none."),
     ("XDG_RUNTIME_DIR", "Where the socket of the user's own daemon lies."),
+    ("NO_COLOR", "If it is set, `bytctl tui` shows no colours."),
+    ("TZ", "The time zone of what `bytctl tui` shows; all other times are in UTC."),
 ];
 
 const FILES: &[(&str, &str)] = &[

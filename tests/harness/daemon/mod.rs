@@ -6,6 +6,7 @@ mod dns;
 mod process;
 mod programs;
 mod socket;
+mod terminal;
 mod wait;
 
 use std::io::Write as _;
@@ -16,6 +17,7 @@ pub use dns::Dns;
 pub use process::{Daemon, Setup};
 pub use programs::{Programs, programs};
 pub use socket::Socket;
+pub use terminal::Terminal;
 pub use wait::{PATIENCE, pause, until};
 
 /// Says that a part of a test could not run; with BYTCHAT_ALL=1 that is a failure.
