@@ -51,6 +51,15 @@ fn two_people_talk_and_each_sees_how_far_a_message_has_come() {
 
     bob.get(&["send", &alice_id, "and live"]);
     terminal.row(&["pen", "and live"]);
+    // Reading anew, and being put aside where no shell could take over, end where they began.
+    for key in ["\x0c", "\x1a"] {
+        terminal.press(key);
+        terminal.press("mark");
+        terminal.row(&["> mark"]);
+        terminal.row(&["pen", "and live"]);
+        terminal.press("\x15");
+        terminal.gone("mark");
+    }
     for (columns, rows) in [(40, 10), (80, 24), (120, 40)] {
         terminal.resize(columns, rows);
         terminal.press("x\x7f");

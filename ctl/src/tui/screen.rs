@@ -17,7 +17,7 @@ use ratatui::crossterm::terminal::{
     disable_raw_mode, enable_raw_mode,
 };
 use ratatui::crossterm::{execute, queue};
-use ratatui::layout::Size;
+use ratatui::layout::{Rect, Size};
 
 use super::model::Model;
 use super::view::{self, Theme};
@@ -73,7 +73,10 @@ impl Screen {
 
     /// Draws every cell anew next time.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // `Terminal::clear` asks the terminal where its cursor is, and the answer would go to the
+        // thread that reads keys.
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 
     /// Gives the terminal back while something else runs, then takes it again.
@@ -81,7 +84,7 @@ impl Screen {
         give_back();
         meanwhile();
         take_over(self.mouse)?;
-        self.terminal.clear()
+        self.clear()
     }
 }
 
