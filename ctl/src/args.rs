@@ -7,6 +7,9 @@ use bytchat_proto::id::BlockId;
 use bytchat_proto::rpc::message::State;
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::color::When;
+use crate::manual;
+
 /// Sends and reads messages through bytchatd.
 #[derive(Debug, Parser)]
 #[command(name = "bytctl", version, arg_required_else_help = true, after_help = EXIT_CODES)]
@@ -20,6 +23,9 @@ pub(crate) struct Args {
     /// Which of your accounts: name, alias or user id
     #[arg(long, global = true, value_name = "NAME|ID")]
     pub(crate) account: Option<String>,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    pub(crate) color: When,
     /// What to do
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -55,11 +61,7 @@ pub(crate) enum Command {
         page: Page,
     },
     /// Follow what happens: messages that come in, and states of those that went out
-    Watch {
-        /// Start after the event with this number instead of now; 0 for all
-        #[arg(long, value_name = "SEQ")]
-        since: Option<u64>,
-    },
+    Watch(Watch),
     /// Read and write on the whole terminal: all conversations, live
     ///
     /// Shows conversations, what is unread in them, and strangers who ask to be heard; messages
@@ -77,6 +79,20 @@ pub(crate) enum Command {
     Node(Node),
     /// Call any method of the daemon
     Rpc(Rpc),
+    /// Look for what keeps this machine from sending and receiving, and say how to mend it
+    Doctor(Doctor),
+    /// Print what the exit codes mean
+    #[command(after_help = manual::exit_codes(), help_template = "{after-help}")]
+    ExitCodes,
+    /// Print what may stand next in a command line
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        /// What: line, who, account, cursor or method
+        kind: String,
+        /// How it begins; the words of the line after the name of the program
+        #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+        words: Vec<String>,
+    },
     /// Run twelve daemons here and send messages among them, with and without their readers online
     Demo {
         /// Leave the daemons running
@@ -179,6 +195,9 @@ pub(crate) struct Send {
     pub(crate) to: String,
     /// The text; - or nothing reads stdin
     pub(crate) text: Option<String>,
+    /// Send each line of stdin as a message of its own; empty lines are left out
+    #[arg(long, conflicts_with = "text")]
+    pub(crate) lines: bool,
     /// Return only when the message has come so far
     #[arg(long, value_name = "STATE", value_parser = waitable)]
     pub(crate) wait: Option<State>,
@@ -204,6 +223,39 @@ pub(crate) struct Tui {
     /// Leave the mouse to the terminal
     #[arg(long)]
     pub(crate) no_mouse: bool,
+}
+
+/// `watch …`
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Watch {
+    /// Start after the event with this number instead of now; 0 for all
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) since: Option<u64>,
+    /// Go on where this name was left; the daemon remembers it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cursor: Option<String>,
+    /// Only events of these types, as message.received or message.*
+    #[arg(long, value_name = "TYPE,…", value_delimiter = ',')]
+    pub(crate) types: Option<Vec<String>>,
+    /// Run this command of the shell for each event, with the event as JSON on its stdin; the
+    /// cursor moves on when it exits with 0, else it is run again, after a while
+    #[arg(long, value_name = "CMD", requires = "cursor")]
+    pub(crate) exec: Option<String>,
+    /// Give up when the command has failed so often with the same event
+    #[arg(long, value_name = "N", requires = "exec")]
+    pub(crate) tries: Option<u32>,
+}
+
+/// `doctor …`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    /// The daemon's configuration file, if it is not the usual one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Write what was found into an archive (tar) that can be shown to others: without messages,
+    /// keys, aliases, user ids and addresses
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
 }
 
 /// `message …`

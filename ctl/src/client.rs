@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::progress::{Progress, doing};
 
 /// The daemon of the whole machine.
 const SYSTEM_SOCKET: &str = "/run/bytchat/bytchatd.sock";
@@ -25,6 +26,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 const LINE_BYTES_ROOM: usize = 128 * 1024;
 /// Between two tries to reach a daemon that is starting.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+/// What is said meanwhile.
+const AWAY: &str = "bytchatd is away, it is tried again";
 
 /// Calls the daemon, connecting when it has to.
 #[derive(Debug)]
@@ -32,6 +35,7 @@ pub(crate) struct Client {
     sockets: Vec<PathBuf>,
     stream: Option<BufReader<UnixStream>>,
     calls: u64,
+    shows_progress: bool,
 }
 
 /// Where the daemon may listen: what was named, or else the user's daemon before the system's.
@@ -51,10 +55,20 @@ pub(crate) fn sockets(
 impl Client {
     /// A client of the first of the sockets that answers.
     pub(crate) fn new(sockets: Vec<PathBuf>) -> Self {
-        Self { sockets, stream: None, calls: 0 }
+        Self { sockets, stream: None, calls: 0, shows_progress: false }
     }
 
-    /// The sockets that it may use.
+    /// The same, which says on stderr what takes long.
+    pub(crate) fn showing_progress(self, shows_progress: bool) -> Self {
+        Self { shows_progress, ..self }
+    }
+
+    /// Whether it says on stderr what takes long.
+    pub(crate) fn shows_progress(&self) -> bool {
+        self.shows_progress
+    }
+
+    /// Where the daemon may listen.
     pub(crate) fn sockets(&self) -> &[PathBuf] {
         &self.sockets
     }
@@ -84,8 +98,10 @@ impl Client {
 
     /// Calls.
     pub(crate) fn call_json(&mut self, call: &Call) -> Result<Value, Failure> {
-        let mut params = call.params();
-        let result = self.call_raw(call.method(), &params, Duration::ZERO);
+        let (method, mut params) = (call.method(), call.params());
+        let shown = self.shows_progress.then(|| Progress::start(doing(method)));
+        let result = self.call_raw(method, &params, Duration::ZERO);
+        drop(shown);
         wipe(&mut params);
         result
     }
@@ -94,9 +110,13 @@ impl Client {
     /// must be one that can be repeated. That the daemon runs at first is asked for.
     pub(crate) fn call_again(&mut self, call: &Call, until: Instant) -> Result<Value, Failure> {
         self.connect()?;
+        let mut away = None;
         loop {
             match self.call_json(call) {
                 Err(failure) if failure.is_passing() && Instant::now() < until => {
+                    if self.shows_progress && away.is_none() {
+                        away = Some(Progress::start(AWAY));
+                    }
                     std::thread::sleep(RECONNECT_PAUSE);
                 }
                 result => return result,

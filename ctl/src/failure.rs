@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use bytchat_proto::rpc::{ErrorKind, RpcError};
 use serde_json::{Value, json};
 
+use crate::color::{Palette, Tone};
+use crate::print::tame_lines;
+
 /// The exit code for a command line that makes no sense, as in clap.
 pub(crate) const EXIT_USAGE: u8 = 2;
 const EXIT_ERROR: u8 = 1;
@@ -126,7 +129,7 @@ impl Failure {
     }
 
     /// What to do about it; empty if nothing is known.
-    fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         match self {
             Self::Refused { hint, .. } | Self::Demo { hint, .. } => hint.clone(),
             Self::Usage(_) => "see `bytctl help`".to_owned(),
@@ -140,12 +143,14 @@ impl Failure {
     }
 
     /// For people.
-    pub(crate) fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self, palette: Palette) -> String {
+        let (name, what) =
+            (palette.paint(Some(Tone::Bad), "bytctl:"), tame_lines(&self.to_string()));
         let hint = self.hint();
         if hint.is_empty() {
-            return format!("bytctl: {self}");
+            return format!("{name} {what}");
         }
-        format!("bytctl: {self}\n  {}", hint.replace('\n', "\n  "))
+        format!("{name} {what}\n  {}", tame_lines(&hint).replace('\n', "\n  "))
     }
 
     /// For programs: `{"error":{"code","kind","message","hint"}}`.
@@ -228,7 +233,7 @@ mod tests {
     fn a_missing_daemon_is_told_with_its_socket_and_how_to_start_it() {
         let failure = denied(io::ErrorKind::NotFound);
         assert_eq!(failure.exit_code(), 69);
-        let text = failure.to_text();
+        let text = failure.to_text(Palette::default());
         assert!(text.contains("/run/x.sock (no such socket)"), "{text}");
         assert!(text.contains("systemctl start bytchatd"), "{text}");
         assert!(text.contains("bytchatd --socket /run/x.sock"), "{text}");
@@ -236,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_denied_socket_is_told_with_the_group() {
-        let text = denied(io::ErrorKind::PermissionDenied).to_text();
+        let text = denied(io::ErrorKind::PermissionDenied).to_text(Palette::default());
         assert!(text.contains("usermod -aG bytchat"), "{text}");
     }
 

@@ -5,9 +5,14 @@
 mod args;
 mod client;
 mod cmd;
+mod color;
+mod complete;
 mod failure;
 mod manual;
+mod names;
 mod print;
+mod progress;
+mod table;
 mod tui;
 
 use std::io::Write;
@@ -16,6 +21,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::Args;
+use crate::color::When;
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
@@ -23,10 +29,10 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return usage(&error),
     };
-    let json = args.json;
+    let (json, colors) = (args.json, args.color);
     match cmd::run(args) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => complain(&failure, json),
+        Err(failure) => complain(&failure, json, colors),
     }
 }
 
@@ -37,7 +43,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default();
         let message = first.strip_prefix("error: ").unwrap_or(first);
-        return complain(&Failure::Usage(message.to_owned()), json);
+        return complain(&Failure::Usage(message.to_owned()), json, When::Never);
     }
     match error.print() {
         Ok(()) | Err(_) if !error.use_stderr() => ExitCode::SUCCESS,
@@ -45,11 +51,14 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-fn complain(failure: &Failure, json: bool) -> ExitCode {
+fn complain(failure: &Failure, json: bool, colors: When) -> ExitCode {
     if failure.is_broken_pipe() {
         return ExitCode::SUCCESS;
     }
-    let text = if json { failure.to_json().to_string() } else { failure.to_text() };
+    let text = match json {
+        true => failure.to_json().to_string(),
+        false => failure.to_text(print::aside(colors)),
+    };
     // When stderr is closed nobody is left to tell.
     match writeln!(std::io::stderr(), "{text}") {
         Ok(()) | Err(_) => ExitCode::from(failure.exit_code()),

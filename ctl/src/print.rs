@@ -5,20 +5,29 @@ use std::io::{self, IsTerminal, Write};
 use bytchat_proto::timestamp::Timestamp;
 use serde_json::Value;
 
+use crate::color::{Palette, Tone, When};
 use crate::failure::Failure;
+use crate::table::{Form, layout};
+
+/// Columns of a terminal that does not say how many it has.
+const WIDTH_USUAL: usize = 80;
 
 /// Writes results to stdout and remarks to stderr.
 pub(crate) struct Printer {
     out: Box<dyn Write>,
     json: bool,
-    terminal: bool,
+    form: Form,
+    aside: Palette,
 }
 
 impl Printer {
     /// Writes to stdout.
-    pub(crate) fn stdout(json: bool) -> Self {
+    pub(crate) fn stdout(json: bool, colors: When) -> Self {
         let out = io::stdout();
-        Self { terminal: out.is_terminal(), out: Box::new(out), json }
+        let terminal = out.is_terminal();
+        let palette = Palette::choose(colors, terminal, |name| std::env::var_os(name));
+        let width = terminal.then(|| columns(&out));
+        Self { form: Form { width, palette }, aside: aside(colors), out: Box::new(out), json }
     }
 
     /// Whether programs read it.
@@ -28,7 +37,12 @@ impl Printer {
 
     /// Whether a person reads it as it comes.
     pub(crate) fn terminal(&self) -> bool {
-        self.terminal
+        self.form.width.is_some()
+    }
+
+    /// The colours of the output.
+    pub(crate) fn palette(&self) -> Palette {
+        self.form.palette
     }
 
     /// One value on one line.
@@ -48,8 +62,9 @@ impl Printer {
         let widest = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         for (name, value) in pairs {
             let value = tame(value);
-            if self.terminal {
-                writeln!(self.out, "{name:widest$}  {value}")?;
+            if self.terminal() {
+                let name = self.palette().paint(Some(Tone::Faint), &format!("{name:widest$}"));
+                writeln!(self.out, "{name}  {value}")?;
             } else {
                 writeln!(self.out, "{name}\t{value}")?;
             }
@@ -64,7 +79,7 @@ impl Printer {
         heading: [&str; N],
         rows: &[[String; N]],
     ) -> Result<(), Failure> {
-        for line in layout(heading, rows, self.terminal) {
+        for line in layout(heading, rows, self.form) {
             writeln!(self.out, "{line}")?;
         }
         self.out.flush()?;
@@ -76,6 +91,12 @@ impl Printer {
         if self.json {
             return;
         }
+        self.warn(text);
+    }
+
+    /// A remark on the side that programs log as well.
+    pub(crate) fn warn(&self, text: &str) {
+        let text = self.aside.paint(Some(Tone::Faint), text);
         // A closed stderr is no reason to end.
         match writeln!(io::stderr(), "{text}") {
             Ok(()) | Err(_) => {}
@@ -83,27 +104,16 @@ impl Printer {
     }
 }
 
-fn layout<const N: usize>(heading: [&str; N], rows: &[[String; N]], terminal: bool) -> Vec<String> {
-    let tamed = rows.iter().map(|row| row.each_ref().map(|cell| tame(cell)));
-    if !terminal {
-        return tamed.map(|row| row.join("\t")).collect();
-    }
-    if rows.is_empty() {
-        return Vec::new();
-    }
-    let all: Vec<[String; N]> = [heading.map(str::to_owned)].into_iter().chain(tamed).collect();
-    let mut widths = [0; N];
-    for row in &all {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let aligned = |row: &[String; N]| {
-        let cells = row.iter().zip(widths);
-        let padded: Vec<_> = cells.map(|(cell, width)| format!("{cell:width$}")).collect();
-        padded.join("  ").trim_end().to_owned()
-    };
-    all.iter().map(aligned).collect()
+/// The colours of what is said on stderr.
+pub(crate) fn aside(colors: When) -> Palette {
+    Palette::choose(colors, io::stderr().is_terminal(), |name| std::env::var_os(name))
+}
+
+/// How many columns a terminal has.
+fn columns(out: &io::Stdout) -> usize {
+    let said = rustix::termios::tcgetwinsize(out).ok().map(|size| usize::from(size.ws_col));
+    let told = || std::env::var("COLUMNS").ok()?.parse().ok();
+    said.filter(|columns| *columns > 0).or_else(told).unwrap_or(WIDTH_USUAL)
 }
 
 /// Takes from a text of strangers what could move the cursor, hide words or forge rows.
@@ -182,29 +192,12 @@ mod tests {
         assert!(time(Timestamp(u64::MAX)).ends_with('Z'));
     }
 
-    fn rows() -> [[String; 2]; 2] {
-        [["a", "tab\there"], ["longer", "b"]].map(|row| row.map(str::to_owned))
-    }
-
-    #[test]
-    fn a_terminal_gets_aligned_columns() {
-        assert_eq!(
-            layout(["ID", "TEXT"], &rows(), true),
-            ["ID      TEXT", "a       tab\\there", "longer  b"]
-        );
-        assert!(layout(["ID", "TEXT"], &[], true).is_empty());
-    }
-
-    #[test]
-    fn a_pipe_gets_tabs_between_cells_and_none_within() {
-        assert_eq!(layout(["ID", "TEXT"], &rows(), false), ["a\ttab\\there", "longer\tb"]);
-    }
-
     #[test]
     fn what_could_deceive_a_terminal_is_escaped() {
         assert_eq!(tame("a\u{1b}[2Jb\u{202e}c\r"), "a\\u{1b}[2Jb\\u{202e}c\\r");
         assert_eq!(tame("pay\u{200b}pal\u{e0041}"), "pay\\u{200b}pal\\u{e0041}");
-        assert_eq!(tame("Grüße 🙂"), "Grüße 🙂");
+        assert_eq!(tame("a\u{200b}\u{feff}\u{e0041}"), "a\\u{200b}\\u{feff}\\u{e0041}");
+        assert_eq!(tame("Grüße 🙂 👩\u{200d}🔧"), "Grüße 🙂 👩\u{200d}🔧");
         assert_eq!(tame_lines("a\nb\u{7}"), "a\nb\\u{7}");
     }
 

@@ -1,21 +1,56 @@
-//! `bytctl completion …`: what a shell has to know to complete commands and options.
-
-use std::io::Write;
+//! `bytctl completion …`: what a shell has to know to complete commands, options and contacts.
 
 use clap::CommandFactory;
 use clap_complete::{generate, shells};
+use serde_json::json;
 
 use crate::args::{Args, Shell};
 use crate::failure::Failure;
+use crate::print::Printer;
 
 const NAME: &str = "bytctl";
 
-pub(super) fn run(shell: Shell) -> Result<(), Failure> {
-    std::io::stdout().lock().write_all(&script(shell))?;
-    Ok(())
+/// In bash `@` and `:` part words, so that the line is read as a whole and what stands before
+/// the last of them is taken off again.
+const BASH: &str = r#"
+    local line="${COMP_LINE:0:COMP_POINT}" typed candidates
+    local -a said
+    read -ra said <<<"$line"
+    [[ $line == *[[:space:]] ]] && said+=("")
+    typed="${said[-1]}"
+    mapfile -t candidates < <("$1" __complete line -- "${said[@]:1}" 2>/dev/null)
+    if ((${#candidates[@]})); then
+        COMPREPLY=("${candidates[@]#"${typed%"${typed##*[@:]}"}"}")
+        return 0
+    fi
+"#;
+
+const ZSH: &str = r#"
+    local -a candidates
+    candidates=(${(f)"$("$words[1]" __complete line -- "${(@)words[2,CURRENT]}" 2>/dev/null)"})
+    if (( $#candidates )); then
+        compadd -- $candidates
+        return
+    fi
+"#;
+
+const FISH: &str = "
+function __fish_bytctl_known
+    set -l said (commandline -opc) (commandline -ct)
+    $said[1] __complete line -- $said[2..-1] 2>/dev/null
+end
+complete -c bytctl -a \"(__fish_bytctl_known)\"
+";
+
+pub(super) fn run(printer: &mut Printer, shell: Shell) -> Result<(), Failure> {
+    let script = script(shell);
+    match printer.json() {
+        true => printer.value(&json!({ "script": script })),
+        false => printer.line(script.trim_end()),
+    }
 }
 
-fn script(shell: Shell) -> Vec<u8> {
+fn script(shell: Shell) -> String {
     let mut script = Vec::new();
     let mut tree = Args::command();
     match shell {
@@ -23,7 +58,13 @@ fn script(shell: Shell) -> Vec<u8> {
         Shell::Zsh => generate(shells::Zsh, &mut tree, NAME, &mut script),
         Shell::Fish => generate(shells::Fish, &mut tree, NAME, &mut script),
     }
-    script
+    let script = String::from_utf8(script).expect("scripts are text");
+    let first = |what| script.replacen("_bytctl() {\n", &format!("_bytctl() {{{what}"), 1);
+    match shell {
+        Shell::Bash => first(BASH),
+        Shell::Zsh => first(ZSH),
+        Shell::Fish => script + FISH,
+    }
 }
 
 #[cfg(test)]
@@ -31,12 +72,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shell_learns_every_command() {
+    fn every_shell_learns_every_command_and_whom_to_ask() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            let script = String::from_utf8(script(shell)).unwrap();
-            for command in Args::command().get_subcommands() {
+            let script = script(shell);
+            for command in Args::command().get_subcommands().filter(|c| !c.is_hide_set()) {
                 assert!(script.contains(command.get_name()), "{shell:?}: {}", command.get_name());
             }
+            assert_eq!(script.matches("__complete line --").count(), 1, "{shell:?}");
         }
     }
 }

@@ -7,10 +7,11 @@ use bytchat_proto::rpc::{Call, to_result};
 use super::{Context, send};
 use crate::args;
 use crate::failure::Failure;
+use crate::names::Names;
 use crate::print::{shorten, tame, tame_lines, time};
 
-/// Characters of a text in a table on a terminal.
-const TEXT_CHARS: usize = 60;
+/// Characters of a text in a table on a terminal, which may have room for fewer.
+const TEXT_CHARS: usize = 200;
 
 pub(super) fn run(context: &mut Context, command: args::Message) -> Result<(), Failure> {
     match command {
@@ -59,9 +60,13 @@ fn list(context: &mut Context, call: &Call) -> Result<(), Failure> {
         return Ok(());
     };
     let terminal = context.printer.terminal();
+    let names = match terminal {
+        true => Names::ask(&mut context.client, context.account.as_deref()),
+        false => Names::default(),
+    };
     let row = |message: &Message| {
         let way = match message.direction {
-            Direction::In => message.from.to_string(),
+            Direction::In => names.of(message.from),
             Direction::Out => "you".to_owned(),
         };
         let text = if terminal { shorten(&message.text, TEXT_CHARS) } else { message.text.clone() };

@@ -5,6 +5,9 @@ mod alias;
 mod completion;
 mod contact;
 mod demo;
+mod doctor;
+mod hook;
+mod lines;
 mod message;
 mod node;
 mod profile;
@@ -14,7 +17,7 @@ mod tui;
 mod watch;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, IsTerminal, Read};
 
 use bytchat_proto::rpc::Call;
 use bytchat_proto::secret::wipe;
@@ -23,6 +26,7 @@ use serde::de::DeserializeOwned;
 
 use crate::args::{Args, Command};
 use crate::client::{Client, sockets, understand};
+use crate::complete::{self, Place};
 use crate::failure::Failure;
 use crate::manual;
 use crate::print::Printer;
@@ -63,10 +67,11 @@ impl Context {
 
 /// Runs a command.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let progress = !args.json && io::stderr().is_terminal();
     let sockets = sockets(args.socket, |name| std::env::var_os(name));
     let mut context = Context {
-        client: Client::new(sockets),
-        printer: Printer::stdout(args.json),
+        client: Client::new(sockets).showing_progress(progress),
+        printer: Printer::stdout(args.json, args.color),
         account: args.account,
     };
     let context = &mut context;
@@ -77,14 +82,24 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Command::Send(command) => send::run(context, command),
         Command::Inbox(page) => message::inbox(context, &page),
         Command::History { who, page } => message::history(context, who, &page),
-        Command::Watch { since } => watch::run(context, since),
+        Command::Watch(watch) => watch::run(context, watch),
         Command::Message(command) => message::run(context, command),
         Command::Contact(command) => contact::run(context, command),
         Command::Node(command) => node::run(context, command),
         Command::Rpc(command) => rpc::run(context, command),
         Command::Tui(command) => tui::run(context, &command),
         Command::Demo { keep } => demo::run(&mut context.printer, keep),
-        Command::Completion { shell } => completion::run(shell),
+        Command::Doctor(options) => doctor::run(context, &options),
+        Command::ExitCodes if context.printer.json() => {
+            context.printer.value(&manual::exit_codes_json())
+        }
+        Command::ExitCodes => context.printer.line(&manual::exit_codes()),
+        Command::Complete { kind, words } => {
+            let sockets = context.client.sockets().to_vec();
+            let place = Place { sockets, account: context.account.take() };
+            complete::run(&mut context.printer, place, &kind, &words)
+        }
+        Command::Completion { shell } => completion::run(&mut context.printer, shell),
         Command::Manual { folder } => manual::write(&folder),
     }
 }

@@ -13,12 +13,24 @@ use crate::args;
 use crate::client::{Client, understand};
 use crate::failure::Failure;
 
-pub(super) fn run(context: &mut Context, command: args::Send) -> Result<(), Failure> {
-    let text = text(command.text, &mut io::stdin())?;
+pub(super) fn run(context: &mut Context, mut command: args::Send) -> Result<(), Failure> {
+    if command.lines {
+        return super::lines::run(context, &command);
+    }
+    let text = text(command.text.take(), &mut io::stdin())?;
+    send(context, &command, text)
+}
+
+/// Sends one message, and waits for it if asked to.
+pub(super) fn send(
+    context: &mut Context,
+    command: &args::Send,
+    text: String,
+) -> Result<(), Failure> {
     let until = deadline(command.timeout);
     let call = Call::MessageSend(Send {
         account: context.account.clone(),
-        to: command.to,
+        to: command.to.clone(),
         text,
         // SPEC 8.6: a repeated call with the same client id is the same message.
         client_id: Some(random_hex(16)?),

@@ -10,6 +10,7 @@ use std::path::Path;
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
+use serde_json::{Value, json};
 
 use crate::args::Args;
 use crate::failure::Failure;
@@ -24,6 +25,17 @@ pub(crate) fn write(folder: &Path) -> Result<(), Failure> {
         fs::write(&path, page).map_err(|source| Failure::File { what: "write", path, source })?;
     }
     Ok(())
+}
+
+/// What the exit codes mean, a code a line.
+pub(crate) fn exit_codes() -> String {
+    let lines = prose::exits().map(|(code, meaning)| format!("{code:>3}  {meaning}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The exit codes as programs read them.
+pub(crate) fn exit_codes_json() -> Value {
+    prose::exits().map(|(code, meaning)| json!({ "code": code, "meaning": meaning })).collect()
 }
 
 /// The pages with their file names.

@@ -33,10 +33,16 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
         "bytctl-send",
         "bytctl send bob@pod.example 'hi'\n\
          uptime | bytctl send bob@pod.example -\n\
+         tail -f alarms.log | bytctl send bob@pod.example --lines\n\
          bytctl send bob@pod.example 'hi' --wait delivered --timeout 30",
     ),
     ("bytctl-tui", "bytctl --account work tui"),
-    ("bytctl-watch", "bytctl watch --json --since 0"),
+    (
+        "bytctl-watch",
+        "bytctl watch --json --since 0\n\
+         bytctl watch --cursor bot --types message.received --exec ./answer",
+    ),
+    ("bytctl-doctor", "bytctl doctor\nbytctl doctor --bundle report.tar"),
     ("bytctl-inbox", "bytctl inbox --limit 5 --json | jq -r '.[].text'"),
     ("bytctl-rpc", "bytctl rpc --list\nbytctl rpc event.list since:=0"),
     (
@@ -49,7 +55,8 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("BYTCHAT_SOCKET", "The daemon's socket, if --socket names none."),
     ("XDG_RUNTIME_DIR", "Where the socket of the user's own daemon lies."),
-    ("NO_COLOR", "If it is set, `bytctl tui` shows no colours."),
+    ("NO_COLOR", "No colours, unless --color says otherwise."),
+    ("CLICOLOR_FORCE", "Colours in a pipe as well, unless it is 0."),
     ("TZ", "The time zone of what `bytctl tui` shows; all other times are in UTC."),
 ];
 
@@ -63,12 +70,14 @@ pub(super) fn program(page: &mut Roff) {
     section(page, "OUTPUT");
     page.text([roman(
         "On a terminal lists are tables; in a pipe each row is a line with tabs between its \
-         fields. With --json every answer is one JSON value on one line, and an error is an \
-         object on stderr with the members code, kind, message and hint.",
+         fields. A table is as wide as the terminal: texts are cut, and rows without room go on \
+         in the next line. What takes long is told on stderr, if that is a terminal. With --json \
+         every answer is one JSON value on one line, and an error is an object on stderr with the \
+         member error, which has the members code, kind, message and hint.",
     )]);
     section(page, "EXIT STATUS");
-    for (code, meaning) in EXITS {
-        entry(page, &code.to_string(), &exit(*code, meaning));
+    for (code, meaning) in exits() {
+        entry(page, &code.to_string(), &meaning);
     }
     for (heading, entries) in [("ENVIRONMENT", ENVIRONMENT), ("FILES", FILES)] {
         section(page, heading);
@@ -89,6 +98,11 @@ pub(super) fn command(page: &mut Roff, name: &str, above: &str) {
     section(page, "SEE ALSO");
     let above = if above == "bytctl" { String::new() } else { format!("{above}(1), ") };
     page.text([roman(format!("{above}bytctl(1), bytchatd(8)"))]);
+}
+
+/// The exit codes with all that they mean.
+pub(super) fn exits() -> impl Iterator<Item = (u8, String)> {
+    EXITS.iter().map(|(code, meaning)| (*code, exit(*code, meaning)))
 }
 
 fn exit(code: u8, meaning: &str) -> String {
