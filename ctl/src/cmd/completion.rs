@@ -1,6 +1,6 @@
 //! `bytctl completion …`: what a shell has to know to complete commands, options and contacts.
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::{generate, shells};
 use serde_json::json;
 
@@ -52,7 +52,7 @@ pub(super) fn run(printer: &mut Printer, shell: Shell) -> Result<(), Failure> {
 
 fn script(shell: Shell) -> String {
     let mut script = Vec::new();
-    let mut tree = Args::command();
+    let mut tree = visible(&Args::command());
     match shell {
         Shell::Bash => generate(shells::Bash, &mut tree, NAME, &mut script),
         Shell::Zsh => generate(shells::Zsh, &mut tree, NAME, &mut script),
@@ -67,6 +67,13 @@ fn script(shell: Shell) -> String {
     }
 }
 
+/// The commands that people type; the library tells hidden ones too.
+fn visible(tree: &Command) -> Command {
+    let shown = tree.get_subcommands().filter(|below| !below.is_hide_set()).cloned();
+    let program = Command::new(NAME).version(env!("CARGO_PKG_VERSION"));
+    program.args(tree.get_arguments().cloned()).subcommands(shown)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +86,7 @@ mod tests {
                 assert!(script.contains(command.get_name()), "{shell:?}: {}", command.get_name());
             }
             assert_eq!(script.matches("__complete line --").count(), 1, "{shell:?}");
+            assert_eq!(script.matches("__complete").count(), 1, "{shell:?}");
         }
     }
 }
