@@ -81,6 +81,9 @@ pub(crate) enum Command {
     Rpc(Rpc),
     /// Look for what keeps this machine from sending and receiving, and say how to mend it
     Doctor(Doctor),
+    /// The daemon's configuration
+    #[command(subcommand)]
+    Config(Config),
     /// Print what the exit codes mean
     #[command(after_help = manual::exit_codes(), help_template = "{after-help}")]
     ExitCodes,
@@ -256,6 +259,13 @@ pub(crate) struct Doctor {
     /// keys, aliases, user ids and addresses
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
+}
+
+/// `config …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Show what is in effect, and which file, flag or variable each value comes from
+    Show,
 }
 
 /// `message …`

@@ -23,8 +23,8 @@ fn main() -> ExitCode {
         return say(&text);
     }
     let around = Surroundings::read();
-    let config = match Config::load(&args, &around) {
-        Ok(config) => config,
+    let (config, origins) = match Config::load(&args, &around) {
+        Ok(loaded) => loaded,
         Err(error) => return fail(&error, EXIT_CONFIG),
     };
     if args.check_config {
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Ok(log) => log,
         Err(error) => return fail(&error, EXIT_CONFIG),
     };
-    match run(Start { args, around, config, log, sockets }) {
+    match run(Start { args, around, config, origins, log, sockets }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let lasting = error.downcast_ref().is_some_and(BootError::is_lasting);

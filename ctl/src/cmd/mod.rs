@@ -3,6 +3,7 @@
 mod account;
 mod alias;
 mod completion;
+mod config;
 mod contact;
 mod demo;
 mod doctor;
@@ -24,7 +25,7 @@ use bytchat_proto::secret::wipe;
 use data_encoding::HEXLOWER;
 use serde::de::DeserializeOwned;
 
-use crate::args::{Args, Command};
+use crate::args::{self, Args, Command};
 use crate::client::{Client, sockets, understand};
 use crate::complete::{self, Place};
 use crate::failure::Failure;
@@ -90,6 +91,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Command::Tui(command) => tui::run(context, &command),
         Command::Demo { keep } => demo::run(&mut context.printer, keep),
         Command::Doctor(options) => doctor::run(context, &options),
+        Command::Config(args::Config::Show) => config::show(context),
         Command::ExitCodes if context.printer.json() => {
             context.printer.value(&manual::exit_codes_json())
         }

@@ -42,6 +42,7 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
         "bytctl watch --json --since 0\n\
          bytctl watch --cursor bot --types message.received --exec ./answer",
     ),
+    ("bytctl-config-show", "bytctl config show"),
     ("bytctl-doctor", "bytctl doctor\nbytctl doctor --bundle report.tar"),
     ("bytctl-inbox", "bytctl inbox --limit 5 --json | jq -r '.[].text'"),
     ("bytctl-rpc", "bytctl rpc --list\nbytctl rpc event.list since:=0"),

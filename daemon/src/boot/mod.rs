@@ -27,7 +27,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
-use crate::config::{Args, Config, Listen, StaticPod, Surroundings, usual};
+use crate::config::{Args, Config, Listen, Origins, StaticPod, Surroundings, usual};
 use crate::engine::{self, Engine, EngineError, Surface, Wires};
 use crate::entropy::{self, NoEntropy};
 use crate::log::Log;
@@ -40,7 +40,7 @@ use crate::systemd::{Notifier, Sockets};
 pub use home::HomeError;
 pub use secrets::SecretsError;
 
-use reload::{Reload, hangups};
+use reload::{Reload, Told, hangups};
 use secrets::{Key, Secrets};
 
 /// Why the daemon did not start, or stopped by itself.
@@ -113,6 +113,8 @@ pub struct Start {
     pub around: Surroundings,
     /// The configuration.
     pub config: Config,
+    /// Where its values come from.
+    pub origins: Origins,
     /// The log.
     pub log: Log,
     /// The sockets that were handed over.
@@ -146,7 +148,7 @@ impl BootError {
 /// # Errors
 /// The first thing that stands in the way, with what to do about it.
 pub async fn run(start: Start) -> Result<(), BootError> {
-    let Start { args, around, config, log, sockets } = start;
+    let Start { args, around, config, origins, log, sockets } = start;
     let clock = Clock::start();
     let notifier = notifier()?;
     let (stop, stopped) = watch::channel(false);
@@ -161,18 +163,18 @@ pub async fn run(start: Start) -> Result<(), BootError> {
     let store = patiently(&notifier, "opening the store", open_store(&config.data_dir)).await?;
     let secrets = load_secrets(&store, &config, &around).await?;
     let seed = seed.await.expect("the library gives a seed or says why not")?;
+    let told = told(origins, &config, &sockets, &notifier);
     let building = build(&config, sockets.quic, &store, (&secrets, seed), &clock);
     let (wires, node) = patiently(&notifier, "reading the store", building).await?;
     let listener = front_door(sockets.rpc, &config, &around)?;
-    let (calls, incoming) = engine::channel();
+    let (calls, incoming) = engine::channel(told.shown.subscribe());
     let mut rpc = JoinSet::new();
     rpc.spawn(listener.serve(Arc::new(calls), stopped));
     let resolver = Resolver::new(known_pods(&config.pods), &config.dns);
     let (changes, changed) = mpsc::channel(1);
     let mut rereading = JoinSet::new();
     if let Some(hangups) = hangups {
-        let notifier = notifier.clone();
-        rereading.spawn(Reload { args, around, config, log, notifier, changes }.run(hangups));
+        rereading.spawn(Reload { args, around, config, log, told, changes }.run(hangups));
     }
 
     notifier.ready("running");
@@ -203,6 +205,20 @@ pub async fn run(start: Start) -> Result<(), BootError> {
     let ended = timeout(Duration::from_millis(STOP_MS), end).await;
     result?;
     ended.map_err(|_| BootError::SlowStop)
+}
+
+/// What front ends are shown of the configuration, and who is told when it is read again.
+fn told(mut origins: Origins, config: &Config, sockets: &Sockets, notifier: &Notifier) -> Told {
+    if let Some(socket) = &sockets.rpc {
+        let address = socket.local_addr().ok();
+        origins.passed_socket(address.as_ref().and_then(|address| address.as_pathname()));
+    }
+    if !sockets.quic.is_empty() {
+        let addresses = sockets.quic.iter().filter_map(|socket| socket.local_addr().ok());
+        origins.passed_listen(&addresses.collect::<Vec<_>>());
+    }
+    let (shown, _) = watch::channel(origins.show(config, &[]));
+    Told { origins, shown, notifier: notifier.clone() }
 }
 
 /// The socket for front ends: the one that was handed over, or one of our own.

@@ -1,16 +1,17 @@
 //! The configuration read again at SIGHUP: all of it is good and taken, or none of it.
 
 use bytchat_proto::limits::RELOAD_TIMEOUT_MS;
+use bytchat_proto::rpc::node;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::{BootError, known_pods};
-use crate::config::{Args, Config, ConfigError, Surroundings};
+use crate::config::{Args, Config, ConfigError, Origins, Surroundings};
 use crate::engine::{Change, Settings};
 use crate::log::Log;
 use crate::resolve::Resolver;
@@ -23,8 +24,15 @@ pub(super) struct Reload {
     /// As it was read; what is in effect differs by what waits for the next start.
     pub(super) config: Config,
     pub(super) log: Log,
-    pub(super) notifier: Notifier,
+    pub(super) told: Told,
     pub(super) changes: mpsc::Sender<Change>,
+}
+
+/// Who is told when the configuration is read again: front ends that ask for it, and systemd.
+pub(super) struct Told {
+    pub(super) origins: Origins,
+    pub(super) shown: watch::Sender<node::Config>,
+    pub(super) notifier: Notifier,
 }
 
 /// Listens to SIGHUP; `None` where it says what it says by default, that the terminal is gone.
@@ -42,9 +50,9 @@ impl Reload {
     /// Reads the configuration again whenever it is told to.
     pub(super) async fn run(mut self, mut hangups: Signal) {
         while hangups.recv().await.is_some() {
-            self.notifier.reloading();
+            self.told.notifier.reloading();
             let change = self.again().await;
-            self.notifier.reloaded();
+            self.told.notifier.reloaded();
             if self.changes.send(change).await.is_err() {
                 return;
             }
@@ -53,7 +61,7 @@ impl Reload {
 
     async fn again(&mut self) -> Change {
         match self.read().await {
-            Ok(config) => self.take(config),
+            Ok((config, origins)) => self.take(config, &origins),
             Err(reason) => {
                 tracing::warn!(reason, "the configuration stays as it was");
                 let remark = format!("the new configuration is not in use: {reason}");
@@ -63,18 +71,21 @@ impl Reload {
     }
 
     // A named file may be a pipe, or lie on a disk that hangs.
-    async fn read(&self) -> Result<Config, String> {
+    async fn read(&self) -> Result<(Config, Origins), String> {
         let (args, around) = (self.args.clone(), self.around.clone());
         let read = spawn_blocking(move || Config::load(&args, &around));
         match timeout(Duration::from_millis(RELOAD_TIMEOUT_MS), read).await {
-            Ok(Ok(config)) => config.map_err(|error: ConfigError| error.to_string()),
+            Ok(Ok(loaded)) => loaded.map_err(|error: ConfigError| error.to_string()),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("it was not read within {RELOAD_TIMEOUT_MS} ms")),
         }
     }
 
-    fn take(&mut self, config: Config) -> Change {
+    fn take(&mut self, config: Config, origins: &Origins) -> Change {
         let difference = self.config.take(config);
+        let Told { origins: own, shown, .. } = &mut self.told;
+        own.take(origins, &difference.at_start);
+        shown.send_replace(own.show(&self.config, &difference.at_start));
         let (at_once, at_start) = (difference.at_once.join(", "), difference.at_start.join(", "));
         match (difference.is_empty(), at_start.is_empty()) {
             (true, _) => tracing::info!("the configuration was read again, nothing is new"),

@@ -1,5 +1,6 @@
 //! The configuration file: TOML, read by hand so that an error can name line, key and remedy.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -33,6 +34,8 @@ pub(super) struct File {
     pub(super) dns: Option<Vec<SocketAddr>>,
     /// What is logged.
     pub(super) log: Option<String>,
+    /// The line of each key and table, from 1.
+    pub(super) lines: BTreeMap<String, usize>,
 }
 
 impl File {
@@ -55,6 +58,7 @@ impl File {
             log: root.map(&keys::LOG, |item| reader.log(item))?,
             pod: root.table(&keys::POD, |item| reader.pod(item))?,
             pods: root.table(&keys::PODS, |item| reader.pods(item))?.unwrap_or_default(),
+            lines: reader.lines(&root),
         })
     }
 }
@@ -225,6 +229,11 @@ impl Reader<'_> {
             expected: item.expected,
             got: got.lines().next().unwrap_or_default().to_owned(),
         }
+    }
+
+    fn lines(&self, section: &Section<'_>) -> BTreeMap<String, usize> {
+        let keys = section.table.keys();
+        keys.map(|key| (key.get_ref().to_string(), self.line(key.span().start))).collect()
     }
 
     fn line(&self, at: usize) -> usize {

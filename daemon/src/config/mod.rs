@@ -6,6 +6,7 @@ mod example;
 mod file;
 mod keys;
 mod manual;
+mod origin;
 mod show;
 
 use std::fs;
@@ -23,6 +24,7 @@ pub use change::Difference;
 pub use example::example;
 use file::File;
 pub use manual::Page;
+pub use origin::Origins;
 
 /// The configuration as it is in effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +69,7 @@ pub struct StaticPod {
     pub node: Option<NodeId>,
 }
 
-/// The folders that the surroundings name.
+/// What the surroundings name: folders, above all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Surroundings {
     /// `STATE_DIRECTORY`, of systemd.
@@ -84,6 +86,8 @@ pub struct Surroundings {
     pub user_data: Option<PathBuf>,
     /// The user's folder for configuration.
     pub user_configuration: Option<PathBuf>,
+    /// `BYTCHAT_LOG`, which comes before what the configuration says.
+    pub log: Option<String>,
 }
 
 /// Why the configuration cannot be used.
@@ -151,16 +155,14 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads the file, if there is one, and lets the flags override it.
-    pub fn load(args: &Args, around: &Surroundings) -> Result<Self, ConfigError> {
-        let file = match args.config.as_ref() {
-            Some(path) => read(path)?,
-            None => match around.config_file().filter(|path| path.exists()) {
-                Some(path) => read(&path)?,
-                None => File::default(),
-            },
-        };
-        Self::merge(file, args, around)
+    /// Reads the file, if there is one, and lets the flags override it; also says where each
+    /// value comes from.
+    pub fn load(args: &Args, around: &Surroundings) -> Result<(Self, Origins), ConfigError> {
+        let usual = || around.config_file().filter(|path| path.exists());
+        let path = args.config.clone().or_else(usual);
+        let file = path.as_deref().map_or_else(|| Ok(File::default()), read)?;
+        let origins = Origins::new(args, around, &file, path);
+        Ok((Self::merge(file, args, around)?, origins))
     }
 
     fn merge(file: File, args: &Args, around: &Surroundings) -> Result<Self, ConfigError> {
@@ -216,6 +218,7 @@ impl Surroundings {
             session: folder("XDG_RUNTIME_DIR"),
             user_data: user.as_ref().map(|dirs| dirs.data_local_dir().into()),
             user_configuration: user.map(|dirs| dirs.config_dir().into()),
+            log: std::env::var("BYTCHAT_LOG").ok(),
         }
     }
 

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::Config;
 
 impl Config {
-    fn to_table(&self) -> Table {
+    pub(super) fn to_table(&self) -> Table {
         let path = |path: &std::path::Path| Value::from(path.to_string_lossy().into_owned());
         let mut table = Table::new();
         table.insert("listen".into(), texts(&self.listen.addresses()));

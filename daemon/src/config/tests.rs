@@ -107,7 +107,7 @@ fn a_file_that_is_not_there_is_an_error_only_if_it_was_named() {
 
 #[test]
 fn nothing_at_all_is_a_good_configuration() {
-    let config = Config::load(&Args::default(), &home()).unwrap();
+    let (config, _) = Config::load(&Args::default(), &home()).unwrap();
     assert_eq!(config.data_dir, Path::new("/home/ann/.local/share/bytchat"));
     assert_eq!(config.socket, Path::new("/run/user/1000/bytchat/bytchatd.sock"));
     assert_eq!(config.listen, Listen::Usual);
@@ -122,7 +122,7 @@ fn systemd_has_the_word_before_the_user() {
         runtime: Some("/run/bytchat".into()),
         ..home()
     };
-    let config = Config::load(&Args::default(), &around).unwrap();
+    let (config, _) = Config::load(&Args::default(), &around).unwrap();
     assert_eq!(config.data_dir, Path::new("/var/lib/bytchat"));
     assert_eq!(config.socket, Path::new("/run/bytchat/bytchatd.sock"));
 }
@@ -131,7 +131,7 @@ fn systemd_has_the_word_before_the_user() {
 fn without_a_session_the_socket_lies_with_the_data() {
     let around = Surroundings { session: None, ..home() };
     let args = Args::parse_from(["bytchatd", "--data-dir", "/srv/chat"]);
-    let config = Config::load(&args, &around).unwrap();
+    let (config, _) = Config::load(&args, &around).unwrap();
     assert_eq!(config.socket, Path::new("/srv/chat/bytchatd.sock"));
     let nothing = Config::load(&Args::default(), &Surroundings::default());
     assert!(matches!(nothing, Err(ConfigError::NoDataDir)));
@@ -193,12 +193,13 @@ fn the_example_is_an_empty_configuration_of_short_lines() {
 
 #[test]
 fn the_example_shows_every_key() {
-    let File { listen, bootstrap, network, data_dir, socket, pod, pods, dns, log } =
+    let File { listen, bootstrap, network, data_dir, socket, pod, pods, dns, log, lines } =
         parse(&example_in_force()).unwrap();
     assert!(listen.is_some() && bootstrap.is_some() && dns.is_some() && log.is_some());
     assert!(network.is_some() && data_dir.is_some() && socket.is_some());
     assert_eq!(pod.map(|host| host.to_string()).as_deref(), Some("pod.example"));
     assert!(pods.iter().all(|pod| pod.node.is_some()) && pods.len() == 1);
+    assert_eq!(lines.len(), 9);
     for table in keys::TABLES {
         for key in table.keys {
             let line = format!("\n#{} = {}\n", key.name, key.example);

@@ -1,15 +1,16 @@
 //! Calls of front ends on their way to the node, and their answers on the way back.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytchat_core::io::{CallId, Caller};
 use bytchat_proto::limits::{CALLS_MAX, CALLS_QUEUED_MAX};
-use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
+use bytchat_proto::rpc::{Call, ErrorKind, RpcError, node, to_result};
 use serde_json::Value;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, OwnedPermit};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::rpc::{Answer, Follower, Hub, Service};
 
@@ -23,6 +24,7 @@ pub struct Calls {
     gone: mpsc::Sender<CallId>,
     next: AtomicU64,
     hub: Arc<Hub>,
+    config: watch::Receiver<node::Config>,
 }
 
 /// The engine's end of the way.
@@ -43,13 +45,14 @@ pub(super) struct Asked {
     pub(super) reply: oneshot::Sender<CallResult>,
 }
 
-/// Makes the way for calls: the front ends' end and the engine's.
-pub fn channel() -> (Calls, Incoming) {
+/// Makes the way for calls: the front ends' end, which also shows them the configuration, and
+/// the engine's.
+pub fn channel(config: watch::Receiver<node::Config>) -> (Calls, Incoming) {
     let (asked, queue) = mpsc::channel(CALLS_QUEUED_MAX);
     let (left, gone) = mpsc::channel(CALLS_MAX);
     let hub = Arc::<Hub>::default();
     let incoming = Incoming { queue, gone, hub: Arc::clone(&hub) };
-    (Calls { queue: asked, gone: left, next: AtomicU64::new(1), hub }, incoming)
+    (Calls { queue: asked, gone: left, next: AtomicU64::new(1), hub, config }, incoming)
 }
 
 impl Calls {
@@ -81,8 +84,23 @@ impl Calls {
     }
 }
 
+impl Calls {
+    // SPEC 8.21: it names paths and addresses.
+    /// The configuration in effect, for root and our own Unix user.
+    fn config(&self, caller: Caller) -> CallResult {
+        if caller.uid != 0 && caller.uid != rustix::process::geteuid().as_raw() {
+            let error = "only root and the daemon's own Unix user may see its configuration";
+            return Err(ErrorKind::NotPermitted.because(error));
+        }
+        Ok(to_result(&*self.config.borrow()))
+    }
+}
+
 impl Service for Calls {
     fn call(&self, caller: Caller, call: Call) -> Answer {
+        if matches!(call, Call::NodeConfig(_)) {
+            return Box::pin(ready(self.config(caller)));
+        }
         Box::pin(self.ask(caller, call))
     }
 
@@ -136,6 +154,7 @@ pub(super) fn reads_only(request: &Call) -> bool {
     match request {
         Call::NodeStatus(_)
         | Call::NodePeers(_)
+        | Call::NodeConfig(_)
         | Call::AccountExport(_)
         | Call::AccountList(_)
         | Call::AliasList(_)
@@ -163,5 +182,22 @@ pub(super) fn reads_only(request: &Call) -> bool {
         | Call::CursorGet(_)
         | Call::CursorList(_)
         | Call::CursorDelete(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_do_not_see_the_configuration() {
+        let (_shown, shows) = watch::channel(node::Config::default());
+        let (calls, _incoming) = channel(shows);
+        let own = rustix::process::geteuid().as_raw();
+        for uid in [0, own] {
+            assert!(calls.config(Caller { uid }).is_ok());
+        }
+        let error = calls.config(Caller { uid: own + 1 }).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotPermitted);
     }
 }

@@ -139,7 +139,8 @@ struct Stage {
 fn stage(script: impl FnMut(&Input) -> Vec<Output> + 'static) -> Stage {
     let journal = Journal::default();
     let (events, receiver) = mpsc::channel(64);
-    let (calls, incoming) = channel();
+    let (_, shows) = watch::channel(bytchat_proto::rpc::node::Config::default());
+    let (calls, incoming) = channel(shows);
     let deadline = Arc::new(Mutex::new(None));
     let node = Puppet {
         script: Box::new(script),

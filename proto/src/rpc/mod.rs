@@ -47,6 +47,9 @@ calls! {
     NodeStatus(Nothing) = "node.status",
     /// The nodes that it has links to.
     NodePeers(Nothing) = "node.peers",
+    /// Shows the configuration in effect and where each value comes from; for root and the
+    /// daemon's own Unix user.
+    NodeConfig(Nothing) = "node.config",
     /// Makes an account.
     AccountCreate(account::Create) = "account.create",
     /// Takes an account's key from elsewhere.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::alias::Host;
 use crate::id::{NetworkId, NodeId};
@@ -80,4 +81,42 @@ pub struct Peer {
 pub struct Peers {
     /// The neighbours.
     pub peers: Vec<Peer>,
+}
+
+/// Result of `node.config`: the configuration in effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// The file that was read, if there is one.
+    pub file: Option<String>,
+    /// Every key, in the order of the manual.
+    pub values: Vec<Setting>,
+}
+
+/// A key of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Its name.
+    pub key: String,
+    /// The value in effect, in the form that it has in the file; null if it is not set.
+    pub value: Value,
+    /// What set it.
+    pub origin: Origin,
+    /// Where: `file:line`, the flag, or the variable.
+    pub place: Option<String>,
+    /// Whether another value is written down and waits for the next start.
+    pub waits: bool,
+}
+
+/// What sets a key of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The configuration file.
+    File,
+    /// A flag of the command line.
+    Flag,
+    /// A variable of the environment, or a socket that systemd hands over.
+    Environment,
+    /// Nothing: it is what holds without.
+    Default,
 }

@@ -110,7 +110,8 @@ fn event_calls() -> Vec<Call> {
 }
 
 pub(crate) fn calls() -> Vec<Call> {
-    let mut calls = vec![Call::NodeStatus(Nothing {}), Call::NodePeers(Nothing {})];
+    let node = [Call::NodeStatus, Call::NodePeers, Call::NodeConfig];
+    let mut calls: Vec<Call> = node.iter().map(|call| call(Nothing {})).collect();
     calls.extend(account_calls());
     calls.extend(message_calls());
     calls.extend([
@@ -123,11 +124,32 @@ pub(crate) fn calls() -> Vec<Call> {
     calls
 }
 
+fn a_config() -> node::Config {
+    let file = "/etc/bytchat/bytchatd.toml";
+    let key = |key: &str, value: Value, origin, place: Option<String>| node::Setting {
+        key: key.to_owned(),
+        value,
+        origin,
+        waits: place.is_some(),
+        place,
+    };
+    node::Config {
+        file: some(file),
+        values: vec![
+            key("network", json!("home"), node::Origin::File, Some(format!("{file}:3"))),
+            key("socket", json!("/s"), node::Origin::Flag, some("--socket")),
+            key("data_dir", json!("/d"), node::Origin::Environment, some("STATE_DIRECTORY")),
+            key("pod", Value::Null, node::Origin::Default, None),
+        ],
+    }
+}
+
 /// The result of each call; a new call does not compile until it has one.
 fn result_of(call: &Call) -> Value {
     match call {
         Call::NodeStatus(_) => to_result(&status()),
         Call::NodePeers(_) => to_result(&node::Peers { peers: vec![peer()] }),
+        Call::NodeConfig(_) => to_result(&a_config()),
         Call::AccountCreate(_) | Call::AccountImport(_) => to_result(&an_account()),
         Call::AccountExport(_) => {
             to_result(&account::Exported { pem: "-----BEGIN …".to_owned().into() })

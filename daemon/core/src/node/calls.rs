@@ -39,6 +39,7 @@ impl Node {
         let result = match request {
             Call::NodeStatus(_) => to_result(&self.node_status(now)),
             Call::NodePeers(_) => to_result(&self.node_peers()),
+            Call::NodeConfig(_) => return Err(no_config()),
             Call::AccountCreate(with) => return self.account_create(call, caller, with),
             Call::AccountImport(with) => return self.account_import(call, caller, with),
             Call::AccountExport(with) => to_result(&self.account_export(caller, &with)?),
@@ -237,4 +238,9 @@ impl Node {
             }
         }
     }
+}
+
+/// A node is told what it needs, not how its daemon came to it.
+fn no_config() -> RpcError {
+    ErrorKind::NotFound.because("a node has no configuration of its own")
 }
