@@ -159,6 +159,14 @@ pub(crate) fn time(at: Timestamp) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
+/// The same for people, who read many below each other.
+pub(crate) fn short_time(at: Timestamp) -> String {
+    let time = time(at);
+    let (date, rest) = time.split_once('T').unwrap_or((&time, ""));
+    let seconds = rest.split_once('.').map_or(rest, |(seconds, _)| seconds);
+    format!("{date} {seconds}Z")
+}
+
 /// Year, month and day of a day since 1970, by Hinnant's `civil_from_days`: years begin in
 /// March, so that the leap day is the last of its year.
 fn civil(days: u64) -> (u64, u64, u64) {
@@ -190,6 +198,7 @@ mod tests {
             assert_eq!(time(Timestamp(ms)), text);
         }
         assert!(time(Timestamp(u64::MAX)).ends_with('Z'));
+        assert_eq!(short_time(Timestamp(1_795_231_949_123)), "2026-11-21 03:32:29Z");
     }
 
     #[test]

@@ -8,9 +8,11 @@ use crate::print::tame;
 /// Between two columns.
 const GAP: usize = 2;
 /// Columns of prose, which may be cut where there is no room.
-const ELASTIC: [&str; 2] = ["TEXT", "NOTE"];
+const ELASTIC: [&str; 1] = ["TEXT"];
 /// Prose that is cut shorter says nothing; then rows take several lines.
 const ELASTIC_MIN: usize = 24;
+/// A last column that is never cut and may run over the edge.
+const OPEN: &str = "VALUE";
 
 /// How the output looks at a table.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +52,8 @@ pub(crate) fn layout<const N: usize>(
 struct Plan<const N: usize> {
     widths: [usize; N],
     breaks: [bool; N],
+    /// The last column is as wide as it likes.
+    open: bool,
 }
 
 impl<const N: usize> Plan<N> {
@@ -60,21 +64,22 @@ impl<const N: usize> Plan<N> {
                 *column = (*column).max(cell.width());
             }
         }
+        let open = heading.last() == Some(&OPEN);
+        if let (true, Some(last)) = (open, widths.last_mut()) {
+            *last = OPEN.len();
+        }
+        let whole = widths;
+        // First with as little prose as makes sense, then with as much as there is room for.
         let elastic = heading.iter().position(|name| ELASTIC.contains(name));
-        let total = widths.iter().sum::<usize>() + GAP * N.saturating_sub(1);
-        let over = total.saturating_sub(width);
-        if over == 0 {
-            return Self { widths, breaks: [false; N] };
-        }
         if let Some(column) = elastic {
-            let left = widths[column].saturating_sub(over);
-            if left >= ELASTIC_MIN.min(widths[column]) {
-                widths[column] = left;
-                return Self { widths, breaks: [false; N] };
-            }
-            widths[column] = widths[column].min(width.saturating_sub(GAP).max(1));
+            widths[column] = widths[column].min(ELASTIC_MIN);
         }
-        Self { widths, breaks: breaks(&widths, width) }
+        let breaks = breaks(&widths, width, elastic);
+        if let Some(column) = elastic {
+            let room = width.saturating_sub(used(&widths, &breaks, column));
+            widths[column] = (widths[column] + room).min(whole[column]).min(width.max(1));
+        }
+        Self { widths, breaks, open }
     }
 
     /// A row as one line, or as several of which the further ones are indented.
@@ -86,7 +91,8 @@ impl<const N: usize> Plan<N> {
                 lines.push(String::new());
                 pending = GAP;
             }
-            let shown = cut(cell, self.widths[i]);
+            let whole = self.open && i + 1 == N;
+            let shown = if whole { cell.clone() } else { cut(cell, self.widths[i]) };
             let line = lines.last_mut().expect("there is a line");
             // Spaces before a cell, not after it: no line ends with spaces.
             if !shown.is_empty() {
@@ -101,21 +107,28 @@ impl<const N: usize> Plan<N> {
     }
 }
 
-/// Before which columns a new line begins.
-fn breaks<const N: usize>(widths: &[usize; N], width: usize) -> [bool; N] {
+/// Before which columns a new line begins. Prose that begins one has it for itself.
+fn breaks<const N: usize>(widths: &[usize; N], width: usize, elastic: Option<usize>) -> [bool; N] {
     let mut used = 0;
     std::array::from_fn(|i| {
-        let room = used + GAP + widths[i] <= width;
-        let breaks = i > 0 && !room;
-        used = if i == 0 {
-            widths[i]
-        } else if breaks {
-            GAP + widths[i]
-        } else {
-            used + GAP + widths[i]
+        let room = i == 0 || used + GAP + widths[i] <= width;
+        used = match (i, room) {
+            (0, _) => widths[i],
+            (_, true) => used + GAP + widths[i],
+            (_, false) if elastic == Some(i) => width,
+            (_, false) => GAP + widths[i],
         };
-        breaks
+        !room
     })
+}
+
+/// How much of its line is taken by all the columns that share a line with this one.
+fn used<const N: usize>(widths: &[usize; N], breaks: &[bool; N], column: usize) -> usize {
+    let begin = (0..=column).rev().find(|i| breaks[*i]).unwrap_or(0);
+    let end = (column + 1..N).find(|i| breaks[*i]).unwrap_or(N);
+    let indent = if begin == 0 { 0 } else { GAP };
+    let line = &widths[begin..end];
+    indent + line.iter().sum::<usize>() + GAP * line.len().saturating_sub(1)
 }
 
 /// The beginning of a text, marked if there is more.
@@ -203,13 +216,22 @@ mod tests {
     fn a_row_without_room_goes_on_in_the_next_line_and_ids_stay_whole() {
         let (id, text) = ("i".repeat(52), "y".repeat(90));
         let rows = rows([["2026-11-21", "delivered", text.as_str(), id.as_str()]]);
-        let lines = layout(["SENT", "STATE", "TEXT", "ID"], &rows, form(Some(60)));
-        let cut = format!("  {}…", "y".repeat(57));
+        let shown = |width| layout(["SENT", "STATE", "TEXT", "ID"], &rows, form(Some(width)));
         let id = format!("  {id}");
-        assert_eq!(
-            lines,
-            ["SENT        STATE", "  TEXT", "  ID", "2026-11-21  delivered", &cut, &id]
-        );
+        let line = format!("2026-11-21  delivered  {}…", "y".repeat(36));
+        assert_eq!(shown(60), ["SENT        STATE      TEXT", "  ID", line.as_str(), &id]);
+        let cut = format!("  {}…", "y".repeat(37));
+        let head = ["SENT        STATE", "  TEXT", "  ID"];
+        assert_eq!(shown(40)[..3], head);
+        assert_eq!(shown(40)[3..], ["2026-11-21  delivered", &cut, &id]);
+    }
+
+    #[test]
+    fn a_value_at_the_end_may_run_over_the_edge() {
+        let long = "v".repeat(50);
+        let rows = rows([["a", long.as_str()]]);
+        let line = format!("a    {long}");
+        assert_eq!(layout(["KEY", "VALUE"], &rows, form(Some(20))), ["KEY  VALUE", line.as_str()]);
     }
 
     #[test]

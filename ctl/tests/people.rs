@@ -1,5 +1,8 @@
 //! What people see and scripts rely on: tables, colours, lines, hooks, completions, the doctor.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "people wait in real time")]
+
 #[cfg(test)]
 #[expect(dead_code, reason = "the other tests use the rest of it")]
 mod fake;
@@ -315,15 +318,16 @@ fn completions_are_silent_when_the_daemon_is_away_or_slow() {
     drop(end);
 }
 
-/// What bash has for the last word of a line.
-fn bash(fake: &Fake, line: &str) -> String {
+/// What bash has for the last word of a line, of which it means to replace a part.
+fn bash(fake: &Fake, line: &str, part: &str) -> String {
     let script = ran(&bytctl().args(["completion", "bash"]).output().unwrap()).out;
     let run = "eval \"$SCRIPT\"; COMP_POINT=${#COMP_LINE}; read -ra COMP_WORDS <<<\"$COMP_LINE\"; \
-               [[ $COMP_LINE == *' ' ]] && COMP_WORDS+=(''); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); \
-               _bytctl bytctl \"${COMP_WORDS[-1]}\" \"${COMP_WORDS[-2]}\"; \
+               [[ $COMP_LINE == *' ' ]] && COMP_WORDS+=(''); \
+               COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); \
+               _bytctl bytctl \"$PART\" \"${COMP_WORDS[-2]}\"; \
                printf '%s\\n' \"${COMPREPLY[@]}\"";
     let mut command = Command::new("bash");
-    command.args(["-c", run]).env("SCRIPT", script).env("COMP_LINE", line);
+    command.args(["-c", run]).env("SCRIPT", script).env("COMP_LINE", line).env("PART", part);
     let own = Path::new(env!("CARGO_BIN_EXE_bytctl")).parent().unwrap();
     command.env("PATH", format!("{}:/usr/bin:/bin", own.display()));
     command.env("BYTCHAT_SOCKET", fake.socket());
@@ -333,12 +337,12 @@ fn bash(fake: &Fake, line: &str) -> String {
 #[test]
 fn bash_completes_aliases_and_still_knows_commands() {
     let fake = knowing_all();
-    assert_eq!(bash(&fake, "bytctl send b"), "bob@b.test\n");
-    // For bash the word begins anew after an @.
-    assert_eq!(bash(&fake, "bytctl send bob@b."), "b.test\n");
-    assert_eq!(bash(&fake, "bytctl --account bo"), "bob\n");
-    assert_eq!(bash(&fake, "bytctl docto"), "doctor\n");
-    let all = bash(&fake, "bytctl ");
+    assert_eq!(bash(&fake, "bytctl send b", "b"), "bob@b.test\n");
+    // For bash a word begins anew with an @.
+    assert_eq!(bash(&fake, "bytctl send bob@b.", "@b."), "@b.test\n");
+    assert_eq!(bash(&fake, "bytctl --account bo", "bo"), "bob\n");
+    assert_eq!(bash(&fake, "bytctl docto", "docto"), "doctor\n");
+    let all = bash(&fake, "bytctl ", "");
     assert!(all.contains("send\n") && !all.contains("__complete"), "{all}");
 }
 
@@ -422,8 +426,8 @@ fn the_configuration_is_shown_with_the_origin_of_each_value() {
     ]});
     let fake = Fake::knowing("node.config", config.clone());
     assert_eq!(fake.run(&["config", "show", "--json"]).json(), config);
-    let rows = "listen\t[::]:1 0.0.0.0:1\t--listen\t\n\
-                network\thome\t/b.toml:3\tchanged, needs a restart\n\
-                pod\t-\tdefault\t\n";
+    let rows = "listen\t--listen\t[::]:1 0.0.0.0:1\n\
+                network\t/b.toml:3 (changed, needs a restart)\thome\n\
+                pod\tdefault\t-\n";
     assert_eq!(fake.run(&["config", "show"]).out, rows);
 }

@@ -10,8 +10,8 @@ use crate::print::Printer;
 
 const NAME: &str = "bytctl";
 
-/// In bash `@` and `:` part words, so that the line is read as a whole and what stands before
-/// the last of them is taken off again.
+/// In bash `@` and `:` part words, so that the line is read as a whole, and what stands before the
+/// part that bash means to replace is taken off again.
 const BASH: &str = r#"
     local line="${COMP_LINE:0:COMP_POINT}" typed candidates
     local -a said
@@ -20,7 +20,7 @@ const BASH: &str = r#"
     typed="${said[-1]}"
     mapfile -t candidates < <("$1" __complete line -- "${said[@]:1}" 2>/dev/null)
     if ((${#candidates[@]})); then
-        COMPREPLY=("${candidates[@]#"${typed%"${typed##*[@:]}"}"}")
+        COMPREPLY=("${candidates[@]#"${typed%"$2"}"}")
         return 0
     fi
 "#;

@@ -14,16 +14,16 @@ pub(super) fn show(context: &mut Context) -> Result<(), Failure> {
     };
     let mut rows = Vec::with_capacity(config.values.len());
     for setting in config.values {
-        let origin = match (setting.origin, setting.place) {
+        let from = match (setting.origin, setting.place) {
             (Origin::Default, _) => "default".to_owned(),
             (Origin::File | Origin::Flag | Origin::Environment, place) => {
                 place.unwrap_or_else(|| "?".to_owned())
             }
         };
-        let note = if setting.waits { "changed, needs a restart" } else { "" };
-        rows.push([setting.key, value(&setting.value), origin, note.to_owned()]);
+        let waits = if setting.waits { " (changed, needs a restart)" } else { "" };
+        rows.push([setting.key, from + waits, value(&setting.value)]);
     }
-    context.printer.table(["KEY", "VALUE", "FROM", "NOTE"], &rows)
+    context.printer.table(["KEY", "FROM", "VALUE"], &rows)
 }
 
 /// A value without the quotes of JSON.
@@ -33,7 +33,10 @@ fn value(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => items.iter().map(self::value).collect::<Vec<_>>().join(" "),
-        Value::Object(fields) => fields.values().map(self::value).collect::<Vec<_>>().join(" "),
+        Value::Object(fields) => {
+            let pairs = fields.iter().map(|(name, item)| format!("{name}={}", self::value(item)));
+            pairs.collect::<Vec<_>>().join(" ")
+        }
         Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
 }

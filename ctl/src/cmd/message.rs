@@ -8,7 +8,7 @@ use super::{Context, send};
 use crate::args;
 use crate::failure::Failure;
 use crate::names::Names;
-use crate::print::{shorten, tame, tame_lines, time};
+use crate::print::{short_time, shorten, tame, tame_lines, time};
 
 /// Characters of a text in a table on a terminal, which may have room for fewer.
 const TEXT_CHARS: usize = 200;
@@ -74,7 +74,7 @@ fn list(context: &mut Context, call: &Call) -> Result<(), Failure> {
             Direction::In if message.request => "request",
             Direction::In | Direction::Out => message.state.as_str(),
         };
-        let sent_at = time(message.sent_at);
+        let sent_at = if terminal { short_time } else { time }(message.sent_at);
         [sent_at, way, state.to_owned(), text, message.id.to_string()]
     };
     let rows: Vec<_> = messages.iter().map(row).collect();

@@ -163,7 +163,7 @@ pub async fn run(start: Start) -> Result<(), BootError> {
     let store = patiently(&notifier, "opening the store", open_store(&config.data_dir)).await?;
     let secrets = load_secrets(&store, &config, &around).await?;
     let seed = seed.await.expect("the library gives a seed or says why not")?;
-    let told = told(origins, &config, &sockets, &notifier);
+    let told = Told::new(origins, &config, &sockets, &notifier);
     let building = build(&config, sockets.quic, &store, (&secrets, seed), &clock);
     let (wires, node) = patiently(&notifier, "reading the store", building).await?;
     let listener = front_door(sockets.rpc, &config, &around)?;
@@ -205,20 +205,6 @@ pub async fn run(start: Start) -> Result<(), BootError> {
     let ended = timeout(Duration::from_millis(STOP_MS), end).await;
     result?;
     ended.map_err(|_| BootError::SlowStop)
-}
-
-/// What front ends are shown of the configuration, and who is told when it is read again.
-fn told(mut origins: Origins, config: &Config, sockets: &Sockets, notifier: &Notifier) -> Told {
-    if let Some(socket) = &sockets.rpc {
-        let address = socket.local_addr().ok();
-        origins.passed_socket(address.as_ref().and_then(|address| address.as_pathname()));
-    }
-    if !sockets.quic.is_empty() {
-        let addresses = sockets.quic.iter().filter_map(|socket| socket.local_addr().ok());
-        origins.passed_listen(&addresses.collect::<Vec<_>>());
-    }
-    let (shown, _) = watch::channel(origins.show(config, &[]));
-    Told { origins, shown, notifier: notifier.clone() }
 }
 
 /// The socket for front ends: the one that was handed over, or one of our own.

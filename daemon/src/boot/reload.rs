@@ -15,7 +15,7 @@ use crate::config::{Args, Config, ConfigError, Origins, Surroundings};
 use crate::engine::{Change, Settings};
 use crate::log::Log;
 use crate::resolve::Resolver;
-use crate::systemd::Notifier;
+use crate::systemd::{Notifier, Sockets};
 
 /// What reading again needs.
 pub(super) struct Reload {
@@ -44,6 +44,28 @@ pub(super) fn hangups() -> Result<Option<Signal>, BootError> {
     let hangups =
         hangups.map_err(|source| BootError::System { what: "to listen to signals", source })?;
     Ok(Some(hangups))
+}
+
+impl Told {
+    /// What front ends are shown at first: the configuration, and the sockets of systemd where
+    /// they come before it.
+    pub(super) fn new(
+        mut origins: Origins,
+        config: &Config,
+        sockets: &Sockets,
+        notifier: &Notifier,
+    ) -> Self {
+        if let Some(socket) = &sockets.rpc {
+            let address = socket.local_addr().ok();
+            origins.passed_socket(address.as_ref().and_then(|address| address.as_pathname()));
+        }
+        if !sockets.quic.is_empty() {
+            let addresses = sockets.quic.iter().filter_map(|socket| socket.local_addr().ok());
+            origins.passed_listen(&addresses.collect::<Vec<_>>());
+        }
+        let (shown, _) = watch::channel(origins.show(config, &[]));
+        Self { origins, shown, notifier: notifier.clone() }
+    }
 }
 
 impl Reload {

@@ -112,7 +112,9 @@ mod tests {
         let findings = Findings {
             checks: vec![Check::ok("udp", "listens at 192.0.2.1:4848")],
             status: json!({ "node_id": id, "peers": 3, "listen": ["192.0.2.1:4848"] }),
-            config: json!({ "values": [{ "key": "pod", "value": "pod.example", "origin": "file" }] }),
+            config: json!({ "values": [
+                { "key": "pod", "value": "pod.example", "origin": "file" },
+            ]}),
             unit: format!("StatusText={id}"),
         };
         let dir = tempfile::tempdir().unwrap();
