@@ -1,1 +1,1 @@
-"""A client of bytchatd: `connection` is the socket, `client` the methods with their types."""
+"""A client of bytchatd."""
