@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use bytchat_tests::daemon::{Backbone, Daemon, cannot_run, pause, programs, until};
+use bytchat_tests::daemon::{Backbone, Daemon, Setup, cannot_run, pause, programs, until};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -38,12 +38,12 @@ impl Drop for Running {
     }
 }
 
-fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/examples").join(name)
 }
 
 /// Whether a program can be run here; if not, it is said which test lacks it.
-fn has(program: &str, what: &str) -> bool {
+pub(crate) fn has(program: &str, what: &str) -> bool {
     let ran = Command::new(program).arg("--version").output();
     let there = ran.is_ok_and(|ran| ran.status.success());
     if !there {
@@ -53,7 +53,7 @@ fn has(program: &str, what: &str) -> bool {
 }
 
 /// A command of another language that finds the daemon as a person's would.
-fn command(daemon: &Daemon, program: &str, script: &Path) -> Command {
+pub(crate) fn command(daemon: &Daemon, program: &str, script: &Path) -> Command {
     let folder = programs().bytctl.parent().unwrap().as_os_str().to_owned();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let paths = [PathBuf::from(folder)].into_iter().chain(std::env::split_paths(&path));
@@ -227,18 +227,24 @@ impl<'a> Follower<'a> {
     }
 }
 
+/// All followers that can be run here.
+fn followers(daemon: &Daemon) -> Vec<Follower<'_>> {
+    let mut followers = Vec::new();
+    if has("python3", "the follower in Python") {
+        followers.push(Follower::new(daemon, "python3", example("python/follow.py")));
+    }
+    if let Some(folder) = javascript() {
+        followers.push(Follower::new(daemon, "node", folder.join("follow.mjs")));
+    }
+    followers
+}
+
 #[test]
 fn followers_in_python_and_javascript_print_each_event_once_through_kills() {
-    let mut scripts = Vec::new();
-    if has("python3", "the follower in Python") {
-        scripts.push(("python3", example("python/follow.py")));
-    }
-    scripts.extend(javascript().map(|folder| ("node", folder.join("follow.mjs"))));
     let (mut chance, backbone) = (chance(), Backbone::shared());
     let (alice, alice_id) = backbone.user("followed@a.test");
     let (bob, _) = backbone.user("writes@b.test");
-    let mut followers: Vec<_> =
-        scripts.into_iter().map(|(program, path)| Follower::new(&alice, program, path)).collect();
+    let mut followers = followers(&alice);
     for round in 0..rounds(4, 50) {
         for number in 0..BURST {
             bob.get(&["send", &alice_id, &format!("{round}.{number}")]);
@@ -260,6 +266,39 @@ fn followers_in_python_and_javascript_print_each_event_once_through_kills() {
         assert!(printed.len() > 4 * BURST, "{printed:?}");
         assert_eq!(printed, log[..printed.len()], "{}", follower.program);
     }
+}
+
+#[test]
+fn followers_read_the_log_of_a_replaced_store_from_its_beginning() {
+    let daemon = Daemon::start(&Setup { network: "alone".to_owned(), ..Setup::default() });
+    let followers = followers(&daemon);
+    let write = |texts: &[&str]| {
+        let (writer, reader) = (daemon.account("writer"), daemon.account("reader"));
+        for text in texts {
+            let args = ["send", &reader, text, "--account", &writer];
+            daemon.get(&[&args[..], &["--wait", "delivered", "--timeout", "90"]].concat());
+        }
+    };
+    write(&["one", "two", "three"]);
+    let third = |event: &Value| event["data"]["text"] == "three";
+    for follower in &followers {
+        until("the third text", || follower.events().iter().any(third).then_some(()));
+    }
+    daemon.kill();
+    fs::remove_dir_all(daemon.path("data")).unwrap();
+    daemon.run();
+    // The new log soon has more events than the old one: the number alone would tell nothing.
+    write(&["another", "one", "and", "two", "more", END]);
+    for follower in &followers {
+        let mut printed = follower.all();
+        let anew = printed.iter().rposition(|event| event["seq"] == 1).unwrap();
+        assert!(printed[..anew].iter().any(third), "{}: {printed:?}", follower.program);
+        let printed = printed.split_off(anew);
+        let log = daemon.call("event.list", &json!({ "since": 0, "limit": 500 }));
+        assert_eq!(printed, log["events"].as_array().unwrap()[..printed.len()]);
+    }
+    let told = fs::read_to_string(daemon.path("follow.log")).unwrap();
+    assert_eq!(told.matches("epoch").count(), followers.len(), "{told}");
 }
 
 /// Where the example in JavaScript lies with what it needs; `None` if that cannot be had.

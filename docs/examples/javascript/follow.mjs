@@ -48,8 +48,11 @@ function begin(answer) {
     }
     throw new Error(answer.error.message);
   }
-  place.epoch = answer.result.epoch;
-  place.since ??= answer.result.head;
+  const { epoch, first, head } = answer.result;
+  // The old number means nothing in another log: the two change together.
+  if (place.epoch !== undefined && place.epoch !== epoch) place.since = first;
+  place.epoch = epoch;
+  place.since ??= head;
 }
 
 // Follows until the connection ends.

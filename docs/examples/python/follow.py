@@ -22,6 +22,9 @@ SILENCE_SECONDS = 90.0
 def follow(connection: Connection, place: dict[str, object]) -> None:
     """Follows from a place on, which it moves, until the connection ends."""
     begun = connection.call("event.subscribe", place)
+    if place.get("epoch", begun["epoch"]) != begun["epoch"]:
+        # The old number means nothing in this log: the two change together.
+        place["since"] = begun["first"]
     place["epoch"] = begun["epoch"]
     place.setdefault("since", begun["head"])
     while True:
