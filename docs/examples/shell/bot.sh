@@ -9,14 +9,18 @@ set -eu
 name=${1:-shell-bot}
 
 # Calls a method until there is an answer, however long the daemon is away. Errors that do not
-# pass are told and left to the caller.
+# pass are told and left to the caller; whatever is no answer of the daemon ends the bot.
 call() {
     until { told=$(bytctl --json rpc "$@" 2>&1); }; do
         case $(printf '%s' "$told" | jq -r '.error.kind' 2>/dev/null) in
             daemon.unreachable | shutting_down | busy | quota | store.*) sleep 0.2 ;;
-            *)
+            ?*.* | conflict | not_found | not_permitted)
                 printf '%s\n' "$told" >&2
                 return 1
+                ;;
+            *)
+                printf '%s\n' "$told" >&2
+                exit 1
                 ;;
         esac
     done
@@ -30,17 +34,25 @@ if ! printf '%s' "$positions" | jq -e --arg name "$name" \
     call cursor.set name="$name" seq:="$(printf '%s' "$positions" | jq .head)" >/dev/null
 fi
 
+# Each event that asks for an answer in one line of JSON values, which have no tabs of their own.
+# An answer to an answer would go on for ever.
+lines() {
+    jq -r --arg name "$name" '.events[] | select(.data.text | startswith("echo: ") | not)
+        | [.seq, .account, .data.from, "echo: " + .data.text, $name + ":" + .data.id]
+        | map(tojson) | join("\t")'
+}
+
+tab=$(printf '\t')
 while page=$(call event.list cursor="$name" types:='["message.received"]' wait_ms:=30000); do
     epoch=$(printf '%s' "$page" | jq -r .epoch)
-    # One event a line; an answer to an answer would go on for ever.
-    printf '%s' "$page" | jq -c '.events[] | select(.data.text | startswith("echo: ") | not)' |
-        while IFS= read -r event; do
-            field() { printf '%s' "$event" | jq -c "$1"; }
-            # What is blocked or too long stays without an answer.
-            call message.send account:="$(field .account)" to:="$(field .data.from)" \
-                text:="$(field '"echo: " + .data.text')" \
-                client_id:="$(field "\"$name:\" + .data.id")" </dev/null >/dev/null || true
-            call cursor.set name="$name" epoch="$epoch" seq:="$(field .seq)" >/dev/null </dev/null
-        done
-    call cursor.set name="$name" epoch="$epoch" seq:="$(printf '%s' "$page" | jq .next)" >/dev/null
+    next=$(printf '%s' "$page" | jq .next)
+    answers=$(printf '%s' "$page" | lines)
+    printf '%s' "${answers:+$answers
+}" | while IFS=$tab read -r seq account from text id; do
+        # What is blocked or too long stays without an answer.
+        call message.send account:="$account" to:="$from" text:="$text" client_id:="$id" \
+            </dev/null >/dev/null || true
+        call cursor.set name="$name" epoch="$epoch" seq:="$seq" </dev/null >/dev/null
+    done
+    call cursor.set name="$name" epoch="$epoch" seq:="$next" >/dev/null
 done
