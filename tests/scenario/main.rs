@@ -7,6 +7,7 @@
 mod account;
 mod alias;
 mod bad_input;
+mod clients;
 mod demo;
 mod dialects;
 mod dns;

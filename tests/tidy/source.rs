@@ -125,7 +125,7 @@ fn walk(folder: &Path, paths: &mut Vec<PathBuf>) {
 
 /// Golden files, the lock file and the licence are not.
 fn is_written_by_people(path: &Path) -> bool {
-    let ends = ["rs", "md", "toml", "service", "socket"];
+    let ends = ["rs", "md", "toml", "service", "socket", "py", "sh", "mjs"];
     let end = path.extension().unwrap_or_default().to_string_lossy();
     ends.contains(&end.as_ref()) || path.ends_with(".ci/run")
 }
