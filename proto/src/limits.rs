@@ -251,6 +251,9 @@ pub const SHELF_SHARE_PREFIX_PERCENT: usize = 25;
 /// A node that is near the user itself hands on the mail of many senders when holders change: its
 /// share is so many times as large, seven tenths of an empty mailbox.
 pub const NEIGHBOUR_SHARE_FACTOR: usize = 8;
+/// The same in the room of everybody, where many users make up for each other: a fifth of an empty
+/// holder, and a third for all such nodes of one /24 or /48.
+pub const SHELF_NEIGHBOUR_SHARE_FACTOR: usize = 2;
 /// What all such nodes hand on together leaves a quarter of the room to senders: node ids are free,
 /// and whoever likes can be near somebody.
 pub const NEIGHBOURS_SHARE_PERCENT: usize = 300;

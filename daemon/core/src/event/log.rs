@@ -83,8 +83,10 @@ impl Log {
             wall.is_some_and(|wall| wall.since_ms(chunk.at) > keep.age_ms.saturating_mul(factor));
         let many = last - first > keep.count.saturating_mul(factor)
             || self.bytes > keep.bytes.saturating_mul(factor);
-        // What is being written to is never too much, but it may grow old.
-        if chunk.gone == chunk.last || !(aged || (many && !open)) {
+        // What is being written to is never too much, but it may grow old. Then it stays empty, and
+        // leaves when another one was begun: it would stand before all that come.
+        let over = if chunk.gone == chunk.last { !open } else { aged || (many && !open) };
+        if !over {
             return None;
         }
         self.bytes -= chunk.bytes;

@@ -145,6 +145,24 @@ fn the_old_leave_even_if_they_are_few_and_numbers_go_on() {
 }
 
 #[test]
+fn a_full_chunk_that_grew_old_does_not_stand_before_the_next_ones() {
+    let mut kept = Kept::new(few());
+    kept.append(ANN, EVENTS_PER_CHUNK);
+    kept.logs.expire(T0.plus_ms(1_001), &mut kept.out);
+    kept.settle();
+    let empty = Span { first: EVENTS_PER_CHUNK, last: EVENTS_PER_CHUNK };
+    assert_eq!((kept.logs.span(ANN), kept.events(ANN).len()), (empty, 0));
+    kept.restart();
+    kept.append(ANN, 1);
+    let chunks = kept.rows.keys().filter(|(_, key)| key.starts_with(LOG));
+    assert_eq!(chunks.count(), 1);
+    kept.append(ANN, 4 * EVENTS_PER_CHUNK);
+    let span = kept.logs.span(ANN);
+    assert_eq!(span.first, 4 * EVENTS_PER_CHUNK);
+    assert_eq!(kept.events(ANN), (span.first + 1..=span.last).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_position_holds_back_what_it_has_not_passed_up_to_a_limit() {
     let mut kept = Kept::new(few());
     kept.append(ANN, 1);

@@ -153,9 +153,11 @@ impl<P> Hosts<P> {
         self.pins.insert((owner, host), node);
     }
 
-    /// Forgets which hosts could not be reached, so that the next question is asked at once.
-    pub fn forgive(&mut self) {
+    /// Forgets where pods are and which could not be reached, so that the next question is asked
+    /// at once and anew; pins stay.
+    pub fn forget(&mut self) {
         for known in self.known.values_mut() {
+            known.record = None;
             known.failed = None;
         }
     }

@@ -57,6 +57,18 @@ fn a_pod_is_found_once_and_then_known() {
 }
 
 #[test]
+fn after_new_settings_a_known_pod_is_looked_for_anew_and_its_pin_stays() {
+    let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
+    ask(&mut hosts, &mut out, address(None), &node(1, "pod.test"), 1);
+    assert!(matches!(hosts.poll_event(), Some(Event::Found { purpose: 7, .. })));
+    hosts.forget();
+    ask(&mut hosts, &mut out, address(None), &node(2, "pod.test"), 2);
+    let Some(Event::Failed { error: HostError::Changed { .. }, .. }) = hosts.poll_event() else {
+        panic!("the old place or another node was believed");
+    };
+}
+
+#[test]
 fn another_node_behind_a_pinned_name_is_not_believed() {
     let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
     hosts.restore(ME, host(), Some(node(1, "pod.test").node()));

@@ -6,11 +6,13 @@ use bytchat_proto::envelope::AttachProof;
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::key::AccountKey;
 use bytchat_proto::limits::{
-    ACCOUNTS_MAX, CHALLENGE_MS, KEY_TAKES_PER_MINUTE_MAX, LINKS_MAX, MINUTE_MS,
+    ACCOUNTS_MAX, CHALLENGE_MS, DEVICES_PER_USER_MAX, KEY_TAKES_PER_MINUTE_MAX, LINKS_MAX,
+    MINUTE_MS,
 };
 use bytchat_proto::record::{DeviceCertificate, RecordError};
 use bytchat_proto::unverified::Unverified;
 
+use super::share::{Quota, Room, Shares, Source};
 use super::shelf::Owner;
 use crate::io::{LinkId, LoadId};
 use crate::time::{Mono, Now};
@@ -18,6 +20,8 @@ use crate::time::{Mono, Now};
 /// A device that gets what waits for it.
 pub(super) struct Attachment {
     pub(super) link: LinkId,
+    /// Whose share its place is of.
+    source: Source,
     /// From this arrival on nothing was pushed yet.
     pub(super) next: u64,
     /// What was pushed, or is on its way from the disk, and is not removed.
@@ -81,6 +85,7 @@ pub(super) enum ProveError {
 pub(super) struct Attachments {
     links: BTreeMap<LinkId, PerLink>,
     attached: BTreeMap<Owner, Attachment>,
+    shares: Shares,
 }
 
 impl Attachments {
@@ -161,20 +166,43 @@ impl Attachments {
         }
     }
 
-    /// Whether one more device may attach on a link.
-    pub(super) fn has_room(&self, link: LinkId, owner: Owner, max: usize) -> bool {
+    /// Why a device may not attach on a link. One that is attached gives its place back first.
+    // SPEC 6.9: places are few, so that no user and no source takes them all.
+    pub(super) fn full(
+        &mut self,
+        link: LinkId,
+        owner: Owner,
+        source: Source,
+        max: usize,
+    ) -> Option<&'static str> {
         let on_link = self.links.get(&link).map_or(0, |state| state.owners.len());
-        let here = self.is_attached(link, owner);
-        let anywhere = self.attached.contains_key(&owner);
-        (here || on_link < ACCOUNTS_MAX) && (anywhere || self.attached.len() < max)
+        if on_link >= ACCOUNTS_MAX && !self.is_attached(link, owner) {
+            return Some("too many devices are attached on this link");
+        }
+        let old = self.get(owner).map(|attached| attached.source);
+        if old == Some(source) {
+            return None;
+        }
+        if old.is_none() && self.shares.of_user(owner.user).count >= DEVICES_PER_USER_MAX {
+            return Some("too many devices of this user are attached");
+        }
+        // A user's devices are few already: only the places of all have shares.
+        let room = |count| Room { count, bytes: usize::MAX };
+        let quota = Quota { all: room(max), user: room(usize::MAX) };
+        old.into_iter().for_each(|old| self.shares.take(owner.user, old, 0));
+        let full = self.shares.full(owner.user, source, 0, &quota);
+        old.into_iter().for_each(|old| self.shares.add(owner.user, old, 0));
+        full
     }
 
     /// Attaches a proven device, from the first envelope on; an older link of it loses it.
-    pub(super) fn attach(&mut self, link: LinkId, owner: Owner) {
+    pub(super) fn attach(&mut self, link: LinkId, owner: Owner, source: Source) {
         self.detach(owner);
+        self.shares.add(owner.user, source, 0);
         self.links.entry(link).or_default().owners.insert(owner);
         let attachment = Attachment {
             link,
+            source,
             next: 0,
             in_flight: BTreeSet::new(),
             again: VecDeque::new(),
@@ -189,6 +217,7 @@ impl Attachments {
         let Some(old) = self.attached.remove(&owner) else {
             return;
         };
+        self.shares.take(owner.user, old.source, 0);
         if let Some(state) = self.links.get_mut(&old.link) {
             state.owners.remove(&owner);
         }
@@ -198,7 +227,9 @@ impl Attachments {
     pub(super) fn link_down(&mut self, link: LinkId) -> BTreeSet<Owner> {
         let owners = self.links.remove(&link).unwrap_or_default().owners;
         for owner in &owners {
-            self.attached.remove(owner);
+            if let Some(old) = self.attached.remove(owner) {
+                self.shares.take(owner.user, old.source, 0);
+            }
         }
         owners
     }

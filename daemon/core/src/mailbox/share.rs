@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bytchat_proto::id::{NodeId, UserId};
 use bytchat_proto::limits::{
     MAILBOX_SHARE_NODE_PERCENT, MAILBOX_SHARE_PREFIX_PERCENT, NEIGHBOUR_SHARE_FACTOR,
-    NEIGHBOURS_SHARE_PERCENT, SHELF_SHARE_NODE_PERCENT, SHELF_SHARE_PREFIX_PERCENT,
+    NEIGHBOURS_SHARE_PERCENT, SHELF_NEIGHBOUR_SHARE_FACTOR, SHELF_SHARE_NODE_PERCENT,
+    SHELF_SHARE_PREFIX_PERCENT,
 };
 
 use crate::prefix::{PREFIX_BYTES, Prefix};
@@ -196,8 +197,12 @@ impl Shares {
         };
         // SPEC 6.14: a neighbour hands on the mail of many senders when holders change, so it may
         // bring more. All of them together leave a quarter: anybody can choose a node id that is
-        // near somebody.
-        let factor = if part.neighbour { NEIGHBOUR_SHARE_FACTOR } else { 1 };
+        // near somebody. In the room of all it is near somebody invented, so it may little more.
+        let factor = match (part.neighbour, part.user) {
+            (false, _) => 1,
+            (true, None) => SHELF_NEIGHBOUR_SHARE_FACTOR,
+            (true, Some(_)) => NEIGHBOUR_SHARE_FACTOR,
+        };
         (!held.is_below(percent * factor, free)).then_some(sentence)
     }
 }

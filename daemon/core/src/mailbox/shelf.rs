@@ -154,6 +154,11 @@ impl Shelf {
         }
     }
 
+    /// Whether anything lies here for a user.
+    pub(super) fn holds_for(&self, user: UserId) -> bool {
+        self.shares.of_user(user).count > 0
+    }
+
     /// How many wait for an owner.
     pub(super) fn waiting(&self, owner: Owner) -> usize {
         self.queues.get(&owner).map_or(0, BTreeMap::len)

@@ -141,17 +141,23 @@ impl Mailbox {
 
     // SPEC 6.9: what waits is pushed in the order of arrival once the proof is good.
     pub(super) fn prove(&mut self, peer: Peer<'_>, answer: &Answer<'_>, now: Now) -> Response {
+        // What lies here is handed out also by a node that is no longer near.
+        let user = answer.account.user();
+        if !peer.near && !self.shelf.holds_for(user) {
+            return not_closest();
+        }
         let expected = Expected { holder: self.own, link: peer.link, binding: peer.binding };
         let owner = match self.attachments.prove(&expected, answer, now) {
             Ok(owner) => owner,
             Err(error) => return Response::refused(reason_of(&error), error.to_string()),
         };
-        let max = self.limits.attached;
-        if !self.attachments.has_room(peer.link, owner, max) {
-            return Response::refused(Refusal::Full, "too many devices are attached");
+        let source = Source { neighbour: false, ..peer.source };
+        if let Some(detail) = self.attachments.full(peer.link, owner, source, self.limits.attached)
+        {
+            return Response::refused(Refusal::Full, detail);
         }
         self.detach(owner);
-        self.attachments.attach(peer.link, owner);
+        self.attachments.attach(peer.link, owner, source);
         for notice in self.notices.of(owner, now.wall) {
             self.notices.told(owner, notice.envelope, now.wall);
             self.push_notice(peer.link, notice);

@@ -87,12 +87,13 @@ impl Node {
         self.upkeep.bootstrap = now.mono.plus_ms(wait);
     }
 
-    /// Takes on other bootstrap addresses, and forgives hosts that were not found.
+    /// Takes on other bootstrap addresses, and looks anew for pods, which may stand elsewhere now.
     pub(super) fn take_settings(&mut self, bootstrap: Vec<SocketAddr>, now: Now) {
         self.config.bootstrap = bootstrap;
         self.upkeep.bootstrap = now.mono;
         self.upkeep.bootstrap_tries = 0;
-        self.hosts.forgive();
+        self.hosts.forget();
+        self.upkeep.forget_pods(now);
     }
 
     /// Tells neighbours which nodes we know; they verify them before use.

@@ -116,6 +116,15 @@ impl Upkeep {
         self.pods.insert((user, host), record);
     }
 
+    /// Forgets where all pods are: they are asked for again with the holders, at once.
+    pub(super) fn forget_pods(&mut self, now: Now) {
+        self.pods.clear();
+        self.seeks.clear();
+        for at in self.attach.values_mut() {
+            *at = now.mono.min(*at);
+        }
+    }
+
     /// A node cannot be reached: the pods that it was are looked for again.
     pub(super) fn lost_pod(&mut self, node: NodeId, now: Now) {
         let of_node = self.pods.iter().filter(|(_, record)| record.node() == node);

@@ -1,8 +1,8 @@
 //! Tests of attaching, pushing, fetching and notices.
 
 use bytchat_proto::limits::{
-    ACCOUNTS_MAX, CHALLENGE_MS, IDS_PER_REQUEST_MAX, LINKS_MAX, MAILBOX_LOADS_MAX,
-    PUSHES_IN_FLIGHT_MAX,
+    ACCOUNTS_MAX, CHALLENGE_MS, DEVICES_PER_USER_MAX, IDS_PER_REQUEST_MAX, LINKS_MAX,
+    MAILBOX_LOADS_MAX, PUSHES_IN_FLIGHT_MAX,
 };
 
 use super::*;
@@ -186,8 +186,9 @@ fn one_link_cannot_take_all_places() {
     world.attach(1, &first);
     for number in 1..ACCOUNTS_MAX {
         let device = DeviceKey([u8::try_from(number).unwrap(); 32]);
-        let user = first.user();
-        world.mailbox.attachments.attach(LinkId(1), Owner { user, device });
+        let user = UserId([u8::try_from(number).unwrap(); 20]);
+        let from = source(1_000 + u64::try_from(number).unwrap(), None);
+        world.mailbox.attachments.attach(LinkId(1), Owner { user, device }, from);
     }
     let more = Device::new(0, 250);
     let nonce = world.challenge(1, more.user());
@@ -195,6 +196,64 @@ fn one_link_cannot_take_all_places() {
     assert_eq!(reason(&answer), Refusal::Full);
     world.attach(1, &first);
     world.attach(2, &more);
+}
+
+/// Answers a challenge for a device, which may be refused.
+fn try_attach(world: &mut World, link: u64, device: &Device) -> Response {
+    let nonce = world.challenge(link, device.user());
+    let proof = device.proof(&nonce, link);
+    world.ask(link, &device.prove(&proof))
+}
+
+#[test]
+fn one_account_cannot_take_all_places() {
+    let mut world = World::new();
+    let count = u8::try_from(DEVICES_PER_USER_MAX).unwrap();
+    for number in 1..=count {
+        world.attach(u64::from(number), &Device::new(0, number));
+    }
+    let answer = try_attach(&mut world, 99, &Device::new(0, count + 1));
+    assert_eq!(reason(&answer), Refusal::Full);
+    // A device that comes back has its place, and others have theirs.
+    world.attach(100, &Device::new(0, 1));
+    world.attach(101, &Device::new(1, 1));
+    world.mailbox.link_down(LinkId(2));
+    world.attach(102, &Device::new(0, count + 1));
+}
+
+#[test]
+fn one_source_cannot_take_all_places() {
+    let mut world = World::with_limits(Limits { attached: 100, ..Limits::default() });
+    let from = source(1, None);
+    let owner = |number: u8| Owner { user: UserId([number; 20]), device: DeviceKey([number; 32]) };
+    let attachments = &mut world.mailbox.attachments;
+    let mut attach = |link, number, from| {
+        let full = attachments.full(LinkId(link), owner(number), from, 100);
+        if full.is_none() {
+            attachments.attach(LinkId(link), owner(number), from);
+        }
+        full
+    };
+    let taken = (0..100).take_while(|number| attach(1, *number, from).is_none()).count();
+    assert_eq!(taken, 11);
+    assert_eq!(attach(1, 0, from), None, "who comes back keeps its place");
+    // To move a place to another source frees the first, and uses up the second.
+    let other = source(2, None);
+    assert!((0..11).all(|number| attach(2, number, other).is_none()));
+    assert!((11..22).all(|number| attach(1, number, from).is_none() || number > 20));
+    assert!(attach(2, 11, other).is_some());
+    assert_eq!(attach(3, 200, source(3, None)), None);
+}
+
+#[test]
+fn who_is_not_near_a_user_attaches_no_device_of_it_unless_its_mail_lies_here() {
+    let (mut world, alice) = (World::new(), Device::new(0, 1));
+    world.near = false;
+    assert_eq!(reason(&try_attach(&mut world, 1, &alice)), Refusal::NotClosest);
+    world.near = true;
+    world.deposit(&alice.envelope(1));
+    world.near = false;
+    assert_eq!(world.attach(1, &alice), (1, 0));
 }
 
 #[test]
@@ -317,7 +376,7 @@ fn questions_to_the_disk_are_bounded_and_everybody_gets_a_turn() {
         world.deposit(&Envelope::assemble(*user, *device, 1, &encapsulation, &sealed).unwrap());
     }
     for owner in owners {
-        world.mailbox.attachments.attach(LinkId(1), owner);
+        world.mailbox.attachments.attach(LinkId(1), owner, source(1, None));
         world.mailbox.wake(owner);
     }
     world.mailbox.pump(world.now, &mut world.out);

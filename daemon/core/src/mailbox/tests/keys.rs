@@ -149,6 +149,7 @@ fn a_user_has_keys_of_so_many_devices_only() {
         let answer = world.ask(1, &batch(&device, 0..1, world.now));
         let many = usize::from(number) > DEVICES_PER_USER_MAX;
         assert_eq!(matches!(answer, Response::Refused { .. }), many);
+        world.mailbox.link_down(LinkId(1));
     }
     let user = Account::of(0).key.user();
     assert_eq!(take(&mut world, 9, user).len(), DEVICES_PER_USER_MAX);

@@ -93,17 +93,19 @@ fn bytes_are_shared_like_envelopes() {
     receipt(world.deposit(&sealed(9_999)));
 }
 
+/// An envelope for a user that nobody is.
+fn invented(number: u8) -> Envelope {
+    let (user, device) = (UserId([number; 20]), DeviceKey([number; 32]));
+    let sealed = [number; ENVELOPE_CLASS_MIN + TAG_BYTES];
+    Envelope::assemble(user, device, 1, &[3; ENCAPSULATION_BYTES], &sealed).unwrap()
+}
+
 #[test]
 fn invented_users_do_not_help_to_fill_a_holder() {
     let limits = Limits { envelopes: 100, bytes: 100 * 4096, ..Limits::default() };
     let mut world = World::with_limits(limits);
     let victim = Device::new(1, 9);
     world.from = Some(source(1, None));
-    let invented = |number: u8| {
-        let (user, device) = (UserId([number; 20]), DeviceKey([number; 32]));
-        let sealed = [number; ENVELOPE_CLASS_MIN + TAG_BYTES];
-        Envelope::assemble(user, device, 1, &[3; ENCAPSULATION_BYTES], &sealed).unwrap()
-    };
     let mut answers = (0..100).map(|number| world.deposit(&invented(number)));
     let refused = answers.find(|answer| matches!(answer, Response::Refused { .. })).unwrap();
     let Response::Refused { detail, .. } = refused else { unreachable!("it was refused") };
@@ -111,6 +113,16 @@ fn invented_users_do_not_help_to_fill_a_holder() {
     assert_eq!(world.mailbox.envelope_count(), 11);
     world.from = Some(source(2, None));
     receipt(world.deposit(&victim.envelope(1)));
+}
+
+#[test]
+fn a_neighbour_of_invented_users_takes_a_fifth_of_a_holder() {
+    let mut world = World::with_limits(Limits { envelopes: 100, ..Limits::default() });
+    world.from = Some(Source { neighbour: true, ..source(1, None) });
+    let until = world.in_days(7);
+    let answers = (0..100).map(|number| world.deposit_until(&invented(number), until, true));
+    let taken = answers.filter(|answer| matches!(answer, Response::Receipt { .. })).count();
+    assert_eq!(taken, 20);
 }
 
 #[test]
