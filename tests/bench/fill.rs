@@ -126,7 +126,7 @@ impl History {
             let until = message.received_at.0.saturating_add(SEEN_TTL_MS);
             if until > self.end.0 {
                 let envelope = labelled_sha256("bench/envelope", &[&number]);
-                let brought = [&peer.as_bytes()[..], &id.as_bytes()[..]].concat();
+                let brought = [peer.as_bytes(), id.as_bytes()].concat();
                 put(Table::Seen, &[&envelope], [&until.to_be_bytes(), &*brought].concat());
             }
         } else {

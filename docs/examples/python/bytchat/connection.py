@@ -60,7 +60,7 @@ def sockets() -> list[str]:
 class Connection:
     """Connects when it has to, and anew after the daemon was lost.
 
-    A token or a restriction holds for one connection of the socket. Who uses them gives
+    What was begun on a connection, a subscription for example, ends with it. Who wants it again gives
     `on_connect`, which is called with this object after each connect, before any other call.
     """
 
@@ -97,7 +97,7 @@ class Connection:
         raise Away("no daemon answers: " + "; ".join(tried))
 
     def _prepare(self, on_connect: Callable[[Connection], object]) -> None:
-        # A connection that did not give its rights up must not be used by anybody.
+        # A connection that is not prepared must not be used by anybody.
         try:
             on_connect(self)
         except BaseException:
