@@ -18,7 +18,7 @@ const BASH: &str = r#"
     read -ra said <<<"$line"
     [[ $line == *[[:space:]] ]] && said+=("")
     typed="${said[-1]}"
-    mapfile -t candidates < <("$1" __complete line -- "${said[@]:1}" 2>/dev/null)
+    mapfile -t candidates < <(command "$1" __complete line -- "${said[@]:1}" 2>/dev/null)
     if ((${#candidates[@]})); then
         COMPREPLY=("${candidates[@]#"${typed%"$2"}"}")
         return 0
@@ -27,7 +27,7 @@ const BASH: &str = r#"
 
 const ZSH: &str = r#"
     local -a candidates
-    candidates=(${(f)"$("$words[1]" __complete line -- "${(@)words[2,CURRENT]}" 2>/dev/null)"})
+    candidates=(${(f)"$(command "$words[1]" __complete line -- "${(@)words[2,CURRENT]}" 2>/dev/null)"})
     if (( $#candidates )); then
         compadd -- $candidates
         return
@@ -37,7 +37,7 @@ const ZSH: &str = r#"
 const FISH: &str = "
 function __fish_bytctl_known
     set -l said (commandline -opc) (commandline -ct)
-    $said[1] __complete line -- $said[2..-1] 2>/dev/null
+    command $said[1] __complete line -- $said[2..-1] 2>/dev/null
 end
 complete -c bytctl -a \"(__fish_bytctl_known)\"
 ";
