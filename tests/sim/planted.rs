@@ -65,5 +65,5 @@ fn what_is_logged_as_error_is_noticed() {
     world.crash(0);
     world.restart(0);
     let errors = world.take_errors();
-    assert!(errors.iter().any(|error| error.contains("event log")), "{errors:#?}");
+    assert!(errors.iter().any(|error| error.contains("log of events")), "{errors:#?}");
 }

@@ -51,9 +51,9 @@ impl Disk {
         self.rows.insert((Table::Message, key), value);
     }
 
-    /// Planted: makes the row of the event log unreadable.
+    /// Planted: makes the row that names the log of events unreadable.
     pub fn spoil_events(&mut self) {
-        self.rows.insert((Table::Node, b"events".to_vec()), vec![0xff]);
+        self.rows.insert((Table::Node, b"event/epoch".to_vec()), vec![0xff]);
     }
 
     /// Planted: damages every row of a table.
