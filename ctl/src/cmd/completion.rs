@@ -26,8 +26,9 @@ const BASH: &str = r#"
 "#;
 
 const ZSH: &str = r#"
-    local -a candidates
-    candidates=(${(f)"$(command "$words[1]" __complete line -- "${(@)words[2,CURRENT]}" 2>/dev/null)"})
+    local -a candidates said
+    said=("${(@)words[2,CURRENT]}")
+    candidates=(${(f)"$(command "$words[1]" __complete line -- "${(@)said}" 2>/dev/null)"})
     if (( $#candidates )); then
         compadd -- $candidates
         return

@@ -95,7 +95,7 @@ impl Outbox {
         self.entries.insert(id, entry);
     }
 
-    /// Puts the next try of an entry off, see [`Entry::put_off`].
+    /// Puts the next try of an entry off: soon and ever later while it is not stored, rarely then.
     pub fn put_off(&mut self, id: EntryId, known: bool, now: Now) {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
