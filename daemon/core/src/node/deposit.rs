@@ -154,7 +154,8 @@ impl Node {
         let closest = known.clamp(1, HOLDERS);
         let held = |node: &&NodeId| target.is_some_and(|it| it.holders.contains_key(*node));
         let stored = near.iter().filter(held).count();
-        let whole = entry.is_stored(WRITE_QUORUM.min(closest));
+        let enough = entry.is_stored(WRITE_QUORUM.min(closest));
+        let whole = enough && entry.is_held_elsewhere(self.id);
         let until_day = date(until);
         let sentence = if taken {
             format!("taken by the recipient's own node {node}")

@@ -123,6 +123,14 @@ impl Entry {
         !self.targets.is_empty() && self.targets.values().all(|target| target.is_stored(quorum))
     }
 
+    /// Whether for every device somebody else than this node has signed: where it knows nobody
+    /// else it may be a holder itself, and nothing is safer by that.
+    pub fn is_held_elsewhere(&self, own: NodeId) -> bool {
+        let elsewhere =
+            |target: &Target| target.taken || target.holders.keys().any(|holder| *holder != own);
+        self.targets.values().all(elsewhere)
+    }
+
     /// How many holders have signed, for the device that has fewest.
     pub fn stored_count(&self) -> usize {
         self.targets.values().map(|target| target.holders.len()).min().unwrap_or(0)

@@ -186,3 +186,13 @@ fn the_order_of_tries_is_that_of_the_entries_whatever_happens() {
     assert_eq!(outbox.to_user(BOB), ids[1..]);
     assert_eq!(outbox.tries.len(), outbox.entries.len());
 }
+
+#[test]
+fn what_only_this_node_holds_is_no_safer_than_before() {
+    let (own, other) = (NodeId([1; 20]), NodeId([2; 20]));
+    let mut entry = message(1);
+    entry.target_mut(DEVICE).holders.insert(own, Timestamp(7));
+    assert!(entry.is_stored(1) && !entry.is_held_elsewhere(own));
+    entry.target_mut(DEVICE).holders.insert(other, Timestamp(7));
+    assert!(entry.is_held_elsewhere(own));
+}
