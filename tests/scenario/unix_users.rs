@@ -9,18 +9,51 @@ use std::process::{Command, Output};
 use bytchat_tests::daemon::{Backbone, Daemon, Ran, cannot_run, programs};
 use serde_json::json;
 
-/// Two Unix users that no machine needs to know.
+/// Unix users that no machine needs to know.
 const ANN: u32 = 51_001;
 const BEN: u32 = 51_002;
+const EVE: u32 = 51_003;
+const OPERATOR: u32 = 51_004;
+/// A group whose members may look on.
+const READERS: u32 = 51_100;
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Runs `bytctl` as another Unix user, in the group that may use the socket.
+/// Who may what: Ann and Ben send, the readers read, the operator sees the daemon.
+fn api() -> String {
+    let rule = |who: &str, role: &str| format!("{{ {who}, role = \"{role}\" }}");
+    let rules = [
+        rule(&format!("user = {ANN}"), "send"),
+        rule(&format!("user = \"{BEN}\""), "send"),
+        rule(&format!("group = {READERS}"), "read"),
+        rule(&format!("user = {OPERATOR}"), "admin"),
+        rule("group = \"no-such-group\"", "admin"),
+    ];
+    format!("[api]\nallow = [{}]\n", rules.join(", "))
+}
+
+/// A daemon for all Unix users, started as systemd starts it.
+fn machine_s_daemon(backbone: &Backbone) -> Daemon {
+    let daemon = Daemon::new(&backbone.setup);
+    fs::set_permissions(daemon.path(""), Permissions::from_mode(0o755)).unwrap();
+    fs::copy(&programs().bytctl, daemon.path("bytctl")).unwrap();
+    fs::set_permissions(daemon.path("bytctl"), Permissions::from_mode(0o755)).unwrap();
+    daemon.configure_more(&api());
+    daemon.run_as(daemon.command().env("STATE_DIRECTORY", daemon.path("data")));
+    daemon
+}
+
+/// Runs `bytctl` as another Unix user.
 fn as_user(daemon: &Daemon, user: u32, args: &[&str]) -> Ran {
+    as_member(daemon, user, user, args)
+}
+
+/// Runs `bytctl` as another Unix user in a group.
+fn as_member(daemon: &Daemon, user: u32, group: u32, args: &[&str]) -> Ran {
     let mut command = Command::new(daemon.path("bytctl"));
-    command.env_clear().uid(user).gid(0).current_dir("/");
+    command.env_clear().uid(user).gid(group).current_dir("/");
     Ran::of(command.arg("--json").arg("--socket").arg(daemon.socket_path()).args(args), b"")
 }
 
@@ -30,12 +63,7 @@ fn two_unix_users_of_one_daemon_see_only_what_is_theirs() {
         return cannot_run("the test of two Unix users", "only root can run commands as others");
     }
     let backbone = Backbone::shared();
-    let daemon = Daemon::new(&backbone.setup);
-    fs::set_permissions(daemon.path(""), Permissions::from_mode(0o755)).unwrap();
-    fs::copy(&programs().bytctl, daemon.path("bytctl")).unwrap();
-    fs::set_permissions(daemon.path("bytctl"), Permissions::from_mode(0o755)).unwrap();
-    // As systemd starts it: the group of the socket may use it.
-    daemon.run_as(daemon.command().env("STATE_DIRECTORY", daemon.path("data")));
+    let daemon = machine_s_daemon(&backbone);
     daemon.meets(5);
 
     let made = |user, name| as_user(&daemon, user, &["account", "create", "--name", name]).json();
@@ -72,6 +100,42 @@ fn two_unix_users_of_one_daemon_see_only_what_is_theirs() {
     let args = ["send", ben_id, "neighbour", "--wait", "delivered", "--timeout", "90"];
     as_user(&daemon, ANN, &args).json();
     assert_eq!(as_user(&daemon, BEN, &["inbox"]).json()[0]["text"], "neighbour");
+}
+
+#[test]
+fn each_unix_user_may_what_the_configuration_says_and_a_stranger_nothing() {
+    if !is_root() {
+        return cannot_run("the test of roles", "only root can run commands as others");
+    }
+    let daemon = machine_s_daemon(&Backbone::shared());
+    let role = |user, group| {
+        let shown = as_member(&daemon, user, group, &["rpc", "session.show"]).json();
+        assert_eq!(shown["uid"], user);
+        shown["role"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(role(ANN, ANN), "send");
+    assert_eq!(role(EVE, READERS), "read");
+    assert_eq!(role(ANN, READERS), "send");
+    assert_eq!(role(OPERATOR, OPERATOR), "admin");
+    assert_eq!(role(0, 0), "admin");
+
+    let refused = |ran: Ran, words: &str| {
+        assert_eq!(ran.kind(7), "not_permitted");
+        assert!(ran.err.contains(words), "{}", ran.err);
+    };
+    as_user(&daemon, ANN, &["account", "create", "--name", "mine"]).json();
+    as_member(&daemon, EVE, READERS, &["account", "list"]).json();
+    let create = ["account", "create", "--name", "mine"];
+    refused(as_member(&daemon, EVE, READERS, &create), "takes the role send, and you have read");
+    refused(as_user(&daemon, ANN, &["config", "show"]), "takes the role admin");
+    as_user(&daemon, OPERATOR, &["config", "show"]).json();
+    // Who may see the daemon sees nobody's accounts.
+    assert_eq!(as_user(&daemon, OPERATOR, &["account", "list"]).json(), json!([]));
+    for args in [&["node", "status"][..], &["account", "list"], &["rpc", "session.show"]] {
+        let joins = format!("usermod -aG {READERS} $USER");
+        refused(as_user(&daemon, EVE, args), &joins);
+    }
+    assert!(daemon.log().contains("a rule under `allow` means nobody on this machine"));
 }
 
 const LACKS: &str = "BYTCHAT_LACKS_SOMETHING";

@@ -63,7 +63,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 
 const FILES: &[(&str, &str)] = &[
     ("$XDG_RUNTIME_DIR/bytchat/bytchatd.sock", "The user's daemon, which is tried first."),
-    ("/run/bytchat/bytchatd.sock", "The system's daemon, for the members of the group bytchat."),
+    ("/run/bytchat/bytchatd.sock", "The system's daemon, for members of bytchat and bytchat-read."),
 ];
 
 /// The end of bytctl(1).

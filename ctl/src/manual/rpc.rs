@@ -23,7 +23,8 @@ pub(super) fn page() -> String {
     description(&mut page);
     section(&mut page, "METHODS");
     for method in Call::TABLE {
-        entry(&mut page, method.name, &one_line(method.summary));
+        let text = format!("{} Takes the role {}.", one_line(method.summary), method.role);
+        entry(&mut page, method.name, &text);
     }
     section(&mut page, "ERRORS");
     page.text([roman(
@@ -51,6 +52,12 @@ fn description(page: &mut Roff) {
         page,
         "The kernel says which Unix user calls. A caller sees and uses the accounts of that user \
          alone; what belongs to others does not exist for it.",
+    );
+    paragraph(
+        page,
+        "What a caller may is its role: observe, read, send or admin, each of which includes \
+         those before it. The daemon's configuration gives roles to users and groups, see \
+         bytchatd.toml(5); session.show says which one a caller has.",
     );
     paragraph(
         page,

@@ -8,7 +8,7 @@ use bytchat_proto::rpc::node::{self, Origin, Setting};
 use serde_json::Value;
 
 use super::file::File;
-use super::keys::{POD, PODS, ROOT};
+use super::keys::{API, POD, PODS, ROOT};
 use super::{Args, Config, Surroundings};
 
 /// How a socket of systemd is called.
@@ -114,7 +114,7 @@ impl Origins {
 
 /// The keys that stand before all tables, and the tables.
 fn keys() -> impl Iterator<Item = &'static str> {
-    ROOT.keys.iter().map(|key| key.name).chain([POD.name, PODS.name])
+    ROOT.keys.iter().map(|key| key.name).chain([API.name, POD.name, PODS.name])
 }
 
 fn text(path: &Path) -> String {
@@ -149,7 +149,7 @@ mod tests {
         origins.passed_listen(&[SocketAddr::from(([127, 0, 0, 1], 9))]);
         let config = Config::merge(file, &args, &around).unwrap();
         let shown = origins.show(&config, &["network"]);
-        assert_eq!((shown.file.as_deref(), shown.values.len()), (Some("/etc/b.toml"), 9));
+        assert_eq!((shown.file.as_deref(), shown.values.len()), (Some("/etc/b.toml"), 10));
         for (key, value, origin, place) in [
             ("network", "\"flag\"", Origin::Flag, Some("--network")),
             ("bootstrap", "[\"192.0.2.1:1\"]", Origin::File, Some("/etc/b.toml:4")),

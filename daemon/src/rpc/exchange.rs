@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytchat_core::io::Caller;
 use bytchat_proto::limits::{RPC_ANSWER_BYTES_MAX, RPC_BATCH_MAX, RPC_LINE_BYTES_MAX};
 use bytchat_proto::rpc::error::ErrorData;
-use bytchat_proto::rpc::{ErrorKind, RpcError};
+use bytchat_proto::rpc::session::Session;
+use bytchat_proto::rpc::{ErrorKind, Method, Role, RpcError, to_result};
 use jsonrpsee::core::server::{
     BatchResponseBuilder, ConnectionId, Extensions, MethodCallback, MethodResponse, ResponsePayload,
 };
@@ -16,6 +17,7 @@ use jsonrpsee::types::error::{
 use jsonrpsee::types::{Id, InvalidRequest, Notification, Params, Request};
 use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tracing::debug;
 
@@ -23,11 +25,15 @@ use super::desk::{Desk, Place};
 use super::events::{Stream, Streams};
 use super::methods::{object, parse};
 
+/// The method that needs nobody but the connection to answer.
+const SHOW: &str = "session.show";
+
 /// Answers requests of one caller, in whatever dialect they come.
 #[derive(Clone)]
 pub(super) struct Exchange {
     pub(super) desk: Arc<Desk>,
     pub(super) caller: Caller,
+    role: Role,
     extensions: Extensions,
     streams: Option<Arc<Streams>>,
 }
@@ -54,10 +60,10 @@ struct Named {
 impl Exchange {
     // SPEC 8.3: who calls is what the kernel says of the peer of the socket.
     /// Speaks for a caller whose connection carries nothing but answers.
-    pub(super) fn new(desk: Arc<Desk>, caller: Caller) -> Self {
+    pub(super) fn new(desk: Arc<Desk>, caller: Caller, role: Role) -> Self {
         let mut extensions = Extensions::new();
         extensions.insert(caller);
-        Self { desk, caller, extensions, streams: None }
+        Self { desk, caller, role, extensions, streams: None }
     }
 
     /// The same over a connection that carries notifications too.
@@ -159,18 +165,36 @@ impl Exchange {
     }
 
     /// Tells whether the caller may call a method now: the one place that decides it.
-    pub(super) fn admit(&self, _method: &str) -> Result<Place, RpcError> {
+    pub(super) fn admit(&self, method: &str) -> Result<Place, RpcError> {
+        // SPEC 8.40, SPEC 8.21: each method takes a role. What is no method is told so later.
+        self.permit(method, Method::named(method).map_or(Role::Observe, |method| method.role))?;
         self.desk.calls.take(self.caller.uid)
+    }
+
+    /// Tells whether the caller's role is as high as something takes.
+    pub(super) fn permit(&self, what: &str, needed: Role) -> Result<(), RpcError> {
+        if self.role >= needed {
+            return Ok(());
+        }
+        let error = format!("{what} takes the role {needed}, and you have {}", self.role);
+        Err(ErrorKind::NotPermitted.because(error))
+    }
+
+    /// What the caller is to us.
+    fn show(&self) -> Value {
+        to_result(&Session { uid: self.caller.uid, role: self.role })
     }
 
     async fn perform(&self, request: Request<'_>, opened: &mut Vec<Stream>) -> MethodResponse {
         let Request { id, method, params, .. } = request;
         let params = Params::new(params.as_ref().map(|params| params.get()));
-        if let Some(streams) = self.streams.as_ref().filter(|_| Streams::serve(&method)) {
+        let streams = self.streams.as_ref().filter(|_| Streams::serve(&method));
+        if streams.is_some() || method == SHOW {
             debug!(%method, "a front end calls");
-            let result = match parse(&method, &params) {
-                Ok(call) => streams.call(self, call, opened).await,
-                Err(error) => Err(error),
+            let result = match (parse(&method, &params), streams) {
+                (Ok(call), Some(streams)) => streams.call(self, call, opened).await,
+                (Ok(_), None) => Ok(self.show()),
+                (Err(error), _) => Err(error),
             };
             return match result {
                 Ok(result) => {

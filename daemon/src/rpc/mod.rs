@@ -1,5 +1,6 @@
 //! The local RPC: JSON-RPC 2.0 on a Unix socket, in lines, over HTTP and over WebSocket (SPEC 8).
 
+mod access;
 mod desk;
 mod dialect;
 mod events;
@@ -22,11 +23,13 @@ use bytchat_proto::rpc::{Call, RpcError};
 use serde_json::Value;
 use tokio::sync::watch;
 
+pub use access::{Access, Rule, Rules, Who};
 pub use events::{Follower, Hub};
 pub use listener::{Listener, RpcServeError};
 
-/// Lets the owner and the group of the socket call: for a daemon that serves a whole machine.
-pub const MODE_SYSTEM: u32 = 0o660;
+/// Lets all knock, and the roles decide: for a daemon that serves a whole machine, where several
+/// groups may do different things.
+pub const MODE_SYSTEM: u32 = 0o666;
 /// Lets nobody but the owner of the socket call: for a daemon of one user.
 pub const MODE_USER: u32 = 0o600;
 

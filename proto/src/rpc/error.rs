@@ -51,7 +51,8 @@ errors! {
     /// A fault of ours.
     Internal = -32603, "internal", exit 1, "look into the daemon's log and report it";
     /// The caller may not.
-    NotPermitted = 1001, "not_permitted", exit 7, "use an account of your own";
+    NotPermitted = 1001, "not_permitted", exit 7,
+        "`bytctl doctor` shows your role; who runs the daemon can give you another";
     /// The daemon is about to stop.
     ShuttingDown = 1004, "shutting_down", exit 69, "try again when the daemon is up";
     /// Too much at once.

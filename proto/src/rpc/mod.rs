@@ -9,11 +9,14 @@ pub mod event;
 pub mod message;
 pub mod node;
 pub mod profile;
+pub mod role;
+pub mod session;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use error::{ErrorKind, RpcError};
+pub use role::Role;
 
 /// What is known of a method without calling it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,20 +27,6 @@ pub struct Method {
     pub summary: &'static str,
     /// What a caller must be allowed at least.
     pub role: Role,
-}
-
-/// What a caller may do; each role includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// See how the node stands.
-    Observe,
-    /// Read what its own accounts have.
-    Read,
-    /// Write and decide in the name of its own accounts.
-    Send,
-    /// See and change what concerns the daemon as a whole.
-    Admin,
 }
 
 /// The whole surface: every method with its parameters, its result and the role that it takes.
@@ -86,9 +75,10 @@ calls! {
     NodeStatus(Nothing) -> node::Status = "node.status", Observe;
     /// The nodes that it has links to.
     NodePeers(Nothing) -> node::Peers = "node.peers", Observe;
-    /// Shows the configuration in effect and where each value comes from; for root and the
-    /// daemon's own Unix user.
+    /// Shows the configuration in effect and where each value comes from.
     NodeConfig(Nothing) -> node::Config = "node.config", Admin;
+    /// Says who the caller is to the daemon, and what it may.
+    SessionShow(Nothing) -> session::Session = "session.show", Observe;
     /// Makes an account.
     AccountCreate(account::Create) -> account::Account = "account.create", Send;
     /// Takes an account's key from elsewhere.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytchat_proto::rpc::{
-    Call, Done, ErrorKind, Nothing, account, alias, contact, cursor, event, message, node, profile,
-    to_result,
+    Call, Done, ErrorKind, Nothing, Role, account, alias, contact, cursor, event, message, node,
+    profile, session, to_result,
 };
 use serde_json::{Value, json};
 
@@ -110,7 +110,7 @@ fn event_calls() -> Vec<Call> {
 }
 
 pub(crate) fn calls() -> Vec<Call> {
-    let node = [Call::NodeStatus, Call::NodePeers, Call::NodeConfig];
+    let node = [Call::NodeStatus, Call::NodePeers, Call::NodeConfig, Call::SessionShow];
     let mut calls: Vec<Call> = node.iter().map(|call| call(Nothing {})).collect();
     calls.extend(account_calls());
     calls.extend(message_calls());
@@ -150,6 +150,7 @@ fn result_of(call: &Call) -> Value {
         Call::NodeStatus(_) => to_result(&status()),
         Call::NodePeers(_) => to_result(&node::Peers { peers: vec![peer()] }),
         Call::NodeConfig(_) => to_result(&a_config()),
+        Call::SessionShow(_) => to_result(&session::Session { uid: 1_000, role: Role::Send }),
         Call::AccountCreate(_) | Call::AccountImport(_) => to_result(&an_account()),
         Call::AccountExport(_) => {
             to_result(&account::Exported { pem: "-----BEGIN …".to_owned().into() })

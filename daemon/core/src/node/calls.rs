@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Node;
 use super::aliases::parse;
 use super::contacts::PersonAsk;
-use super::events::no_stream;
+use super::events::{no_session, no_stream};
 use super::history::Loading;
 use super::pods::Then;
 use super::send::Draft;
@@ -40,6 +40,7 @@ impl Node {
             Call::NodeStatus(_) => to_result(&self.node_status(now)),
             Call::NodePeers(_) => to_result(&self.node_peers()),
             Call::NodeConfig(_) => return Err(no_config()),
+            Call::SessionShow(_) => return Err(no_session()),
             Call::AccountCreate(with) => return self.account_create(call, caller, with),
             Call::AccountImport(with) => return self.account_import(call, caller, with),
             Call::AccountExport(with) => to_result(&self.account_export(caller, &with)?),

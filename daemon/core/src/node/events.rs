@@ -180,3 +180,8 @@ pub(super) fn no_stream() -> RpcError {
          or poll `event.list` with `wait_ms`",
     )
 }
+
+/// What a connection may is decided where it comes in.
+pub(super) fn no_session() -> RpcError {
+    ErrorKind::NotFound.because("a node knows callers, and nothing of their connections")
+}

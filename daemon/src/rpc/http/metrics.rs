@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use bytchat_proto::rpc::event::{Events, List};
 use bytchat_proto::rpc::node::Status;
-use bytchat_proto::rpc::{Call, ErrorKind, Nothing, RpcError};
+use bytchat_proto::rpc::{Call, ErrorKind, Nothing, Role, RpcError};
 use serde::de::DeserializeOwned;
 
 use super::super::dialect::Dialect;
@@ -16,13 +16,8 @@ use super::super::exchange::Exchange;
 /// # Errors
 /// The caller is not an operator, or the engine does not answer.
 pub(super) async fn render(exchange: &Exchange) -> Result<String, RpcError> {
-    // SPEC 8.3: how much is called says how busy other Unix users are.
-    let uid = exchange.caller.uid;
-    if uid != 0 && uid != rustix::process::geteuid().as_raw() {
-        return Err(
-            ErrorKind::NotPermitted.because("metrics are for root and the daemon's own Unix user")
-        );
-    }
+    // SPEC 8.12: how much is called says how busy other Unix users are.
+    exchange.permit("GET /metrics", Role::Admin)?;
     let status: Status = ask(exchange, Call::NodeStatus(Nothing {})).await?;
     let events: Events =
         ask(exchange, Call::EventList(List { limit: Some(1), ..List::default() })).await?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytchat_proto::limits::{
     RPC_HEAD_BYTES_MAX, RPC_HEADERS_MAX, RPC_HEALTH_MS, RPC_LINE_BYTES_MAX, RPC_STOP_GRACE_MS,
 };
-use bytchat_proto::rpc::{Call, ErrorKind, Nothing};
+use bytchat_proto::rpc::{Call, ErrorKind, Nothing, RpcError};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, ORIGIN, REFERER};
@@ -90,9 +90,14 @@ async fn converse(stream: UnixStream, first: Vec<u8>, visit: Visit, desk: &Desk)
 }
 
 /// The whole answer to one that is turned away before it could ask.
-pub(super) fn turned_away(why: &str) -> String {
+pub(super) fn turned_away(why: &RpcError) -> String {
+    let status = match why.kind == ErrorKind::NotPermitted {
+        true => "403 Forbidden",
+        false => "503 Service Unavailable",
+    };
+    let why = refusal(why);
     format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n{why}",
         why.len()
     )
