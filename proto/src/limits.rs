@@ -485,6 +485,14 @@ pub const RPC_SUBSCRIPTIONS_PER_USER_MAX: usize = 2_048;
 pub const RPC_SUBSCRIPTIONS_MAX: usize = 8_192;
 /// Calls of one Unix user in flight: fewer than may wait in all.
 pub const RPC_CALLS_PER_USER_MAX: usize = RPC_WAITS_MAX / 2;
+/// Tokens of one Unix user.
+pub const TOKENS_PER_USER_MAX: usize = 64;
+/// Tokens of all Unix users: each takes some hundred bytes of memory, or some kB with long lists.
+pub const TOKENS_MAX: usize = 1_024;
+/// Methods that a token or a narrowing names.
+pub const TOKEN_METHODS_MAX: usize = 64;
+/// Tokens that one connection presents, one after the other: each can end it.
+pub const RPC_TOKENS_PER_CLIENT_MAX: usize = 8;
 /// Rules of the configuration that give roles.
 pub const ROLE_RULES_MAX: usize = 64;
 /// Callers whose role is remembered; when there are more all are looked up anew.

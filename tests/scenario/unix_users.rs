@@ -138,6 +138,112 @@ fn each_unix_user_may_what_the_configuration_says_and_a_stranger_nothing() {
     assert!(daemon.log().contains("a rule under `allow` means nobody on this machine"));
 }
 
+/// What programs hear of a call.
+fn heard(ran: &Ran) -> (i32, String, String) {
+    (ran.code, ran.out.clone(), ran.err.clone())
+}
+
+#[test]
+fn what_another_unix_user_has_is_answered_like_what_is_not_there_to_the_byte() {
+    if !is_root() {
+        return cannot_run("the test of what others have", "only root can run commands as others");
+    }
+    let backbone = Backbone::shared();
+    let daemon = machine_s_daemon(&backbone);
+    let made = |user| as_user(&daemon, user, &["account", "create", "--name", "mine"]).json();
+    let (ann, ben) = (made(ANN)["id"].clone(), made(BEN)["id"].clone());
+    let (ann, ben) = (ann.as_str().unwrap(), ben.as_str().unwrap());
+    let (_carol, carol_id) = backbone.user("carol-hides@a.test");
+    let sent = as_user(&daemon, ANN, &["send", &carol_id, "of ann"]).json();
+    let real = sent["id"].as_str().unwrap().to_owned();
+    let last = if real.ends_with('a') { "b" } else { "a" };
+    let none = format!("{last}{}", &real[1..]);
+    for (method, more) in [
+        ("message.show", None),
+        ("message.trace", None),
+        // It does not wait for what will never come.
+        ("message.wait", Some("state=read")),
+    ] {
+        let ask = |id: &str| {
+            let id = format!("id={id}");
+            let args = ["rpc", method, &id].into_iter().chain(more).collect::<Vec<_>>();
+            heard(&as_user(&daemon, BEN, &args))
+        };
+        let (real, none) = (ask(&real), ask(&none));
+        assert_eq!(real, none, "{method}");
+        assert!(real.0 == 5 && real.2.contains("not_found"), "{real:?}");
+    }
+    let ask = |id: &str| {
+        heard(&as_user(&daemon, BEN, &["rpc", "message.read", &format!("ids:=[\"{id}\"]")]))
+    };
+    assert_eq!(ask(&real), ask(&none));
+    // An account of Ann is to Ben as one of nobody.
+    let nobody = "a".repeat(32);
+    for args in [
+        &["account", "export", "--account"][..],
+        &["inbox", "--account"],
+        &["contact", "list", "--account"],
+        &["alias", "register", "x@a.test", "--account"],
+    ] {
+        let ask = |id: &str| heard(&as_user(&daemon, BEN, &[args, &[id]].concat()));
+        let ((code, out, err), none) = (ask(ann), ask(&nobody));
+        assert_eq!((code, out, err.replace(ann, &nobody)), none, "{args:?}");
+        assert_eq!(none.0, 5);
+    }
+    assert_ne!(ann, ben);
+}
+
+#[test]
+fn a_token_narrows_its_own_unix_user_and_is_nothing_to_others() {
+    if !is_root() {
+        return cannot_run("the test of tokens", "only root can run commands as others");
+    }
+    let backbone = Backbone::shared();
+    let daemon = machine_s_daemon(&backbone);
+    let create = |user, name| {
+        let made = as_user(&daemon, user, &["account", "create", "--name", name]).json();
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let (work, home, ben) = (create(ANN, "work"), create(ANN, "home"), create(BEN, "ben"));
+    let token = ["token", "create", "--name", "bot", "--role", "send", "--accounts", "work"];
+    let made = as_user(&daemon, ANN, &token).json();
+    let file = daemon.path("token");
+    fs::write(&file, made["token"].as_str().unwrap()).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let by = |user, args: &[&str]| {
+        as_user(&daemon, user, &[&["--token", file.to_str().unwrap()], args].concat())
+    };
+    let accounts = by(ANN, &["account", "list"]).json();
+    assert_eq!(accounts.as_array().unwrap().len(), 1);
+    assert_eq!(accounts[0]["id"], work.as_str());
+    by(ANN, &["send", &ben, "of the bot"]).json();
+    let refused =
+        |ran: Ran, kind| assert_eq!(ran.kind(if kind == "not_found" { 5 } else { 7 }), kind);
+    refused(by(ANN, &["send", &ben, "x", "--account", &home]), "not_found");
+    refused(by(ANN, &["account", "export"]), "not_permitted");
+    refused(by(ANN, &["token", "list"]), "not_permitted");
+    refused(by(BEN, &["account", "list"]), "token.bad");
+    // What the home account hears is not for the bot.
+    let home_sent = as_user(&daemon, ANN, &["send", &ben, "private", "--account", "home"]).json();
+    let id = home_sent["id"].as_str().unwrap();
+    refused(by(ANN, &["message", "show", id]), "not_found");
+    let events = by(ANN, &["rpc", "event.list", "since:=0"]).json();
+    let events = events["events"].as_array().unwrap();
+    assert!(events.iter().all(|event| event["account"] == work.as_str()));
+    assert!(!format!("{events:?}").contains("private"));
+
+    let tokens = as_user(&daemon, ANN, &["token", "list"]).json();
+    assert_eq!(
+        (tokens[0]["id"].clone(), tokens[0]["name"].clone()),
+        (made["id"].clone(), json!("bot"))
+    );
+    assert_eq!(as_user(&daemon, BEN, &["token", "list"]).json(), json!([]));
+    let id = made["id"].as_str().unwrap();
+    refused(as_user(&daemon, BEN, &["token", "delete", id]), "not_found");
+    as_user(&daemon, ANN, &["token", "delete", id]).json();
+    refused(by(ANN, &["account", "list"]), "token.bad");
+}
+
 const LACKS: &str = "BYTCHAT_LACKS_SOMETHING";
 
 /// Not a test of its own: it cannot run, when it is told so.

@@ -21,7 +21,7 @@ const CORE: &[Row] = &[
         1,
         &[
             "link", "dht", "pod", "mailbox", "round", "outbox", "route", "account", "inbox",
-            "host", "event",
+            "host", "event", "token",
         ],
     ),
     (0, &["crypto"]),

@@ -61,6 +61,13 @@ fn description(page: &mut Roff) {
     );
     paragraph(
         page,
+        "session.restrict gives rights up for the rest of a connection: to a lower role, to some \
+         accounts or methods, to a time, or to what a token says. Over HTTP, Authorization: Bearer \
+         and a token do so for one request. token.create makes tokens; they are good for their own \
+         Unix user alone, and never give more than that user may.",
+    );
+    paragraph(
+        page,
         "Parameters are one object with names. An unknown, missing or ill-typed parameter is \
          refused with a sentence that names it. Results are objects; members may be added, so \
          ignore those that you do not know.",

@@ -19,3 +19,4 @@ pub mod prefix;
 pub mod round;
 pub mod route;
 pub mod time;
+pub mod token;

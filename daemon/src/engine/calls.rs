@@ -4,7 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytchat_core::io::{CallId, Caller};
+use bytchat_core::io::{CallId, Caller, Scope};
 use bytchat_proto::limits::{CALLS_MAX, CALLS_QUEUED_MAX};
 use bytchat_proto::rpc::{Call, ErrorKind, RpcError, node, to_result};
 use serde_json::Value;
@@ -41,6 +41,7 @@ pub struct Incoming {
 pub(super) struct Asked {
     pub(super) call: CallId,
     pub(super) caller: Caller,
+    pub(super) scope: Option<Arc<Scope>>,
     pub(super) request: Call,
     pub(super) reply: oneshot::Sender<CallResult>,
 }
@@ -62,6 +63,16 @@ impl Calls {
         caller: Caller,
         request: Call,
     ) -> impl Future<Output = CallResult> + Send + use<> {
+        self.ask_in(caller, None, request)
+    }
+
+    /// The same for a session that may be narrowed.
+    fn ask_in(
+        &self,
+        caller: Caller,
+        scope: Option<Arc<Scope>>,
+        request: Call,
+    ) -> impl Future<Output = CallResult> + Send + use<> {
         let call = CallId(self.next.fetch_add(1, Ordering::Relaxed));
         let queue = self.queue.clone();
         // Taken now, so that the word can be left without waiting when the caller goes.
@@ -75,7 +86,7 @@ impl Calls {
             let mut word = LastWord { call, permit: Some(permit) };
             // After `word`, so that it is dropped before: who hears the word sees it closed.
             let (reply, answer) = oneshot::channel();
-            let asked = Asked { call, caller, request, reply };
+            let asked = Asked { call, caller, scope, request, reply };
             queue.send(asked).await.map_err(|_| shutting_down())?;
             let result = answer.await.unwrap_or_else(|_| Err(shutting_down()));
             word.permit = None;
@@ -85,11 +96,11 @@ impl Calls {
 }
 
 impl Service for Calls {
-    fn call(&self, caller: Caller, call: Call) -> Answer {
+    fn call(&self, caller: Caller, scope: Option<Arc<Scope>>, call: Call) -> Answer {
         if matches!(call, Call::NodeConfig(_)) {
             return Box::pin(ready(Ok(to_result(&*self.config.borrow()))));
         }
-        Box::pin(self.ask(caller, call))
+        Box::pin(self.ask_in(caller, scope, call))
     }
 
     fn follow(&self, caller: Caller) -> Follower {
@@ -144,6 +155,8 @@ pub(super) fn reads_only(request: &Call) -> bool {
         | Call::NodePeers(_)
         | Call::NodeConfig(_)
         | Call::SessionShow(_)
+        | Call::SessionRestrict(_)
+        | Call::TokenList(_)
         | Call::AccountExport(_)
         | Call::AccountList(_)
         | Call::AliasList(_)
@@ -153,6 +166,8 @@ pub(super) fn reads_only(request: &Call) -> bool {
         | Call::MessageHistory(_)
         | Call::ContactList(_) => true,
         Call::AccountCreate(_)
+        | Call::TokenCreate(_)
+        | Call::TokenDelete(_)
         | Call::AccountImport(_)
         | Call::ProfileSet(_)
         | Call::ProfileShow(_)

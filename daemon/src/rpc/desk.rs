@@ -21,6 +21,7 @@ use super::Service;
 use super::access::Access;
 use super::dialect::Dialect;
 use super::methods::{LIST, methods};
+use super::running::Running;
 
 /// How much front ends may have, and how long they may be slow.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +63,7 @@ pub(super) struct Desk {
     pub(super) service: Arc<dyn Service>,
     pub(super) bounds: Bounds,
     pub(super) access: Arc<Access>,
+    pub(super) running: Arc<Running>,
     pub(super) knocks: Arc<Quota>,
     pub(super) clients: Arc<Quota>,
     pub(super) subscriptions: Arc<Quota>,
@@ -82,6 +84,7 @@ impl Desk {
             methods: methods(Arc::clone(&service)),
             service,
             access,
+            running: Arc::default(),
             knocks: Quota::new("front ends waiting", RPC_KNOCKS_MAX, RPC_KNOCKS_PER_USER_MAX),
             clients: Quota::new("front ends", bounds.clients, bounds.clients_per_user),
             subscriptions: Quota::new(

@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytchat_core::io::Caller;
+use bytchat_core::token::id_of;
 use bytchat_proto::limits::{RPC_ANSWER_BYTES_MAX, RPC_BATCH_MAX, RPC_LINE_BYTES_MAX};
 use bytchat_proto::rpc::error::ErrorData;
-use bytchat_proto::rpc::session::Session;
-use bytchat_proto::rpc::{ErrorKind, Method, Role, RpcError, to_result};
+use bytchat_proto::rpc::session::Restrict;
+use bytchat_proto::rpc::{Call, ErrorKind, Method, Role, RpcError, to_result};
 use jsonrpsee::core::server::{
     BatchResponseBuilder, ConnectionId, Extensions, MethodCallback, MethodResponse, ResponsePayload,
 };
@@ -23,17 +24,18 @@ use tracing::debug;
 
 use super::desk::{Desk, Place};
 use super::events::{Stream, Streams};
+use super::grant::Grant;
 use super::methods::{object, parse};
 
-/// The method that needs nobody but the connection to answer.
-const SHOW: &str = "session.show";
+/// The methods that change the connection, beside those about subscriptions.
+const OWN: [&str; 3] = ["session.show", "session.restrict", "token.delete"];
 
 /// Answers requests of one caller, in whatever dialect they come.
 #[derive(Clone)]
 pub(super) struct Exchange {
     pub(super) desk: Arc<Desk>,
     pub(super) caller: Caller,
-    role: Role,
+    pub(super) grant: Grant,
     extensions: Extensions,
     streams: Option<Arc<Streams>>,
 }
@@ -63,7 +65,12 @@ impl Exchange {
     pub(super) fn new(desk: Arc<Desk>, caller: Caller, role: Role) -> Self {
         let mut extensions = Extensions::new();
         extensions.insert(caller);
-        Self { desk, caller, role, extensions, streams: None }
+        Self { desk, caller, grant: Grant::new(role), extensions, streams: None }
+    }
+
+    /// The same, with rights of its own to give up: each HTTP request is a session by itself.
+    pub(super) fn apart(&self) -> Self {
+        Self { grant: self.grant.apart(), ..self.clone() }
     }
 
     /// The same over a connection that carries notifications too.
@@ -153,6 +160,7 @@ impl Exchange {
         let answer = match self.admit(&method) {
             Err(error) => MethodResponse::error(id, object(&error)),
             Ok(_place) => tokio::select! {
+                error = self.grant.over() => MethodResponse::error(id, object(&error)),
                 answer = self.perform(request, opened) => answer,
                 () = self.desk.closing() => {
                     let error = ErrorKind::ShuttingDown.because("the daemon is stopping");
@@ -167,34 +175,54 @@ impl Exchange {
     /// Tells whether the caller may call a method now: the one place that decides it.
     pub(super) fn admit(&self, method: &str) -> Result<Place, RpcError> {
         // SPEC 8.40, SPEC 8.21: each method takes a role. What is no method is told so later.
-        self.permit(method, Method::named(method).map_or(Role::Observe, |method| method.role))?;
+        let needed = Method::named(method).map_or(Role::Observe, |method| method.role);
+        self.grant.permit(method, needed)?;
         self.desk.calls.take(self.caller.uid)
     }
 
-    /// Tells whether the caller's role is as high as something takes.
-    pub(super) fn permit(&self, what: &str, needed: Role) -> Result<(), RpcError> {
-        if self.role >= needed {
-            return Ok(());
-        }
-        let error = format!("{what} takes the role {needed}, and you have {}", self.role);
-        Err(ErrorKind::NotPermitted.because(error))
+    /// Asks the engine, in the name of this session.
+    pub(super) async fn ask(&self, call: Call) -> Result<Value, RpcError> {
+        self.desk.service.call(self.caller, self.grant.scope(), call).await
     }
 
-    /// What the caller is to us.
-    fn show(&self) -> Value {
-        to_result(&Session { uid: self.caller.uid, role: self.role })
+    /// Gives up rights; answers what is left.
+    pub(super) async fn restrict(&self, with: Restrict) -> Result<Value, RpcError> {
+        let uid = self.caller.uid;
+        // Held before it is looked at, so that no end of it is missed.
+        let id = with.token.as_ref().map(|token| id_of(token));
+        let held = id.map(|id| self.desk.running.hold(uid, id));
+        let narrowing = self.ask(Call::SessionRestrict(with)).await?;
+        let narrowing = serde_json::from_value(narrowing)
+            .map_err(|error| ErrorKind::Internal.because(format!("no narrowing: {error}")))?;
+        self.grant.narrow(narrowing, held)?;
+        Ok(to_result(&self.grant.show(uid)))
+    }
+
+    /// Answers what is the connection's own to answer.
+    async fn own(&self, call: Call, opened: &mut Vec<Stream>) -> Result<Value, RpcError> {
+        match (call, &self.streams) {
+            (Call::SessionShow(_), _) => Ok(to_result(&self.grant.show(self.caller.uid))),
+            (Call::SessionRestrict(with), _) => self.restrict(with).await,
+            (Call::TokenDelete(with), _) => {
+                let id = with.id.clone();
+                let done = self.ask(Call::TokenDelete(with)).await?;
+                self.desk.running.end(self.caller.uid, &id);
+                Ok(done)
+            }
+            (call, Some(streams)) => streams.call(self, call, opened).await,
+            (call, None) => self.ask(call).await,
+        }
     }
 
     async fn perform(&self, request: Request<'_>, opened: &mut Vec<Stream>) -> MethodResponse {
         let Request { id, method, params, .. } = request;
         let params = Params::new(params.as_ref().map(|params| params.get()));
-        let streams = self.streams.as_ref().filter(|_| Streams::serve(&method));
-        if streams.is_some() || method == SHOW {
+        let streams = self.streams.is_some() && Streams::serve(&method);
+        if streams || OWN.contains(&&*method) {
             debug!(%method, "a front end calls");
-            let result = match (parse(&method, &params), streams) {
-                (Ok(call), Some(streams)) => streams.call(self, call, opened).await,
-                (Ok(_), None) => Ok(self.show()),
-                (Err(error), _) => Err(error),
+            let result = match parse(&method, &params) {
+                Ok(call) => self.own(call, opened).await,
+                Err(error) => Err(error),
             };
             return match result {
                 Ok(result) => {
@@ -204,7 +232,8 @@ impl Exchange {
                 Err(error) => MethodResponse::error(id, object(&error)),
             };
         }
-        let extensions = self.extensions.clone();
+        let mut extensions = self.extensions.clone();
+        extensions.insert(self.grant.scope());
         match self.desk.methods.method(&method) {
             Some(MethodCallback::Async(callback)) => {
                 let (own, params) = (id.clone().into_owned(), params.into_owned());

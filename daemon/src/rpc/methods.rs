@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytchat_core::io::Caller;
+use bytchat_core::io::{Caller, Scope};
 use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
 use jsonrpsee::RpcModule;
 use jsonrpsee::core::server::{Extensions, Methods};
@@ -43,7 +43,8 @@ async fn answer(
 ) -> Result<Value, ErrorObjectOwned> {
     let call = parse(method, params).map_err(|error| object(&error))?;
     let caller = *extensions.get::<Caller>().expect("every connection has a caller");
-    let result = service.call(caller, call).await;
+    let scope = extensions.get::<Option<Arc<Scope>>>().expect("every session has a scope or none");
+    let result = service.call(caller, scope.clone(), call).await;
     result.map_err(|error| object(&error))
 }
 

@@ -5,10 +5,12 @@ mod desk;
 mod dialect;
 mod events;
 mod exchange;
+mod grant;
 mod http;
 mod lines;
 mod listener;
 mod methods;
+mod running;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -18,7 +20,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytchat_core::io::Caller;
+use bytchat_core::io::{Caller, Scope};
 use bytchat_proto::rpc::{Call, RpcError};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -39,7 +41,7 @@ pub type Answer = Pin<Box<dyn Future<Output = Result<Value, RpcError>> + Send>>;
 /// Answers calls and tells events; the engine does.
 pub trait Service: Send + Sync + 'static {
     /// Begins a call; the caller no longer waits once the future is dropped.
-    fn call(&self, caller: Caller, call: Call) -> Answer;
+    fn call(&self, caller: Caller, scope: Option<Arc<Scope>>, call: Call) -> Answer;
     /// Follows the events of a caller from now on.
     fn follow(&self, caller: Caller) -> Follower;
 }

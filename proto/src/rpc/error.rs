@@ -105,6 +105,8 @@ errors! {
     /// A position belongs to another log of events.
     OtherEpoch = 1802, "event.other_epoch", exit 8,
         "read the log from its beginning: the daemon's store is another one than it was";
+    /// A token is unknown, over, or another user's.
+    BadToken = 1701, "token.bad", exit 7, "make a new one with `bytctl token create`";
     /// The daemon cannot be reached.
     Unreachable = 1601, "daemon.unreachable", exit 69, "start it with `systemctl start bytchatd`";
 }

@@ -11,6 +11,7 @@ pub mod node;
 pub mod profile;
 pub mod role;
 pub mod session;
+pub mod token;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -79,6 +80,14 @@ calls! {
     NodeConfig(Nothing) -> node::Config = "node.config", Admin;
     /// Says who the caller is to the daemon, and what it may.
     SessionShow(Nothing) -> session::Session = "session.show", Observe;
+    /// Gives up rights for the rest of the connection, or of an HTTP request.
+    SessionRestrict(session::Restrict) -> session::Session = "session.restrict", Observe;
+    /// Makes a token, by which a front end gets less than the user may.
+    TokenCreate(token::Create) -> token::Created = "token.create", Read;
+    /// Lists the caller's tokens, without their secrets.
+    TokenList(Nothing) -> token::Tokens = "token.list", Read;
+    /// Removes a token, and ends what goes on by it.
+    TokenDelete(token::ById) -> Done = "token.delete", Read;
     /// Makes an account.
     AccountCreate(account::Create) -> account::Account = "account.create", Send;
     /// Takes an account's key from elsewhere.

@@ -1,5 +1,7 @@
 //! `account.*`: making, taking, giving and listing accounts, and what they say of themselves.
 
+use std::sync::Arc;
+
 use bytchat_proto::binding::AliasClaim;
 use bytchat_proto::id::UserId;
 use bytchat_proto::key::AccountKey;
@@ -13,7 +15,7 @@ use zeroize::Zeroizing;
 use super::Node;
 use crate::account::Account;
 use crate::crypto::DeviceSecret;
-use crate::io::{CallId, Caller, JobId, JobResult, Output, Task};
+use crate::io::{CallId, Caller, JobId, JobResult, Output, Scope, Task};
 use crate::time::Now;
 
 /// What slow cryptography is under way for.
@@ -227,7 +229,9 @@ impl Node {
         Ok(rpc::Exported { pem })
     }
 
-    pub(super) fn account_list(&self, caller: Caller) -> rpc::Accounts {
-        rpc::Accounts { accounts: self.accounts.views(caller) }
+    pub(super) fn account_list(&self, caller: Caller, scope: Option<&Arc<Scope>>) -> rpc::Accounts {
+        let mut accounts = self.accounts.views(caller);
+        accounts.retain(|account| scope.is_none_or(|scope| scope.has(account.id)));
+        rpc::Accounts { accounts }
     }
 }

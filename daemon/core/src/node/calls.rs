@@ -1,9 +1,11 @@
 //! Calls of front ends: who may, what is meant, and where each goes.
 
+use std::sync::Arc;
+
 use bytchat_proto::id::UserId;
 use bytchat_proto::limits::{IDS_PER_REQUEST_MAX, PAGE_DEFAULT, PAGE_MAX, RPC_WAIT_MS_MAX};
-use bytchat_proto::rpc::contact::Standing;
-use bytchat_proto::rpc::{Call, Done, ErrorKind, RpcError, contact, message, to_result};
+use bytchat_proto::rpc::contact::Standing::{Accepted, Blocked};
+use bytchat_proto::rpc::{Call, Done, ErrorKind, RpcError, message, to_result};
 use serde_json::Value;
 
 use super::Node;
@@ -13,7 +15,7 @@ use super::events::{no_session, no_stream};
 use super::history::Loading;
 use super::pods::Then;
 use super::send::Draft;
-use crate::io::{CallId, Caller, Output};
+use crate::io::{CallId, Caller, Output, Scope};
 use crate::time::Now;
 
 impl Node {
@@ -22,8 +24,20 @@ impl Node {
         self.out.push(Output::Reply { call, result });
     }
 
-    pub(super) fn handle_call(&mut self, call: CallId, caller: Caller, request: Call, now: Now) {
-        if let Err(error) = self.dispatch(call, caller, request, now) {
+    /// Answers a call of a session that may be narrowed.
+    pub(super) fn handle_call(
+        &mut self,
+        call: CallId,
+        (caller, scope): (Caller, Option<Arc<Scope>>),
+        request: Call,
+        now: Now,
+    ) {
+        let narrowed = match &scope {
+            Some(scope) => self.narrow(caller, scope, request),
+            None => Ok(request),
+        };
+        let done = narrowed.and_then(|request| self.dispatch(call, (caller, scope), request, now));
+        if let Err(error) = done {
             self.reply(call, Err(error));
         }
     }
@@ -32,19 +46,25 @@ impl Node {
     fn dispatch(
         &mut self,
         call: CallId,
-        caller: Caller,
+        (caller, scope): (Caller, Option<Arc<Scope>>),
         request: Call,
         now: Now,
     ) -> Result<(), RpcError> {
+        let scope = scope.as_ref();
+        let who = (caller, scope);
         let result = match request {
             Call::NodeStatus(_) => to_result(&self.node_status(now)),
             Call::NodePeers(_) => to_result(&self.node_peers()),
             Call::NodeConfig(_) => return Err(no_config()),
             Call::SessionShow(_) => return Err(no_session()),
+            Call::SessionRestrict(with) => to_result(&self.restrict(caller, with, now)?),
+            Call::TokenCreate(with) => to_result(&self.token_create(caller, with, now)?),
+            Call::TokenList(_) => to_result(&self.token_list(caller, now)),
+            Call::TokenDelete(with) => to_result(&self.token_delete(caller, &with)?),
             Call::AccountCreate(with) => return self.account_create(call, caller, with),
             Call::AccountImport(with) => return self.account_import(call, caller, with),
             Call::AccountExport(with) => to_result(&self.account_export(caller, &with)?),
-            Call::AccountList(_) => to_result(&self.account_list(caller)),
+            Call::AccountList(_) => to_result(&self.account_list(caller, scope)),
             Call::ProfileSet(with) => return self.profile_set(call, caller, &with, now),
             Call::ProfileShow(with) => {
                 let ask = PersonAsk::Profile;
@@ -52,22 +72,17 @@ impl Node {
             }
             Call::AliasRegister(with) => return self.alias_register(call, caller, &with, now),
             Call::AliasResolve(with) => return self.alias_resolve(call, caller, &with, now),
-            Call::AliasList(with) => to_result(&self.alias_list(caller, &with)?),
+            Call::AliasList(with) => to_result(&self.alias_list(caller, scope, &with)?),
             Call::MessageSend(with) => return self.message_send(call, caller, with, now),
             Call::MessageShow(with) => {
-                let accounts = self.users_of(caller);
-                self.load_message(with.id, Loading::Show { call, accounts });
-                return Ok(());
+                let accounts = self.users_in(who);
+                return self.load_own(with.id, accounts.clone(), Loading::Show { call, accounts });
             }
             Call::MessageTrace(with) => {
-                let accounts = self.users_of(caller);
-                self.load_message(with.id, Loading::Trace { call, accounts });
-                return Ok(());
+                let accounts = self.users_in(who);
+                return self.load_own(with.id, accounts.clone(), Loading::Trace { call, accounts });
             }
-            Call::MessageWait(with) => {
-                self.message_wait(call, caller, &with, now);
-                return Ok(());
-            }
+            Call::MessageWait(with) => return self.message_wait(call, who, &with, now),
             Call::MessageInbox(with) => {
                 let user = self.accounts.pick(caller, with.account.as_deref())?.user();
                 let prefix = [b"i".as_slice(), user.as_bytes()].concat();
@@ -80,7 +95,7 @@ impl Node {
                 let ask = PersonAsk::History { account, limit, before: with.before };
                 return self.with_person((call, caller), &with.who, ask, now);
             }
-            Call::MessageRead(with) => to_result(&self.message_read(caller, &with)?),
+            Call::MessageRead(with) => to_result(&self.message_read(who, &with)?),
             Call::ContactList(with) => {
                 let user = self.accounts.pick(caller, with.account.as_deref())?.user();
                 to_result(&self.book.list(user))
@@ -88,20 +103,16 @@ impl Node {
             Call::ContactAdd(with) => {
                 // Who has no account here decides nothing.
                 self.accounts.pick(caller, with.account.as_deref())?;
-                self.forget_change(caller, &with.who);
-                return self.stand(call, caller, &with, Standing::Accepted, now);
+                self.forget_change(caller, scope, &with.who)?;
+                return self.stand(call, who, &with, Accepted, now);
             }
-            Call::ContactAccept(with) => {
-                return self.stand(call, caller, &with, Standing::Accepted, now);
-            }
-            Call::ContactBlock(with) => {
-                return self.stand(call, caller, &with, Standing::Blocked, now);
-            }
-            Call::EventList(with) => return self.event_list(call, caller, with, now),
+            Call::ContactAccept(with) => return self.stand(call, who, &with, Accepted, now),
+            Call::ContactBlock(with) => return self.stand(call, who, &with, Blocked, now),
+            Call::EventList(with) => return self.event_list(call, who, with, now),
             Call::EventSubscribe(_) | Call::EventUnsubscribe(_) => return Err(no_stream()),
             Call::CursorSet(with) => to_result(&self.cursor_set(caller, &with, now)?),
             Call::CursorGet(with) => to_result(&self.cursor_get(caller, &with)?),
-            Call::CursorList(_) => to_result(&self.cursor_list(caller)),
+            Call::CursorList(_) => to_result(&self.cursor_list(caller, scope)),
             Call::CursorDelete(with) => to_result(&self.cursor_delete(caller, &with)?),
         };
         self.reply(call, Ok(result));
@@ -146,98 +157,35 @@ impl Node {
         }
     }
 
-    fn message_wait(&mut self, call: CallId, caller: Caller, with: &message::Wait, now: Now) {
+    fn message_wait(
+        &mut self,
+        call: CallId,
+        who: (Caller, Option<&Arc<Scope>>),
+        with: &message::Wait,
+        now: Now,
+    ) -> Result<(), RpcError> {
         let timeout = with.timeout_ms.unwrap_or(RPC_WAIT_MS_MAX).min(RPC_WAIT_MS_MAX);
         let until = now.mono.plus_ms(timeout);
-        let accounts = self.users_of(caller);
-        let (id, state) = (with.id, with.state);
-        self.load_message(id, Loading::Wait { call, accounts, id, state, until });
+        let (id, state, accounts) = (with.id, with.state, self.users_in(who));
+        let own = accounts.clone();
+        self.load_own(id, own, Loading::Wait { call, accounts, id, state, until })
     }
 
-    fn message_read(&mut self, caller: Caller, with: &message::Read) -> Result<Done, RpcError> {
+    fn message_read(
+        &mut self,
+        who: (Caller, Option<&Arc<Scope>>),
+        with: &message::Read,
+    ) -> Result<Done, RpcError> {
         if with.ids.len() > IDS_PER_REQUEST_MAX {
             return Err(ErrorKind::BadParameters
                 .because(format!("at most {IDS_PER_REQUEST_MAX} messages at once")));
         }
-        let accounts = self.users_of(caller);
+        let accounts = self.users_in(who);
         for id in &with.ids {
-            self.load_message(*id, Loading::Read { accounts: accounts.clone() });
+            let loading = Loading::Read { accounts: accounts.clone() };
+            self.load_own(*id, accounts.clone(), loading)?;
         }
         Ok(Done {})
-    }
-
-    /// The person has decided: a changed key behind an alias or its pod is looked up afresh.
-    fn forget_change(&mut self, owner: Caller, who: &str) {
-        let Ok(alias) = parse(who) else {
-            return;
-        };
-        let pod_changed = self.hosts.has_changed(owner, alias.host());
-        if pod_changed {
-            self.hosts.unpin(owner, alias.host(), &mut self.out);
-        }
-        if pod_changed || self.book.has_changed(owner, &alias) {
-            self.book.unpin_alias(owner, &alias, &mut self.out);
-        }
-    }
-
-    fn stand(
-        &mut self,
-        call: CallId,
-        caller: Caller,
-        with: &contact::Change,
-        standing: Standing,
-        now: Now,
-    ) -> Result<(), RpcError> {
-        let account = self.accounts.pick(caller, with.account.as_deref())?.user();
-        self.with_person((call, caller), &with.who, PersonAsk::Stand { account, standing }, now)
-    }
-
-    /// Goes on with a call once the user id of the person that it names is known.
-    fn with_person(
-        &mut self,
-        (call, caller): (CallId, Caller),
-        who: &str,
-        ask: PersonAsk,
-        now: Now,
-    ) -> Result<(), RpcError> {
-        if let Ok(user) = who.parse::<UserId>() {
-            self.person(call, ask, user, None, now);
-            return Ok(());
-        }
-        let alias = parse(who)?;
-        match self.book.user_of(caller, &alias) {
-            Some(user) => self.person(call, ask, user?, Some(alias), now),
-            None => self.resolve(caller, alias, Then::Person { call, ask }, now),
-        }
-        Ok(())
-    }
-
-    pub(super) fn person(
-        &mut self,
-        call: CallId,
-        ask: PersonAsk,
-        user: UserId,
-        alias: Option<bytchat_proto::alias::Alias>,
-        now: Now,
-    ) {
-        match ask {
-            PersonAsk::Profile => self.profile_show(call, user, now),
-            PersonAsk::History { account, limit, before } => {
-                let account = account.as_bytes();
-                let prefix = [b"p".as_slice(), account, user.as_bytes()].concat();
-                self.list(call, &prefix, Some(limit), before);
-            }
-            PersonAsk::Stand { account, standing } => {
-                let owner = self.accounts.get(account).map(|account| account.owner);
-                if let Some(owner) = owner.filter(|_| standing == Standing::Accepted) {
-                    self.book.unpin_user(owner, user, &mut self.out);
-                }
-                self.book.set(account, user, standing, alias, &mut self.out);
-                let contact = self.book.contact(account, user);
-                let full = || ErrorKind::Quota.because("the address book is full");
-                self.reply(call, contact.map(|contact| to_result(&contact)).ok_or_else(full));
-            }
-        }
     }
 }
 

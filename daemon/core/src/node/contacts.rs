@@ -19,7 +19,7 @@ use crate::persist::Table;
 pub(super) enum PersonAsk {
     Profile,
     History { account: UserId, limit: usize, before: Option<u64> },
-    Stand { account: UserId, standing: Standing },
+    Stand { account: UserId, standing: Standing, decides: bool },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

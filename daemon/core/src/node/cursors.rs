@@ -1,11 +1,14 @@
 //! `cursor.*`: named positions in the log of events.
 
+use std::sync::Arc;
+
 use bytchat_proto::rpc::cursor::{ByName, Cursor, Cursors, Set};
 use bytchat_proto::rpc::{Done, ErrorKind, RpcError};
 
 use super::Node;
+use super::narrow::place_of;
 use crate::event::{Saved, Span};
-use crate::io::Caller;
+use crate::io::{Caller, Scope};
 use crate::time::Now;
 
 impl Node {
@@ -28,9 +31,11 @@ impl Node {
         saved.map(|saved| self.cursor(caller, &with.name, saved)).ok_or_else(|| none(&with.name))
     }
 
-    pub(super) fn cursor_list(&self, caller: Caller) -> Cursors {
+    pub(super) fn cursor_list(&self, caller: Caller, scope: Option<&Arc<Scope>>) -> Cursors {
+        let place = scope.map(|scope| place_of(scope)).unwrap_or_default();
         let Span { first, last } = self.events.span(caller.uid);
         let cursors = self.events.cursors().of(caller.uid);
+        let cursors = cursors.filter(|(name, _)| name.starts_with(&place));
         Cursors {
             cursors: cursors.map(|(name, saved)| self.cursor(caller, name, saved)).collect(),
             epoch: self.events.epoch().to_owned(),

@@ -1,6 +1,7 @@
 //! A node with its disk, for the tests of what survives.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytchat_proto::id::{NetworkId, UserId};
 use bytchat_proto::rpc::account::Create;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::{Node, NodeConfig, NodeError};
 use crate::crypto::account;
 use crate::fixture::at;
-use crate::io::{CallId, Caller, Input, Output};
+use crate::io::{CallId, Caller, Input, Output, Scope};
 use crate::persist::{Row, Table, Write};
 use crate::time::Now;
 
@@ -91,10 +92,26 @@ impl Machine {
 
     /// Calls the node as a Unix user.
     pub(super) fn ask(&mut self, uid: u32, request: Call, now: Now) -> Result<Value, RpcError> {
-        let call = CallId(1);
-        self.node.handle_input(Input::Call { call, caller: Caller { uid }, request }, now);
+        self.ask_as(uid, None, request, now)
+    }
+
+    /// The same in a session that may be narrowed.
+    pub(super) fn ask_as(
+        &mut self,
+        uid: u32,
+        scope: Option<Arc<Scope>>,
+        request: Call,
+        now: Now,
+    ) -> Result<Value, RpcError> {
+        let (call, caller) = (CallId(1), Caller { uid });
+        self.node.handle_input(Input::Call { call, caller, scope, request }, now);
         self.drain();
         self.replies.pop().unwrap()
+    }
+
+    /// The answers that nobody has taken yet.
+    pub(super) fn answers(&mut self) -> Vec<Result<Value, RpcError>> {
+        std::mem::take(&mut self.replies)
     }
 
     /// Makes an account of a Unix user.

@@ -19,7 +19,9 @@ mod guard;
 mod history;
 mod letters;
 mod links;
+mod narrow;
 mod observed;
+mod people;
 mod pins;
 mod pods;
 mod profile;
@@ -33,6 +35,7 @@ mod serve;
 mod settle;
 mod states;
 mod status;
+mod tokens;
 mod trace;
 mod upkeep;
 mod waits;
@@ -44,7 +47,7 @@ use bytchat_proto::key::DeviceKey;
 use bytchat_proto::record::{Contact, RecordError};
 
 use crate::account::Accounts;
-use crate::crypto::{CryptoError, NodeSecret, Sessions, Vault};
+use crate::crypto::{NodeSecret, Sessions, Vault};
 use crate::dht::{Dht, LookupId, PutId};
 use crate::event::Logs;
 use crate::host::Hosts;
@@ -58,8 +61,9 @@ use crate::pod::Pod;
 use crate::round::Round;
 use crate::route::Routes;
 use crate::time::{Deadline, Mono, Now};
+use crate::token::Tokens;
 
-pub use config::NodeConfig;
+pub use config::{NodeConfig, NodeError};
 pub use status::Standing;
 
 use accounts::Working;
@@ -73,17 +77,6 @@ use pods::Purpose;
 use search::{Lookup, Put};
 use upkeep::Upkeep;
 use waits::Waits;
-
-/// Why a node cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// Its secret is unusable.
-    #[error("the node's key is unusable: {0}")]
-    Secret(#[from] CryptoError),
-    /// Its own record is refused.
-    #[error("the node's own record is refused: {0}")]
-    Own(#[from] RecordError),
-}
 
 /// One running node.
 pub struct Node {
@@ -110,6 +103,7 @@ pub struct Node {
     book: Book,
     events: Logs,
     waits: Waits,
+    tokens: Tokens,
     jobs: BTreeMap<JobId, Working>,
     lookups: BTreeMap<LookupId, Lookup>,
     puts: BTreeMap<PutId, Put>,
@@ -173,6 +167,7 @@ impl Node {
             book: Book::default(),
             events: Logs::new(config.events),
             waits: Waits::default(),
+            tokens: Tokens::default(),
             jobs: BTreeMap::new(),
             lookups: BTreeMap::new(),
             puts: BTreeMap::new(),
@@ -213,7 +208,9 @@ impl Node {
             Input::Frame { link, bytes } => {
                 self.links.handle_frame(link, &bytes, now, &mut self.out);
             }
-            Input::Call { call, caller, request } => self.handle_call(call, caller, request, now),
+            Input::Call { call, caller, scope, request } => {
+                self.handle_call(call, (caller, scope), request, now);
+            }
             Input::CallGone { call } => self.waits.gone(call),
             Input::Loaded { load, rows } => self.handle_loaded(load, &rows, now),
             Input::LoadFailed { load, reason } => self.load_failed(load, &reason, now),

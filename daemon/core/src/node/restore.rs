@@ -95,7 +95,7 @@ impl Node {
         numbers: &mut BTreeMap<UserId, u64>,
         now: Now,
     ) {
-        if self.events.restore(key, value) {
+        if self.events.restore(key, value) || self.tokens.restore(key, value) {
             return;
         }
         if let Some(owed) = key.strip_prefix(super::letters::OWED) {

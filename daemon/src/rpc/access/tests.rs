@@ -1,7 +1,5 @@
 //! Tests of roles, on a machine whose people are made up.
 
-#![expect(clippy::disallowed_methods, reason = "a test ends and takes its tasks with it")]
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 

@@ -17,7 +17,7 @@ use super::super::exchange::Exchange;
 /// The caller is not an operator, or the engine does not answer.
 pub(super) async fn render(exchange: &Exchange) -> Result<String, RpcError> {
     // SPEC 8.12: how much is called says how busy other Unix users are.
-    exchange.permit("GET /metrics", Role::Admin)?;
+    exchange.grant.permit("GET /metrics", Role::Admin)?;
     let status: Status = ask(exchange, Call::NodeStatus(Nothing {})).await?;
     let events: Events =
         ask(exchange, Call::EventList(List { limit: Some(1), ..List::default() })).await?;
@@ -63,7 +63,7 @@ fn front_ends(exchange: &Exchange, page: &mut Metrics) {
 }
 
 async fn ask<T: DeserializeOwned>(exchange: &Exchange, call: Call) -> Result<T, RpcError> {
-    let result = exchange.desk.service.call(exchange.caller, call).await?;
+    let result = exchange.ask(call).await?;
     serde_json::from_value(result).map_err(|error| ErrorKind::Internal.because(error.to_string()))
 }
 
