@@ -103,3 +103,18 @@ fn one_line(doc: &str) -> String {
     let words: Vec<_> = doc.split_whitespace().collect();
     words.join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SPEC 8.54: the page says what is on its way out, and what stands for it.
+    #[test]
+    fn a_deprecated_method_is_marked() {
+        let page = page();
+        let leaving: Vec<_> = Call::TABLE.iter().filter(|it| it.deprecated.is_some()).collect();
+        assert_eq!(leaving.iter().map(|it| it.name).collect::<Vec<_>>(), ["cursor.get"]);
+        assert!(page.contains("Deprecated since 0.1: call cursor.list instead."), "{page}");
+        assert_eq!(page.matches("Deprecated since").count(), leaving.len());
+    }
+}
