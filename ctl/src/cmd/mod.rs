@@ -95,10 +95,8 @@ impl Context {
     /// Shows what would come of a change.
     fn would(&mut self, item: &Value) -> Result<(), Failure> {
         self.printer.remark("dry run: nothing was changed; it would be:");
-        let text = |value: &Value| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+        let text =
+            |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         let fields = item.as_object().into_iter().flatten();
         let shown = fields.filter(|(name, value)| *name != "dry_run" && !value.is_null());
         let pairs: Vec<_> = shown.map(|(name, value)| (name.as_str(), text(value))).collect();
