@@ -154,6 +154,7 @@ pub(super) fn reads_only(request: &Call) -> bool {
         Call::NodeStatus(_)
         | Call::NodePeers(_)
         | Call::NodeConfig(_)
+        | Call::SessionSet(_)
         | Call::SessionShow(_)
         | Call::SessionRestrict(_)
         | Call::TokenList(_)

@@ -26,9 +26,10 @@ use super::desk::{Desk, Place};
 use super::events::{Stream, Streams};
 use super::grant::Grant;
 use super::methods::{object, parse};
+use super::settings::{SET, Settings};
 
 /// The methods that change the connection, beside those about subscriptions.
-const OWN: [&str; 3] = ["session.show", "session.restrict", "token.delete"];
+const OWN: [&str; 4] = ["session.show", SET, "session.restrict", "token.delete"];
 
 /// Answers requests of one caller, in whatever dialect they come.
 #[derive(Clone)]
@@ -38,6 +39,7 @@ pub(super) struct Exchange {
     pub(super) grant: Grant,
     extensions: Extensions,
     streams: Option<Arc<Streams>>,
+    settings: Arc<Settings>,
 }
 
 /// What there is to say to a text.
@@ -65,7 +67,8 @@ impl Exchange {
     pub(super) fn new(desk: Arc<Desk>, caller: Caller, role: Role) -> Self {
         let mut extensions = Extensions::new();
         extensions.insert(caller);
-        Self { desk, caller, grant: Grant::new(role), extensions, streams: None }
+        let (grant, settings) = (Grant::new(role), Arc::default());
+        Self { desk, caller, grant, extensions, streams: None, settings }
     }
 
     /// The same, with rights of its own to give up: each HTTP request is a session by itself.
@@ -177,6 +180,7 @@ impl Exchange {
         // SPEC 8.40, SPEC 8.21: each method takes a role. What is no method is told so later.
         let needed = Method::named(method).map_or(Role::Observe, |method| method.role);
         self.grant.permit(method, needed)?;
+        self.settings.check(method)?;
         self.desk.calls.take(self.caller.uid)
     }
 
@@ -202,6 +206,7 @@ impl Exchange {
     async fn own(&self, call: Call, opened: &mut Vec<Stream>) -> Result<Value, RpcError> {
         match (call, &self.streams) {
             (Call::SessionShow(_), _) => Ok(to_result(&self.grant.show(self.caller.uid))),
+            (Call::SessionSet(with), _) => Ok(to_result(&self.settings.set(&with))),
             (Call::SessionRestrict(with), _) => self.restrict(with).await,
             (Call::TokenDelete(with), _) => {
                 let id = with.id.clone();

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytchat_core::io::{Caller, Scope};
-use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
+use bytchat_proto::rpc::{Call, Deprecation, ErrorKind, RpcError};
 use jsonrpsee::RpcModule;
 use jsonrpsee::core::server::{Extensions, Methods};
 use jsonrpsee::types::{ErrorObjectOwned, Params};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Service;
 
@@ -32,7 +32,11 @@ pub(super) fn methods(service: Arc<dyn Service>) -> Methods {
 
 fn list() -> Value {
     let names: Vec<_> = Call::METHODS.iter().copied().chain([LIST]).collect();
-    json!({ "methods": names })
+    let leaving = Call::TABLE.iter().filter_map(|method| {
+        let Deprecation { since, instead } = method.deprecated?;
+        Some((method.name.to_owned(), json!({ "since": since, "instead": instead })))
+    });
+    json!({ "methods": names, "deprecated": leaving.collect::<Map<_, _>>() })
 }
 
 async fn answer(

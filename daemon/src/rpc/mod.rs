@@ -12,6 +12,7 @@ mod listener;
 mod methods;
 mod running;
 mod session;
+mod settings;
 #[cfg(test)]
 mod tests;
 

@@ -5,8 +5,6 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Method};
-
 /// What a caller may do; each role includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,13 +34,6 @@ impl Role {
     }
 }
 
-impl Method {
-    /// What is known of a method of this name.
-    pub fn named(name: &str) -> Option<&'static Self> {
-        Call::TABLE.iter().find(|method| method.name == name)
-    }
-}
-
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -62,6 +53,7 @@ impl FromStr for Role {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Call, Method};
     use super::*;
 
     #[test]

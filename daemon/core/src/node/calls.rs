@@ -5,45 +5,21 @@ use std::sync::Arc;
 use bytchat_proto::id::UserId;
 use bytchat_proto::limits::{IDS_PER_REQUEST_MAX, PAGE_DEFAULT, PAGE_MAX, RPC_WAIT_MS_MAX};
 use bytchat_proto::rpc::contact::Standing::{Accepted, Blocked};
-use bytchat_proto::rpc::{Call, Done, ErrorKind, RpcError, message, to_result};
-use serde_json::Value;
+use bytchat_proto::rpc::{Call, ErrorKind, RpcError, message, to_result};
 
 use super::Node;
 use super::aliases::parse;
-use super::contacts::PersonAsk;
 use super::events::{no_session, no_stream};
 use super::history::Loading;
+use super::people::PersonAsk;
 use super::pods::Then;
 use super::send::Draft;
-use crate::io::{CallId, Caller, Output, Scope};
+use crate::io::{CallId, Caller, Scope};
 use crate::time::Now;
 
 impl Node {
-    /// Answers a front end.
-    pub(super) fn reply(&mut self, call: CallId, result: Result<Value, RpcError>) {
-        self.out.push(Output::Reply { call, result });
-    }
-
-    /// Answers a call of a session that may be narrowed.
-    pub(super) fn handle_call(
-        &mut self,
-        call: CallId,
-        (caller, scope): (Caller, Option<Arc<Scope>>),
-        request: Call,
-        now: Now,
-    ) {
-        let narrowed = match &scope {
-            Some(scope) => self.narrow(caller, scope, request),
-            None => Ok(request),
-        };
-        let done = narrowed.and_then(|request| self.dispatch(call, (caller, scope), request, now));
-        if let Err(error) = done {
-            self.reply(call, Err(error));
-        }
-    }
-
     /// Answers a call, or leaves its answer to what it started.
-    fn dispatch(
+    pub(super) fn dispatch(
         &mut self,
         call: CallId,
         (caller, scope): (Caller, Option<Arc<Scope>>),
@@ -56,7 +32,7 @@ impl Node {
             Call::NodeStatus(_) => to_result(&self.node_status(now)),
             Call::NodePeers(_) => to_result(&self.node_peers()),
             Call::NodeConfig(_) => return Err(no_config()),
-            Call::SessionShow(_) => return Err(no_session()),
+            Call::SessionSet(_) | Call::SessionShow(_) => return Err(no_session()),
             Call::SessionRestrict(with) => to_result(&self.restrict(caller, with, now)?),
             Call::TokenCreate(with) => to_result(&self.token_create(caller, with, now)?),
             Call::TokenList(_) => to_result(&self.token_list(caller, now)),
@@ -64,7 +40,7 @@ impl Node {
             Call::AccountCreate(with) => return self.account_create(call, caller, with),
             Call::AccountImport(with) => return self.account_import(call, caller, with),
             Call::AccountExport(with) => to_result(&self.account_export(caller, &with)?),
-            Call::AccountList(_) => to_result(&self.account_list(caller, scope)),
+            Call::AccountList(with) => to_result(&self.account_list(who, &with)),
             Call::ProfileSet(with) => return self.profile_set(call, caller, &with, now),
             Call::ProfileShow(with) => {
                 let ask = PersonAsk::Profile;
@@ -95,25 +71,23 @@ impl Node {
                 let ask = PersonAsk::History { account, limit, before: with.before };
                 return self.with_person((call, caller), &with.who, ask, now);
             }
-            Call::MessageRead(with) => to_result(&self.message_read(who, &with)?),
+            Call::MessageRead(with) => return self.message_read(call, who, with),
             Call::ContactList(with) => {
                 let user = self.accounts.pick(caller, with.account.as_deref())?.user();
-                to_result(&self.book.list(user))
+                to_result(&self.book.list(user, with.limit, with.after))
             }
             Call::ContactAdd(with) => {
-                // Who has no account here decides nothing.
-                self.accounts.pick(caller, with.account.as_deref())?;
-                self.forget_change(caller, scope, &with.who)?;
+                self.forget_change(call, who, &with)?;
                 return self.stand(call, who, &with, Accepted, now);
             }
             Call::ContactAccept(with) => return self.stand(call, who, &with, Accepted, now),
             Call::ContactBlock(with) => return self.stand(call, who, &with, Blocked, now),
             Call::EventList(with) => return self.event_list(call, who, with, now),
             Call::EventSubscribe(_) | Call::EventUnsubscribe(_) => return Err(no_stream()),
-            Call::CursorSet(with) => to_result(&self.cursor_set(caller, &with, now)?),
+            Call::CursorSet(with) => to_result(&self.cursor_set(call, caller, &with, now)?),
             Call::CursorGet(with) => to_result(&self.cursor_get(caller, &with)?),
-            Call::CursorList(_) => to_result(&self.cursor_list(caller, scope)),
-            Call::CursorDelete(with) => to_result(&self.cursor_delete(caller, &with)?),
+            Call::CursorList(with) => to_result(&self.cursor_list(who, &with)),
+            Call::CursorDelete(with) => to_result(&self.cursor_delete(call, caller, &with)?),
         };
         self.reply(call, Ok(result));
         Ok(())
@@ -131,10 +105,9 @@ impl Node {
         now: Now,
     ) -> Result<(), RpcError> {
         let account = self.accounts.pick(caller, with.account.as_deref())?.user();
-        let mut draft =
-            Draft { call, account, alias: None, text: with.text, client_id: with.client_id };
+        let mut draft = Draft { call, account, alias: None, text: with.text };
         if let Ok(user) = with.to.parse::<UserId>() {
-            self.send_checked(draft, user, now);
+            self.send(draft, user, now);
             return Ok(());
         }
         let alias = parse(&with.to)?;
@@ -142,19 +115,11 @@ impl Node {
         match self.book.user_of(caller, &alias) {
             Some(user) => {
                 self.check_alias(caller, &alias, now);
-                self.send_checked(draft, user?, now);
+                self.send(draft, user?, now);
             }
             None => self.resolve(caller, alias, Then::Send { draft: Box::new(draft) }, now),
         }
         Ok(())
-    }
-
-    /// Sends a message unless its client id was used before.
-    pub(super) fn send_checked(&mut self, draft: Draft, to: UserId, now: Now) {
-        match draft.client_id.clone() {
-            Some(client_id) => self.load_client(draft, &client_id, to),
-            None => self.send(draft, to, now),
-        }
     }
 
     fn message_wait(
@@ -173,19 +138,17 @@ impl Node {
 
     fn message_read(
         &mut self,
+        call: CallId,
         who: (Caller, Option<&Arc<Scope>>),
-        with: &message::Read,
-    ) -> Result<Done, RpcError> {
+        with: message::Read,
+    ) -> Result<(), RpcError> {
         if with.ids.len() > IDS_PER_REQUEST_MAX {
             return Err(ErrorKind::BadParameters
                 .because(format!("at most {IDS_PER_REQUEST_MAX} messages at once")));
         }
-        let accounts = self.users_in(who);
-        for id in &with.ids {
-            let loading = Loading::Read { accounts: accounts.clone() };
-            self.load_own(*id, accounts.clone(), loading)?;
-        }
-        Ok(Done {})
+        let ids = if self.kept.is_dry(call) { Vec::new() } else { with.ids };
+        self.read_next(call, self.users_in(who), ids);
+        Ok(())
     }
 }
 

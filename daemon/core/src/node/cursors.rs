@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
-use bytchat_proto::rpc::cursor::{ByName, Cursor, Cursors, Set};
+use bytchat_proto::rpc::cursor::{ByName, Cursor, Cursors, Delete, List, Set};
 use bytchat_proto::rpc::{Done, ErrorKind, RpcError};
 
 use super::Node;
 use super::narrow::place_of;
+use super::people::check_rev;
+use super::repeat::page;
 use crate::event::{Saved, Span};
-use crate::io::{Caller, Scope};
+use crate::io::{CallId, Caller, Scope};
 use crate::time::Now;
 
 impl Node {
     pub(super) fn cursor_set(
         &mut self,
+        call: CallId,
         caller: Caller,
         with: &Set,
         now: Now,
@@ -21,8 +24,14 @@ impl Node {
         if with.epoch.as_ref().is_some_and(|epoch| epoch != self.events.epoch()) {
             return Err(ErrorKind::OtherEpoch.because("`epoch` names another log than this one"));
         }
+        let before = self.events.cursors().get(caller.uid, &with.name);
+        check_rev("the position", with.expect_rev, before.map_or(0, |saved| saved.seq))?;
         let saved = Saved { seq: with.seq, at: now.wall };
-        self.events.set_cursor(caller.uid, &with.name, saved, &mut self.out)?;
+        if self.kept.is_dry(call) {
+            self.events.check_cursor(caller.uid, &with.name, with.seq)?;
+        } else {
+            self.events.set_cursor(caller.uid, &with.name, saved, &mut self.out)?;
+        }
         Ok(self.cursor(caller, &with.name, saved))
     }
 
@@ -31,26 +40,37 @@ impl Node {
         saved.map(|saved| self.cursor(caller, &with.name, saved)).ok_or_else(|| none(&with.name))
     }
 
-    pub(super) fn cursor_list(&self, caller: Caller, scope: Option<&Arc<Scope>>) -> Cursors {
+    pub(super) fn cursor_list(
+        &self,
+        (caller, scope): (Caller, Option<&Arc<Scope>>),
+        with: &List,
+    ) -> Cursors {
         let place = scope.map(|scope| place_of(scope)).unwrap_or_default();
         let Span { first, last } = self.events.span(caller.uid);
         let cursors = self.events.cursors().of(caller.uid);
-        let cursors = cursors.filter(|(name, _)| name.starts_with(&place));
-        Cursors {
-            cursors: cursors.map(|(name, saved)| self.cursor(caller, name, saved)).collect(),
-            epoch: self.events.epoch().to_owned(),
-            first,
-            head: last,
-        }
+        let rest = cursors.filter(|(name, _)| {
+            name.starts_with(&place)
+                && with.after.as_deref().is_none_or(|after| *name > after)
+                && with.name.as_deref().is_none_or(|only| *name == only)
+        });
+        let views = rest.map(|(name, saved)| self.cursor(caller, name, saved));
+        let (cursors, more) = page(views, with.limit);
+        let next = cursors.last().filter(|_| more).map(|cursor: &Cursor| cursor.name.clone());
+        let epoch = self.events.epoch().to_owned();
+        Cursors { cursors, epoch, first, head: last, next }
     }
 
     pub(super) fn cursor_delete(
         &mut self,
+        call: CallId,
         caller: Caller,
-        with: &ByName,
+        with: &Delete,
     ) -> Result<Done, RpcError> {
-        let removed = self.events.remove_cursor(caller.uid, &with.name, &mut self.out);
-        if removed { Ok(Done {}) } else { Err(none(&with.name)) }
+        let there = match self.kept.is_dry(call) {
+            true => self.events.cursors().get(caller.uid, &with.name).is_some(),
+            false => self.events.remove_cursor(caller.uid, &with.name, &mut self.out),
+        };
+        if there { Ok(Done {}) } else { Err(none(&with.name)) }
     }
 
     fn cursor(&self, caller: Caller, name: &str, saved: Saved) -> Cursor {

@@ -5,7 +5,6 @@ mod aliases;
 mod attach;
 mod calls;
 mod checks;
-mod clients;
 mod clock;
 mod config;
 mod contacts;
@@ -15,6 +14,7 @@ mod duties;
 mod events;
 #[cfg(test)]
 mod fixture;
+mod former;
 mod guard;
 mod history;
 mod letters;
@@ -27,6 +27,7 @@ mod pods;
 mod profile;
 mod publish;
 mod receive;
+mod repeat;
 mod restore;
 mod seal;
 mod search;
@@ -47,6 +48,7 @@ use bytchat_proto::key::DeviceKey;
 use bytchat_proto::record::{Contact, RecordError};
 
 use crate::account::Accounts;
+use crate::answer::Answers;
 use crate::crypto::{NodeSecret, Sessions, Vault};
 use crate::dht::{Dht, LookupId, PutId};
 use crate::event::Logs;
@@ -104,6 +106,7 @@ pub struct Node {
     events: Logs,
     waits: Waits,
     tokens: Tokens,
+    kept: Answers,
     jobs: BTreeMap<JobId, Working>,
     lookups: BTreeMap<LookupId, Lookup>,
     puts: BTreeMap<PutId, Put>,
@@ -168,6 +171,7 @@ impl Node {
             events: Logs::new(config.events),
             waits: Waits::default(),
             tokens: Tokens::default(),
+            kept: Answers::default(),
             jobs: BTreeMap::new(),
             lookups: BTreeMap::new(),
             puts: BTreeMap::new(),

@@ -71,14 +71,21 @@ impl Node {
             | Call::EventSubscribe(event::Subscribe { cursor: Some(name), .. })
             | Call::CursorSet(cursor::Set { name, .. })
             | Call::CursorGet(cursor::ByName { name })
-            | Call::CursorDelete(cursor::ByName { name }) => {
+            | Call::CursorDelete(cursor::Delete { name, .. }) => {
                 in_place(scope, name)?;
+                return Ok(request);
+            }
+            Call::CursorList(cursor::List { name, after, .. }) => {
+                for name in [name, after].into_iter().flatten() {
+                    in_place(scope, name)?;
+                }
                 return Ok(request);
             }
             Call::NodeStatus(_)
             | Call::NodePeers(_)
             | Call::NodeConfig(_)
             | Call::SessionShow(_)
+            | Call::SessionSet(_)
             | Call::AccountCreate(_)
             | Call::AccountImport(_)
             | Call::AccountList(_)
@@ -91,8 +98,7 @@ impl Node {
             | Call::MessageRead(_)
             | Call::EventList(_)
             | Call::EventSubscribe(_)
-            | Call::EventUnsubscribe(_)
-            | Call::CursorList(_) => return Ok(request),
+            | Call::EventUnsubscribe(_) => return Ok(request),
         };
         *which = self.which(caller, scope, which.take())?;
         Ok(request)
