@@ -22,6 +22,8 @@ pub(super) struct Machine {
     pub(super) replies: Vec<Result<Value, RpcError>>,
     /// When jobs and questions to the disk are done.
     now: Now,
+    /// What the disk was asked, and how many rows it found.
+    pub(super) asked: Vec<(Query, usize)>,
 }
 
 fn start(disk: &BTreeMap<(Table, Vec<u8>), Vec<u8>>, now: Now) -> Result<Node, NodeError> {
@@ -47,7 +49,7 @@ impl Machine {
     pub(super) fn new() -> Self {
         let disk = BTreeMap::new();
         let node = start(&disk, at(0)).unwrap();
-        Self { node, disk, replies: Vec::new(), now: at(0) }
+        Self { node, disk, replies: Vec::new(), asked: Vec::new(), now: at(0) }
     }
 
     /// Stops and starts it with what is on its disk.
@@ -77,6 +79,7 @@ impl Machine {
                 Output::Event { .. } => {}
                 Output::Load { load, query } => {
                     let rows = self.read(&query);
+                    self.asked.push((query, rows.len()));
                     self.node.handle_input(Input::Loaded { load, rows }, self.now);
                 }
                 output @ (Output::Transmit { .. }
@@ -141,11 +144,6 @@ impl Machine {
         self.node.handle_input(Input::Call { call, caller, scope, request }, now);
         self.drain();
         self.replies.pop().unwrap()
-    }
-
-    /// The answers that nobody has taken yet.
-    pub(super) fn answers(&mut self) -> Vec<Result<Value, RpcError>> {
-        std::mem::take(&mut self.replies)
     }
 
     /// Makes an account of a Unix user.

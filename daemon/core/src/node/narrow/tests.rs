@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::super::fixture::Machine;
 use super::*;
 use crate::fixture::at;
-use crate::io::{CallId, Input, Output};
 use crate::persist::{Query, Table};
 
 const ANN: u32 = 1_000;
@@ -27,38 +26,13 @@ fn call(method: &str, params: Value) -> Call {
     Call::parse(method, params).unwrap()
 }
 
-/// The questions to the disk that a call leads to until it is answered, with no rows in them, and
-/// the answer.
+/// The questions to the disk that a call leads to, none of which finds anything, and its answer.
 fn questions(machine: &mut Machine, uid: u32, request: Call) -> (Vec<Query>, Value) {
-    let caller = Caller { uid };
-    let input = Input::Call { call: CallId(9), caller, scope: None, request };
-    machine.node.handle_input(input, at(0));
-    let mut asked = Vec::new();
-    loop {
-        let outputs = machine.drain();
-        let mut loads = Vec::new();
-        for output in outputs {
-            if let Output::Load { load, query } = output {
-                loads.push((load, query));
-            }
-        }
-        if loads.is_empty() {
-            let answer = machine.answers().pop();
-            let answer = answer.map(|answer| answer.map_err(|error| error.to_string()));
-            return (asked, json!(answer));
-        }
-        for (load, query) in loads {
-            let rows = machine.rows(query.table);
-            let inside = |key: &[u8]| {
-                key >= query.from.as_slice()
-                    && query.to.as_ref().is_none_or(|to| key < to.as_slice())
-            };
-            let read = rows.iter().any(|(key, _)| inside(key));
-            assert!(!read, "a row of somebody is read: {query:?}");
-            asked.push(query);
-            machine.node.handle_input(Input::Loaded { load, rows: Vec::new() }, at(0));
-        }
-    }
+    machine.asked.clear();
+    let answer = machine.ask(uid, request, at(0)).map_err(|error| error.to_string());
+    let asked = std::mem::take(&mut machine.asked);
+    assert!(asked.iter().all(|(_, rows)| *rows == 0), "a row of somebody is read: {asked:?}");
+    (asked.into_iter().map(|(query, _)| query).collect(), json!(answer))
 }
 
 #[test]
