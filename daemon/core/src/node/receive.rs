@@ -28,7 +28,7 @@ impl Node {
     /// A holder pushed an envelope over an attached link.
     pub(super) fn handle_delivery(&mut self, link: LinkId, envelope: Envelope, now: Now) {
         let user = envelope.user();
-        if self.inbox.is_attached(user, link)
+        if self.inbox.may_bring(user, link)
             && self.accounts.with_device(user, envelope.device()).is_some()
             && self.open(&envelope, now) != Verdict::Done
         {
@@ -41,7 +41,7 @@ impl Node {
     pub(super) fn handle_notice(&mut self, from: NodeId, notice: &Notice, now: Now) {
         let (user, id) = (notice.user, notice.envelope);
         let ours = self.accounts.with_device(user, notice.device).is_some();
-        let attached = self.links.to(from).is_some_and(|link| self.inbox.is_attached(user, link));
+        let attached = self.links.to(from).is_some_and(|link| self.inbox.may_bring(user, link));
         if !ours || !attached {
             return;
         }
