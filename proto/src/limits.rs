@@ -158,8 +158,6 @@ pub const DELIVERY_TOKENS_MAX: u64 = 1_000;
 /// Deliveries of one holder that wait for tokens: eight devices' worth of `PUSHES_IN_FLIGHT_MAX`.
 /// Who serves more devices here may bring that much for each.
 pub const DELIVERIES_WAITING_PER_NODE_MAX: usize = 256;
-/// Deliveries of all holders that wait for tokens: 32 MB of the largest.
-pub const DELIVERIES_WAITING_MAX: usize = 512;
 /// Bytes of the deliveries of all holders that wait for tokens: 512 of the largest.
 pub const DELIVERIES_WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Tokens that a node gains in a second for mail that it brings straight to a device here and that
