@@ -146,7 +146,7 @@ pub const REQUEST_COST_HEAVY: u64 = 4;
 pub const REQUEST_KEYS_PER_TOKEN: usize = 4;
 /// Bytes of a removal for one token more: sixty ids, each of them looked for in three tables.
 pub const REQUEST_REMOVAL_BYTES_PER_TOKEN: usize = 2 * 1024;
-/// Nodes whose tokens are remembered, whether their links are up or were lately: four for each link.
+/// Nodes whose tokens are remembered, whether their links are up or were lately: four per link.
 pub const REQUEST_BUDGETS_MAX: usize = 4 * LINKS_MAX;
 /// Tokens of a holder for each envelope or notice that it pushes.
 pub const DELIVERY_COST: u64 = 1;
@@ -161,7 +161,7 @@ pub const DELIVERIES_WAITING_PER_NODE_MAX: usize = 256;
 /// Bytes of the deliveries of all holders that wait for tokens: 512 of the largest.
 pub const DELIVERIES_WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Tokens that a node gains in a second for mail that it brings straight to a device here and that
-/// no contact wrote. To see that costs a decapsulation, 0.4 ms: nobody takes half a percent of a core.
+/// no contact wrote. To see that costs a decapsulation, 0.4 ms: a third of a percent of a core.
 pub const GARBAGE_TOKENS_PER_SECOND_PER_NODE: u64 = 8;
 /// Tokens that a node can save for that: more than the messages of one stranger that are kept.
 pub const GARBAGE_TOKENS_PER_NODE_MAX: u64 = 64;

@@ -84,7 +84,7 @@ pub const EVENT_BYTES_PER_LINK_MAX: usize = 2 * FRAME_BYTES_MAX;
 pub const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What a frame of one link costs of its time: 2 000 a second are four times the requests that a
-/// node answers, and at some 50 µs each for decoding and the deadlines a tenth of a core.
+/// node answers. The engine decodes each and looks at its deadlines, also if it then drops it.
 pub const FRAME_COST: Duration = Duration::from_micros(500);
 
 /// And for each KiB of it: 32 MiB a second, twice the mail that a device takes from one holder.
