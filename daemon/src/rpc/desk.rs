@@ -11,14 +11,14 @@ use bytchat_proto::limits::{
     RPC_GONE_CHECK_MS, RPC_HALF_REQUEST_MS, RPC_STOP_GRACE_MS, RPC_SUBSCRIPTIONS_MAX,
     RPC_SUBSCRIPTIONS_PER_USER_MAX, RPC_TURN_AWAY_MS, RPC_WRITE_TIMEOUT_MS,
 };
-use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
+use bytchat_proto::rpc::{ErrorKind, RpcError, openrpc};
 use jsonrpsee::core::server::Methods;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 
 use super::Service;
 use super::dialect::Dialect;
-use super::methods::{LIST, methods};
+use super::methods::methods;
 
 /// How much front ends may have, and how long they may be slow.
 #[derive(Clone, Copy, Debug)]
@@ -189,7 +189,7 @@ pub(super) struct Speaking {
 
 impl Counts {
     fn new() -> Self {
-        let names = Call::METHODS.iter().copied().chain([LIST, UNKNOWN]);
+        let names = openrpc::methods().map(|method| method.name).chain([UNKNOWN]);
         Self {
             calls: names.map(|name| (name, <[AtomicU64; 2]>::default())).collect(),
             dialects: Default::default(),

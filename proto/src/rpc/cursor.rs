@@ -1,11 +1,12 @@
 //! `cursor.*`: named positions in the log of events, kept for front ends.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::timestamp::Timestamp;
 
 /// Parameters of `cursor.set`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Set {
     /// The name: up to 64 letters, digits and `.`, `_`, `-`, `:`.
@@ -18,7 +19,7 @@ pub struct Set {
 }
 
 /// Parameters of `cursor.get` and `cursor.delete`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ByName {
     /// The name.
@@ -26,7 +27,7 @@ pub struct ByName {
 }
 
 /// One named position.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cursor {
     /// The name.
     pub name: String,
@@ -39,7 +40,7 @@ pub struct Cursor {
 }
 
 /// Result of `cursor.list`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cursors {
     /// The positions, by name.
     pub cursors: Vec<Cursor>,

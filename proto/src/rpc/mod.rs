@@ -8,15 +8,17 @@ pub mod error;
 pub mod event;
 pub mod message;
 pub mod node;
+pub mod openrpc;
 pub mod profile;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use error::{ErrorKind, RpcError};
 
 /// What is known of a method without calling it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Method {
     /// Its name.
     pub name: &'static str,
@@ -24,6 +26,10 @@ pub struct Method {
     pub summary: &'static str,
     /// What a caller must be allowed at least.
     pub role: Role,
+    /// The schema of its parameters: one object, with its properties in place.
+    pub params: fn(&mut SchemaGenerator) -> Schema,
+    /// The schema of its result: a reference to a named one.
+    pub result: fn(&mut SchemaGenerator) -> Schema,
 }
 
 /// What a caller may do; each role includes those before it.
@@ -62,6 +68,8 @@ macro_rules! calls {
                 name: $method,
                 summary: concat!($($doc),*),
                 role: Role::$role,
+                params: <$params as JsonSchema>::json_schema,
+                result: SchemaGenerator::subschema_for::<$result>,
             }),*];
 
             /// The name of this call's method.
@@ -146,12 +154,12 @@ calls! {
 }
 
 /// Parameters of a call that takes none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
 /// The answer to a call that has nothing to say.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {}
 
 impl Call {
