@@ -2,7 +2,7 @@
 //! errors and the limits.
 
 use bytchat_proto::limits::{RPC_CALLS_PER_CLIENT_MAX, RPC_LINE_BYTES_MAX, RPC_WRITE_TIMEOUT_MS};
-use bytchat_proto::rpc::{Call, ErrorKind};
+use bytchat_proto::rpc::{ErrorKind, openrpc};
 use clap_mangen::roff::{Roff, roman};
 
 use super::{MANUAL, entry, paragraph, section, verbatim, version};
@@ -22,9 +22,15 @@ pub(super) fn page() -> String {
     );
     description(&mut page);
     section(&mut page, "METHODS");
-    for method in Call::TABLE {
+    for method in openrpc::methods() {
         entry(&mut page, method.name, &one_line(method.summary));
     }
+    paragraph(
+        &mut page,
+        "rpc.discover tells all of it to programs, as an OpenRPC document: parameters, results, \
+         errors, roles and examples. GET /openrpc.json, bytchatd --openrpc and \
+         /usr/share/bytchat/openrpc.json have the same.",
+    );
     section(&mut page, "ERRORS");
     page.text([roman(
         "The member code of an error has the number, data.kind the name, message says what \
