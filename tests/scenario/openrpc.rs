@@ -94,10 +94,12 @@ fn the_document_obeys_the_schema_of_openrpc() {
         schema.as_object_mut().unwrap().remove("$schema");
     }
     let [open, json] = schemas;
-    let json = Draft::Draft7.create_resource(json);
+    // Some references name it without the last stroke.
+    let places = ["https://meta.json-schema.tools/", "https://meta.json-schema.tools"];
+    let json = places.map(|place| (place, Draft::Draft7.create_resource(json.clone())));
     let rules = jsonschema::options()
         .with_draft(Draft::Draft7)
-        .with_resource("https://meta.json-schema.tools/", json)
+        .with_resources(json.into_iter())
         .build(&open)
         .unwrap();
     let mut document = document();
@@ -162,7 +164,8 @@ impl Story {
     /// Compares what an example shows with what came, and remembers the names in it.
     fn learn(&mut self, place: &str, shown: &Value, came: &Value) {
         if let (Some(shown), Some(came)) = (shown.as_array(), came.as_array()) {
-            assert!(came.len() >= shown.len().min(1), "{place} shows more than there is");
+            let some = shown.iter().any(Value::is_object);
+            assert!(!some || !came.is_empty(), "{place} shows more than there is");
             for (shown, came) in shown.iter().zip(came) {
                 self.learn(place, shown, came);
             }

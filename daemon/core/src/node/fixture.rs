@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytchat_proto::id::{NetworkId, UserId};
 use bytchat_proto::rpc::account::Create;
-use bytchat_proto::rpc::{Call, RpcError};
+use bytchat_proto::rpc::{Call, RpcError, openrpc};
 use serde_json::Value;
 
 use super::{Node, NodeConfig, NodeError};
@@ -91,10 +91,15 @@ impl Machine {
 
     /// Calls the node as a Unix user.
     pub(super) fn ask(&mut self, uid: u32, request: Call, now: Now) -> Result<Value, RpcError> {
-        let call = CallId(1);
+        let (call, method) = (CallId(1), request.method());
         self.node.handle_input(Input::Call { call, caller: Caller { uid }, request }, now);
         self.drain();
-        self.replies.pop().unwrap()
+        let result = self.replies.pop().unwrap();
+        if let Err(error) = &result {
+            let listed = openrpc::errors(method).unwrap();
+            assert!(listed.contains(&error.kind), "{method} gives {error:?}, which is not listed");
+        }
+        result
     }
 
     /// Makes an account of a Unix user.

@@ -70,6 +70,18 @@ pub fn document() -> Value {
     document
 }
 
+/// The errors that a method can give, as the document lists them; `None` if there is no such
+/// method.
+pub fn errors(method: &str) -> Option<Vec<ErrorKind>> {
+    let method = methods().find(|other| other.name == method)?;
+    Some(errors_of(method, &Schemas::new().params(method)))
+}
+
+fn errors_of(method: &Method, params: &[Value]) -> Vec<ErrorKind> {
+    let params = params.iter().filter_map(|param| param["name"].as_str()).collect();
+    Shape { name: method.name, role: method.role, params }.errors()
+}
+
 fn info() -> Value {
     json!({
         "title": "BytChat RPC",
@@ -99,9 +111,7 @@ fn servers() -> Value {
 
 fn describe(method: &Method, examples: &[Example], schemas: &mut Schemas) -> Value {
     let params = schemas.params(method);
-    let names = params.iter().filter_map(|param| param["name"].as_str()).collect();
-    let errors = Shape { name: method.name, role: method.role, params: names }.errors();
-    let errors: Vec<_> = errors
+    let errors: Vec<_> = errors_of(method, &params)
         .iter()
         .map(|kind| json!({ "$ref": format!("#/components/errors/{}", kind.name()) }))
         .collect();
