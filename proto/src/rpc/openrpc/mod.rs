@@ -175,11 +175,11 @@ fn join_lines(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, field) in fields {
-                match field {
-                    Value::String(text) if ["description", "summary"].contains(&name.as_str()) => {
-                        *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                    }
-                    field => join_lines(field),
+                let said = ["description", "summary"].contains(&name.as_str());
+                if let (true, Value::String(text)) = (said, &mut *field) {
+                    *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                } else {
+                    join_lines(field);
                 }
             }
         }
