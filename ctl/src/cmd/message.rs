@@ -3,6 +3,7 @@
 use bytchat_proto::id::BlockId;
 use bytchat_proto::rpc::message::{ById, Direction, History, Inbox, Message, Trace};
 use bytchat_proto::rpc::{Call, to_result};
+use bytchat_proto::timestamp::Timestamp;
 
 use super::{Context, send};
 use crate::args;
@@ -38,7 +39,8 @@ pub(super) fn inbox(context: &mut Context, page: &args::Page) -> Result<(), Fail
         limit: page.limit,
         before: page.before,
     });
-    list(context, &call)
+    // It is in the order in which the messages came.
+    list(context, &call, ("RECEIVED", |message| message.received_at))
 }
 
 pub(super) fn history(
@@ -52,10 +54,13 @@ pub(super) fn history(
         limit: page.limit,
         before: page.before,
     });
-    list(context, &call)
+    list(context, &call, ("SENT", |message| message.sent_at))
 }
 
-fn list(context: &mut Context, call: &Call) -> Result<(), Failure> {
+/// A column of times: its heading, and which time of a message it shows.
+type Times = (&'static str, fn(&Message) -> Timestamp);
+
+fn list(context: &mut Context, call: &Call, (times, at): Times) -> Result<(), Failure> {
     let Some(messages) = context.list::<Message>(call, "messages")? else {
         return Ok(());
     };
@@ -71,14 +76,14 @@ fn list(context: &mut Context, call: &Call) -> Result<(), Failure> {
         };
         let text = if terminal { shorten(&message.text, TEXT_CHARS) } else { message.text.clone() };
         let state = match message.direction {
-            Direction::In if message.request => "request",
+            Direction::In if message.request && !names.accepted(message.from) => "request",
             Direction::In | Direction::Out => message.state.as_str(),
         };
-        let sent_at = if terminal { short_time } else { time }(message.sent_at);
-        [sent_at, way, state.to_owned(), text, message.id.to_string()]
+        let at = if terminal { short_time } else { time }(at(message));
+        [at, way, state.to_owned(), text, message.id.to_string()]
     };
     let rows: Vec<_> = messages.iter().map(row).collect();
-    let heading = ["SENT", "FROM", "STATE", "TEXT", "ID"];
+    let heading = [times, "FROM", "STATE", "TEXT", "ID"];
     context.printer.table(heading, &rows)
 }
 
@@ -110,10 +115,14 @@ fn trace(context: &mut Context, id: BlockId) -> Result<(), Failure> {
 
 /// A trace for people: its state, then a step a line with the time since the first.
 pub(super) fn trace_lines(trace: &Trace) -> Vec<String> {
-    let holders = if trace.stored == 1 { "holder has" } else { "holders have" };
     let state = trace.state.as_str();
-    let mut lines =
-        vec![trace.id.to_string(), format!("{state}; {} {holders} signed for it", trace.stored)];
+    // Nobody signs to a recipient, so that none is no news about a message that came in.
+    let summary = match trace.stored {
+        0 => state.to_owned(),
+        1 => format!("{state}; 1 holder has signed for it"),
+        many => format!("{state}; {many} holders have signed for it"),
+    };
+    let mut lines = vec![trace.id.to_string(), summary];
     let first = trace.steps.first().map(|step| step.at).unwrap_or_default();
     for step in &trace.steps {
         let ms = step.at.since_ms(first);
@@ -132,7 +141,6 @@ pub(super) fn trace_lines(trace: &Trace) -> Vec<String> {
 mod tests {
     use super::*;
     use bytchat_proto::rpc::message::{State, Step};
-    use bytchat_proto::timestamp::Timestamp;
 
     #[test]
     fn a_trace_shows_every_step_with_its_time() {
