@@ -690,8 +690,9 @@ class ParametersBad(RpcError):
 class PodUnreachable(RpcError):
     """The pod does not answer.
 
-    Number 1201. Hint: check the host name and that the pod is up; sending by user id works without
-    it.
+    Number 1201. Hint: check the host name and that the pod is up; one without DNS goes into
+    [[pods]] of bytchatd.toml, and then `systemctl reload bytchatd`; a user id works without its
+    pod.
     """
 
 
