@@ -46,6 +46,15 @@ pub enum Role {
     Admin,
 }
 
+impl PartialEq for Method {
+    /// There is one of each name.
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Method {}
+
 /// The whole surface: every method with its parameters, its result and the role that it takes.
 macro_rules! calls {
     ($(
