@@ -1,12 +1,15 @@
 //! `bytctl message …`, `inbox` and `history`
 
 use bytchat_proto::id::BlockId;
+use bytchat_proto::limits::PAGE_DEFAULT;
 use bytchat_proto::rpc::message::{ById, Direction, History, Inbox, Message, Trace};
 use bytchat_proto::rpc::{Call, to_result};
 use bytchat_proto::timestamp::Timestamp;
+use serde_json::Value;
 
 use super::{Context, send};
 use crate::args;
+use crate::client::{Client, understand};
 use crate::failure::Failure;
 use crate::names::Names;
 use crate::print::{short_time, shorten, tame, tame_lines, time};
@@ -34,13 +37,11 @@ pub(super) fn run(context: &mut Context, command: args::Message) -> Result<(), F
 }
 
 pub(super) fn inbox(context: &mut Context, page: &args::Page) -> Result<(), Failure> {
-    let call = Call::MessageInbox(Inbox {
-        account: context.account.clone(),
-        limit: page.limit,
-        before: page.before,
-    });
+    let account = context.account.clone();
     // It is in the order in which the messages came.
-    list(context, &call, ("RECEIVED", |message| message.received_at))
+    list(context, page, ("RECEIVED", |message| message.received_at), |limit, before| {
+        Call::MessageInbox(Inbox { account: account.clone(), limit, before })
+    })
 }
 
 pub(super) fn history(
@@ -48,22 +49,26 @@ pub(super) fn history(
     who: String,
     page: &args::Page,
 ) -> Result<(), Failure> {
-    let call = Call::MessageHistory(History {
-        account: context.account.clone(),
-        who,
-        limit: page.limit,
-        before: page.before,
-    });
-    list(context, &call, ("SENT", |message| message.sent_at))
+    let account = context.account.clone();
+    list(context, page, ("SENT", |message| message.sent_at), |limit, before| {
+        Call::MessageHistory(History { account: account.clone(), who: who.clone(), limit, before })
+    })
 }
 
 /// A column of times: its heading, and which time of a message it shows.
 type Times = (&'static str, fn(&Message) -> Timestamp);
 
-fn list(context: &mut Context, call: &Call, (times, at): Times) -> Result<(), Failure> {
-    let Some(messages) = context.list::<Message>(call, "messages")? else {
-        return Ok(());
-    };
+fn list(
+    context: &mut Context,
+    page: &args::Page,
+    (times, at): Times,
+    ask: impl Fn(Option<usize>, Option<u64>) -> Call,
+) -> Result<(), Failure> {
+    let (messages, next) = gather(&mut context.client, page, ask)?;
+    if context.printer.json() {
+        return context.printer.value(&messages);
+    }
+    let messages: Vec<Message> = understand(messages)?;
     let terminal = context.printer.terminal();
     let names = match terminal {
         true => Names::ask(&mut context.client, context.account.as_deref()),
@@ -84,7 +89,36 @@ fn list(context: &mut Context, call: &Call, (times, at): Times) -> Result<(), Fa
     };
     let rows: Vec<_> = messages.iter().map(row).collect();
     let heading = [times, "FROM", "STATE", "TEXT", "ID"];
-    context.printer.table(heading, &rows)
+    context.printer.table(heading, &rows)?;
+    if let Some(next) = next {
+        context.printer.remark(&format!("there are older ones: --before {next}"));
+    }
+    Ok(())
+}
+
+// SPEC 8.53: a page with fewer messages than were asked for need not be the last one.
+/// Asks for older pages until there are as many messages as were asked for; with them comes where
+/// still older ones are.
+fn gather(
+    client: &mut Client,
+    page: &args::Page,
+    ask: impl Fn(Option<usize>, Option<u64>) -> Call,
+) -> Result<(Value, Option<u64>), Failure> {
+    let wanted = page.limit.unwrap_or(PAGE_DEFAULT);
+    let (mut limit, mut before) = (page.limit, page.before);
+    let mut messages = Vec::new();
+    loop {
+        let mut answer = client.call_json(&ask(limit, before))?;
+        let mut older: Vec<Value> = understand(answer["messages"].take())?;
+        older.append(&mut messages);
+        messages = older;
+        let next = answer["next"].as_u64();
+        let left = wanted.saturating_sub(messages.len());
+        if left == 0 || next.is_none() {
+            return Ok((messages.into(), next));
+        }
+        (limit, before) = (Some(left), next);
+    }
 }
 
 fn show(context: &mut Context, message: &Message) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytchat_core::io::Caller;
 use bytchat_proto::limits::{RPC_ANSWER_BYTES_MAX, RPC_BATCH_MAX, RPC_LINE_BYTES_MAX};
 use bytchat_proto::rpc::error::ErrorData;
-use bytchat_proto::rpc::{ErrorKind, RpcError};
+use bytchat_proto::rpc::{Call, ErrorKind, RpcError, to_result};
 use jsonrpsee::core::server::{
     BatchResponseBuilder, ConnectionId, Extensions, MethodCallback, MethodResponse, ResponsePayload,
 };
@@ -22,6 +22,7 @@ use tracing::debug;
 use super::desk::{Desk, Place};
 use super::events::{Stream, Streams};
 use super::methods::{object, parse};
+use super::settings::{SET, Settings};
 
 /// Answers requests of one caller, in whatever dialect they come.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ pub(super) struct Exchange {
     pub(super) caller: Caller,
     extensions: Extensions,
     streams: Option<Arc<Streams>>,
+    settings: Arc<Settings>,
 }
 
 /// What there is to say to a text.
@@ -57,7 +59,7 @@ impl Exchange {
     pub(super) fn new(desk: Arc<Desk>, caller: Caller) -> Self {
         let mut extensions = Extensions::new();
         extensions.insert(caller);
-        Self { desk, caller, extensions, streams: None }
+        Self { desk, caller, extensions, streams: None, settings: Arc::default() }
     }
 
     /// The same over a connection that carries notifications too.
@@ -159,18 +161,22 @@ impl Exchange {
     }
 
     /// Tells whether the caller may call a method now: the one place that decides it.
-    pub(super) fn admit(&self, _method: &str) -> Result<Place, RpcError> {
+    pub(super) fn admit(&self, method: &str) -> Result<Place, RpcError> {
+        self.settings.check(method)?;
         self.desk.calls.take(self.caller.uid)
     }
 
     async fn perform(&self, request: Request<'_>, opened: &mut Vec<Stream>) -> MethodResponse {
         let Request { id, method, params, .. } = request;
         let params = Params::new(params.as_ref().map(|params| params.get()));
-        if let Some(streams) = self.streams.as_ref().filter(|_| Streams::serve(&method)) {
+        let streams = self.streams.as_ref().filter(|_| Streams::serve(&method));
+        if streams.is_some() || method == SET {
             debug!(%method, "a front end calls");
-            let result = match parse(&method, &params) {
-                Ok(call) => streams.call(self, call, opened).await,
-                Err(error) => Err(error),
+            let result = match (parse(&method, &params), streams) {
+                (Ok(call), Some(streams)) => streams.call(self, call, opened).await,
+                (Ok(Call::SessionSet(with)), None) => Ok(to_result(&self.settings.set(&with))),
+                (Ok(_), None) => Err(ErrorKind::Internal.because("this is no call of a session")),
+                (Err(error), _) => Err(error),
             };
             return match result {
                 Ok(result) => {

@@ -9,6 +9,7 @@ mod lines;
 mod listener;
 mod methods;
 mod session;
+mod settings;
 #[cfg(test)]
 mod tests;
 

@@ -30,13 +30,14 @@ pub(super) const LIVE: &[u8] = &[0, b'l'];
 
 /// Tables that grow with the years. Nobody reads many of their rows at once, but for marks that
 /// are short, so longer values stay in the log.
-const PACKED: [Table; 6] = [
+const PACKED: [Table; 7] = [
     Table::Message,
     Table::MessageIndex,
     Table::Event,
     Table::Trace,
     Table::Seen,
     Table::Tombstone,
+    Table::Answer,
 ];
 const PACKED_INLINE_BYTES_MAX: usize = 32;
 

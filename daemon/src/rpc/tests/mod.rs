@@ -104,6 +104,7 @@ impl Service for Fake {
             let params = call.params();
             match call {
                 Call::NodeStatus(_) => Ok(status(caller)),
+                Call::CursorGet(with) => Ok(json!({ "name": with.name })),
                 Call::NodePeers(_) => Ok(json!({ "peers": "x".repeat(256 * 1024) })),
                 Call::MessageSend(_) if params["text"] == "refuse" => {
                     Err(ErrorKind::Blocked.because("you block bob"))

@@ -90,6 +90,12 @@ fn node() -> Vec<Example> {
             json!({ "peers": [peer] }),
         ),
         example("node.config", "one key of many", json!({}), config),
+        example(
+            "session.set",
+            "a test that wants to know what is on its way out",
+            json!({ "deprecated": true }),
+            json!({ "deprecated": true }),
+        ),
     ]
 }
 
@@ -316,7 +322,10 @@ fn own() -> Vec<Example> {
             super::METHODS,
             "two of them",
             json!({}),
-            json!({ "methods": ["node.status", "node.peers"] }),
+            json!({
+                "methods": ["node.status", "cursor.get"],
+                "deprecated": { "cursor.get": { "since": "0.1", "instead": "cursor.list" } },
+            }),
         ),
         example(
             super::DISCOVER,
