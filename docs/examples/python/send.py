@@ -11,19 +11,21 @@ from __future__ import annotations
 import sys
 import uuid
 
-from bytchat.client import AccountNone, AddressUnknown, Client, Sent
+from bytchat.client import AccountNone, AddressUnknown, Client
 from bytchat.connection import Away, RpcError
 
 
-def send(client: Client, to: str, text: str) -> Sent:
-    """Sends; makes an account if there is none yet."""
+def send(client: Client, to: str, text: str) -> str:
+    """Sends; makes an account if there is none yet. Gives the id of the message."""
     client_id = str(uuid.uuid4())
     try:
-        return client.message_send(to=to, text=text, client_id=client_id)
+        sent = client.message_send(to=to, text=text, client_id=client_id)
     except AccountNone:
         account = client.account_create(name="python")
         print(f"account {account['id']}", flush=True)
-        return client.message_send(to=to, text=text, client_id=client_id)
+        sent = client.message_send(to=to, text=text, client_id=client_id)
+    print(sent["state"], flush=True)
+    return sent["id"]
 
 
 def main(to: str, text: str) -> None:
@@ -31,10 +33,9 @@ def main(to: str, text: str) -> None:
     with Client() as client:
         # The place before the message, so that nothing of it is missed.
         begin = client.event_list(limit=1)
-        sent = send(client, to, text)
-        print(sent["state"], flush=True)
+        message = send(client, to, text)
         for told in client.events(since=begin["head"], epoch=begin["epoch"]):
-            if told["type"] != "message.state" or told["data"]["id"] != sent["id"]:
+            if told["type"] != "message.state" or told["data"]["id"] != message:
                 continue
             print(told["data"]["state"], flush=True)
             if told["data"]["state"] in ("delivered", "read", "expired"):
