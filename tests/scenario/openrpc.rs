@@ -166,8 +166,11 @@ impl Story {
         if let (Some(shown), Some(came)) = (shown.as_array(), came.as_array()) {
             let some = shown.iter().any(Value::is_object);
             assert!(!some || !came.is_empty(), "{place} shows more than there is");
-            for (shown, came) in shown.iter().zip(came) {
-                self.learn(place, shown, came);
+            for (shown, by_place) in shown.iter().zip(came) {
+                // Here the ids are others, and so is their order.
+                let known = shown["id"].as_str().and_then(|id| self.here.get(id));
+                let same = came.iter().find(|came| known.is_some_and(|id| came["id"] == *id));
+                self.learn(place, shown, same.unwrap_or(by_place));
             }
         }
         for (name, shown) in shown.as_object().into_iter().flatten() {
