@@ -168,8 +168,8 @@ fn names() -> Vec<Example> {
 }
 
 fn people() -> Vec<Example> {
-    let bob = json!({ "id": BOB, "alias": "bob@pod.example", "standing": "accepted" });
-    let mallory = json!({ "id": MALLORY, "alias": null, "standing": "blocked" });
+    let bob = json!({ "id": BOB, "alias": "bob@pod.example", "standing": "accepted", "rev": 1 });
+    let mallory = json!({ "id": MALLORY, "alias": null, "standing": "blocked", "rev": 1 });
     let change = |who: &str| json!({ "account": "home", "who": who });
     vec![
         example("contact.add", "somebody by alias", change("bob@pod.example"), bob.clone()),
