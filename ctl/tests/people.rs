@@ -430,3 +430,20 @@ fn the_configuration_is_shown_with_the_origin_of_each_value() {
                 pod\tdefault\t-\n";
     assert_eq!(fake.run(&["config", "show"]).out, rows);
 }
+
+#[test]
+fn methods_are_listed_with_what_they_take_and_do() {
+    let fake = Fake::new(|method, _| {
+        Reply::Result(match method {
+            "rpc.methods" => json!({ "methods": ["node.status"] }),
+            "rpc.discover" => json!({ "methods": [
+                { "name": "node.status", "x-role": "observe", "summary": "How it stands." },
+            ]}),
+            other => panic!("{other}"),
+        })
+    });
+    let ran = fake.run(&["rpc", "--list"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "node.status\tobserve\tHow it stands.\n"));
+    let ran = fake.run(&["--json", "rpc", "--list"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "{\"methods\":[\"node.status\"]}\n"));
+}

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use bytchat_proto::rpc::openrpc;
 use bytchatd::boot::{self, BootError, Start};
 use bytchatd::config::{self, Args, Config, Page, Surroundings};
 use bytchatd::log::{self, Log};
@@ -61,10 +62,13 @@ fn run(start: Start) -> anyhow::Result<()> {
 
 /// What the daemon can say of itself without a configuration.
 fn document(args: &Args) -> Option<String> {
-    match args.example_config {
-        true => Some(config::example()),
-        false => args.manual.map(Page::render),
+    if args.example_config {
+        return Some(config::example());
     }
+    if args.openrpc {
+        return Some(format!("{:#}\n", openrpc::document()));
+    }
+    args.manual.map(Page::render)
 }
 
 fn say(text: &str) -> ExitCode {

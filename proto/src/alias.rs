@@ -1,8 +1,10 @@
 //! Human names of users: `local@host`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{ALIAS_LOCAL_MAX, HOST_MAX};
@@ -126,6 +128,40 @@ impl From<Alias> for String {
 impl From<Host> for String {
     fn from(host: Host) -> Self {
         host.0
+    }
+}
+
+/// One label of a DNS name.
+const LABEL: &str = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";
+
+impl JsonSchema for Alias {
+    fn schema_name() -> Cow<'static, str> {
+        "Alias".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let local = format!("[a-z0-9._-]{{1,{ALIAS_LOCAL_MAX}}}");
+        json_schema!({
+            "type": "string",
+            "description": "A human name of a user at its pod: name@pod.example.",
+            "pattern": format!("^{local}@{LABEL}(\\.{LABEL})*$"),
+            "maxLength": ALIAS_LOCAL_MAX + 1 + HOST_MAX,
+        })
+    }
+}
+
+impl JsonSchema for Host {
+    fn schema_name() -> Cow<'static, str> {
+        "Host".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A pod's DNS name in lowercase ASCII.",
+            "pattern": format!("^{LABEL}(\\.{LABEL})*$"),
+            "maxLength": HOST_MAX,
+        })
     }
 }
 

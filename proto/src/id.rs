@@ -16,8 +16,8 @@ pub struct ParseIdError {
 
 /// Defines an identifier of fixed length with its text, CBOR and JSON forms.
 macro_rules! identifier {
-    ($(#[$doc:meta])* $name:ident, $bytes:literal, $what:literal) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $name:ident, $bytes:literal, $what:literal) => {
+        $(#[doc = $doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub [u8; $bytes]);
 
@@ -66,6 +66,21 @@ macro_rules! identifier {
                     .decode(upper.as_bytes())
                     .map_err(|_| error())?;
                 Self::from_slice(&bytes).ok_or_else(error)
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let length = data_encoding::BASE32_NOPAD.encode_len($bytes);
+                schemars::json_schema!({
+                    "type": "string",
+                    "description": concat!($($doc),*).trim(),
+                    "pattern": format!("^[a-z2-7]{{{length}}}$"),
+                })
             }
         }
 

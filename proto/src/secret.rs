@@ -1,8 +1,10 @@
 //! Text that is secret: wiped when it is dropped, and never shown by accident.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use zeroize::{Zeroize, Zeroizing};
@@ -54,6 +56,20 @@ impl<'de> Deserialize<'de> for SecretText {
     /// Takes the text over from a JSON value without a copy.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl JsonSchema for SecretText {
+    fn schema_name() -> Cow<'static, str> {
+        "SecretText".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A secret: keep it out of logs, and forget it when it has been used.",
+            "writeOnly": true,
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::built::{Built, NOW, has_tools, packages, tree};
 
 /// What every package must have; folders of completions differ between distributions.
-const NEEDED: [&str; 14] = [
+const NEEDED: [&str; 15] = [
     "/etc/bytchat/bytchatd.toml",
     "/usr/bin/bytchatd",
     "/usr/bin/bytctl",
@@ -19,6 +19,7 @@ const NEEDED: [&str; 14] = [
     "/usr/lib/systemd/user/bytchatd.service",
     "/usr/lib/sysusers.d/bytchat.conf",
     "/usr/share/bash-completion/completions/bytctl",
+    "/usr/share/bytchat/openrpc.json",
     "/usr/share/doc/bytchat/bytchat.cdx.json",
     "/usr/share/doc/bytchat/changelog.gz",
     "/usr/share/doc/bytchat/third-party-notices.gz",

@@ -130,3 +130,18 @@ fn another_node_at_a_pod_s_address_is_not_followed() {
     assert_eq!(alice.times("secret"), (0, 0));
     assert_eq!(mallory.times("secret"), (0, 0));
 }
+
+#[test]
+fn a_pod_has_aliases_for_accounts_of_its_own_machine() {
+    let backbone = Backbone::new();
+    let pod = &backbone.pods[0];
+    let id = pod.account("keeper");
+    let registered = pod.get(&["alias", "register", "keeper@a.test"]);
+    assert_eq!(registered["id"], json!(id));
+    assert_eq!(pod.get(&["alias", "resolve", "keeper@a.test"])["id"], json!(id));
+    pod.get(&["profile", "set", "--name", "Keeper"]);
+    assert_eq!(pod.get(&["profile", "show", "keeper@a.test"])["name"], "Keeper");
+    // Others ask it as any pod.
+    let other = &backbone.others[0];
+    assert_eq!(other.get(&["profile", "show", "keeper@a.test"])["name"], "Keeper");
+}

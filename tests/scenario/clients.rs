@@ -310,34 +310,44 @@ fn javascript() -> Option<&'static Path> {
 }
 
 fn install() -> Option<PathBuf> {
-    const WHAT: &str = "the follower in JavaScript";
-    if !has("node", WHAT) || !has("npm", WHAT) {
+    let source = example("javascript");
+    let folder = npm("the follower in JavaScript", &source, "examples/javascript")?;
+    fs::copy(source.join("follow.mjs"), folder.join("follow.mjs")).unwrap();
+    Some(folder)
+}
+
+/// A folder below the target with what a `package.json` names; `None` if it cannot be had.
+pub(crate) fn npm(what: &str, source: &Path, place: &str) -> Option<PathBuf> {
+    if !has("node", what) || !has("npm", what) {
         return None;
     }
     let target = programs().bytctl.ancestors().nth(2).unwrap();
-    let folder = target.join("examples/javascript");
+    let folder = target.join(place);
     fs::create_dir_all(&folder).unwrap();
-    for name in ["follow.mjs", "package.json", "package-lock.json"] {
-        fs::copy(example("javascript").join(name), folder.join(name)).unwrap();
+    for name in ["package.json", "package-lock.json"] {
+        fs::copy(source.join(name), folder.join(name)).unwrap();
     }
     let args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
     let ran = Command::new("npm").args(args).current_dir(&folder).output().unwrap();
     if !ran.status.success() {
         let why = String::from_utf8_lossy(&ran.stderr);
-        cannot_run(WHAT, &format!("npm does not bring `ws`: {why}"));
+        cannot_run(what, &format!("npm does not bring what it needs: {why}"));
         return None;
     }
     Some(folder)
 }
 
-/// The lock names versions and sums; from where they come is for each machine to say.
+/// A lock names versions and sums; from where they come is for each machine to say.
 #[test]
-fn the_lock_of_the_example_in_javascript_names_no_host() {
-    let lock = fs::read_to_string(example("javascript/package-lock.json")).unwrap();
-    let lock: Value = serde_json::from_str(&lock).unwrap();
-    for (name, package) in lock["packages"].as_object().unwrap() {
-        assert!(package["resolved"].is_null(), "{name}");
-        let summed = package["integrity"].as_str().is_some_and(|sum| sum.starts_with("sha512-"));
-        assert!(name.is_empty() || summed, "{name} has no sum");
+fn the_locks_of_javascript_name_no_host() {
+    let metaschema = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenario/metaschema");
+    for folder in [example("javascript"), metaschema] {
+        let lock = fs::read_to_string(folder.join("package-lock.json")).unwrap();
+        let lock: Value = serde_json::from_str(&lock).unwrap();
+        for (name, package) in lock["packages"].as_object().unwrap() {
+            assert!(package["resolved"].is_null(), "{name}");
+            let sum = package["integrity"].as_str().unwrap_or_default();
+            assert!(name.is_empty() || sum.starts_with("sha512-"), "{name} has no sum");
+        }
     }
 }

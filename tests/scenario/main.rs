@@ -16,6 +16,7 @@ mod events;
 mod hooks;
 mod message;
 mod offline;
+mod openrpc;
 mod repeat;
 mod steps;
 mod stop;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytchat_proto::limits::RPC_WAIT_MS_MAX;
+use bytchat_proto::rpc::openrpc;
 use serde_json::{Map, Value};
 
 use super::Context;
@@ -24,15 +25,20 @@ pub(super) fn run(context: &mut Context, command: args::Rpc) -> Result<(), Failu
 
 fn list(context: &mut Context) -> Result<(), Failure> {
     let nothing = Value::Object(Map::new());
-    let result = context.client.call_raw("rpc.methods", &nothing, Duration::ZERO)?;
+    let mut ask = |method| context.client.call_raw(method, &nothing, Duration::ZERO);
     if context.printer.json() {
+        let result = ask(openrpc::METHODS)?;
         return context.printer.value(&result);
     }
-    let methods = result["methods"].as_array().map_or(&[][..], Vec::as_slice);
-    for method in methods {
-        context.printer.line(method.as_str().unwrap_or_default())?;
-    }
-    Ok(())
+    let document = ask(openrpc::DISCOVER)?;
+    let methods = document["methods"].as_array().map_or(&[][..], Vec::as_slice);
+    let rows: Vec<_> = methods.iter().map(row).collect();
+    context.printer.table(["METHOD", "ROLE", "TEXT"], &rows)
+}
+
+/// What the document says of a method, in short.
+fn row(method: &Value) -> [String; 3] {
+    ["name", "x-role", "summary"].map(|field| method[field].as_str().unwrap_or_default().to_owned())
 }
 
 /// Reads `key=text` and `key:=json`.

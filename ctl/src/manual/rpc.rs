@@ -2,7 +2,7 @@
 //! errors and the limits.
 
 use bytchat_proto::limits::{RPC_CALLS_PER_CLIENT_MAX, RPC_LINE_BYTES_MAX, RPC_WRITE_TIMEOUT_MS};
-use bytchat_proto::rpc::{Call, Deprecation, ErrorKind};
+use bytchat_proto::rpc::{Deprecation, ErrorKind, openrpc};
 use clap_mangen::roff::{Roff, roman};
 
 use super::{MANUAL, entry, paragraph, section, verbatim, version};
@@ -22,7 +22,7 @@ pub(super) fn page() -> String {
     );
     description(&mut page);
     section(&mut page, "METHODS");
-    for method in Call::TABLE {
+    for method in openrpc::methods() {
         let summary = one_line(method.summary);
         let leaving = |it: Deprecation| {
             format!("{summary} Deprecated since {}: call {} instead.", it.since, it.instead)
@@ -31,6 +31,12 @@ pub(super) fn page() -> String {
         let text = format!("{text} Takes the role {}.", method.role);
         entry(&mut page, method.name, &text);
     }
+    paragraph(
+        &mut page,
+        "rpc.discover tells all of it to programs, as an OpenRPC document: parameters, results, \
+         errors, roles and examples. GET /openrpc.json, bytchatd --openrpc and \
+         /usr/share/bytchat/openrpc.json have the same.",
+    );
     section(&mut page, "ERRORS");
     page.text([roman(
         "The member code of an error has the number, data.kind the name, message says what \
@@ -126,7 +132,7 @@ mod tests {
     #[test]
     fn a_deprecated_method_is_marked() {
         let page = page();
-        let leaving: Vec<_> = Call::TABLE.iter().filter(|it| it.deprecated.is_some()).collect();
+        let leaving: Vec<_> = openrpc::methods().filter(|it| it.deprecated.is_some()).collect();
         assert_eq!(leaving.iter().map(|it| it.name).collect::<Vec<_>>(), ["cursor.get"]);
         assert!(page.contains("Deprecated since 0.1: call cursor.list instead."), "{page}");
         assert_eq!(page.matches("Deprecated since").count(), leaving.len());

@@ -42,6 +42,9 @@ pub struct Args {
     /// Print an example of the configuration file and exit
     #[arg(long)]
     pub example_config: bool,
+    /// Print the OpenRPC document of what front ends may ask and exit
+    #[arg(long)]
+    pub openrpc: bool,
     /// Print a manual page and exit
     #[arg(long, hide = true, value_name = "PAGE")]
     pub manual: Option<Page>,

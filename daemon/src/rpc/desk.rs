@@ -12,7 +12,7 @@ use bytchat_proto::limits::{
     RPC_STOP_GRACE_MS, RPC_SUBSCRIPTIONS_MAX, RPC_SUBSCRIPTIONS_PER_USER_MAX, RPC_TURN_AWAY_MS,
     RPC_WRITE_TIMEOUT_MS,
 };
-use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
+use bytchat_proto::rpc::{ErrorKind, RpcError, openrpc};
 use jsonrpsee::core::server::Methods;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use super::Service;
 use super::access::Access;
 use super::dialect::Dialect;
-use super::methods::{LIST, methods};
+use super::methods::methods;
 use super::running::Running;
 
 /// How much front ends may have, and how long they may be slow.
@@ -199,7 +199,7 @@ pub(super) struct Speaking {
 
 impl Counts {
     fn new() -> Self {
-        let names = Call::METHODS.iter().copied().chain([LIST, UNKNOWN]);
+        let names = openrpc::methods().map(|method| method.name).chain([UNKNOWN]);
         Self {
             calls: names.map(|name| (name, <[AtomicU64; 2]>::default())).collect(),
             dialects: Default::default(),

@@ -1,18 +1,17 @@
-//! The surface as a jsonrpsee module: a method for each call, and the list of all methods.
+//! The surface as a jsonrpsee module: a method for each call, and those that tell of all methods.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytchat_core::io::{Caller, Scope};
+use bytchat_proto::rpc::openrpc::{self, DISCOVER, METHODS};
 use bytchat_proto::rpc::{Call, Deprecation, ErrorKind, RpcError};
 use jsonrpsee::RpcModule;
 use jsonrpsee::core::server::{Extensions, Methods};
 use jsonrpsee::types::{ErrorObjectOwned, Params};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 use super::Service;
-
-/// The method that lists the methods.
-pub(super) const LIST: &str = "rpc.methods";
 
 /// Registers every call.
 pub(super) fn methods(service: Arc<dyn Service>) -> Methods {
@@ -25,18 +24,42 @@ pub(super) fn methods(service: Arc<dyn Service>) -> Methods {
             .expect("every call has a name of its own");
     }
     module
-        .register_method(LIST, |_, _, _| Ok::<_, ErrorObjectOwned>(list()))
+        .register_method(METHODS, |params, _, _| nothing(METHODS, &params).map(|()| list()))
         .expect("no call is named like the list");
+    module
+        .register_method(DISCOVER, |params, _, _| nothing(DISCOVER, &params).map(|()| document()))
+        .expect("no call is named like the document");
     module.into()
 }
 
 fn list() -> Value {
-    let names: Vec<_> = Call::METHODS.iter().copied().chain([LIST]).collect();
+    let names: Vec<_> = openrpc::methods().map(|method| method.name).collect();
     let leaving = Call::TABLE.iter().filter_map(|method| {
         let Deprecation { since, instead } = method.deprecated?;
         Some((method.name.to_owned(), json!({ "since": since, "instead": instead })))
     });
     json!({ "methods": names, "deprecated": leaving.collect::<Map<_, _>>() })
+}
+
+// SPEC 8.20: the document that the daemon gives is made of what it obeys.
+/// The OpenRPC document, made at the first question.
+pub(super) fn document() -> &'static RawValue {
+    static DOCUMENT: LazyLock<Box<RawValue>> =
+        LazyLock::new(|| to_raw_value(&openrpc::document()).expect("a document has a JSON form"));
+    &DOCUMENT
+}
+
+/// Refuses parameters where there are none.
+fn nothing(method: &str, params: &Params<'_>) -> Result<(), ErrorObjectOwned> {
+    let is_empty = |given: &Value| given.is_null() || *given == json!({});
+    let none = params
+        .as_str()
+        .is_none_or(|text| serde_json::from_str(text).is_ok_and(|given| is_empty(&given)));
+    if none {
+        return Ok(());
+    }
+    let error = ErrorKind::BadParameters.because(format!("{method} takes no parameters"));
+    Err(object(&error))
 }
 
 async fn answer(

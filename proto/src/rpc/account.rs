@@ -1,5 +1,6 @@
 //! `account.*`: users whose secret key is here.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::alias::Alias;
@@ -7,7 +8,7 @@ use crate::id::UserId;
 use crate::secret::SecretText;
 
 /// Parameters of `account.create`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Create {
     /// A local name for the account.
@@ -22,7 +23,7 @@ pub struct Create {
 }
 
 /// Parameters of `account.import`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Import {
     /// The private key in PEM: PKCS#8 or PKCS#1.
@@ -39,7 +40,7 @@ pub struct Import {
 }
 
 /// Parameters of `account.export`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Export {
     /// Which account: name, alias or user id; the only one if absent.
@@ -51,14 +52,14 @@ pub struct Export {
 }
 
 /// Result of `account.export`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Exported {
     /// The key in PEM: PKCS#8, or SubjectPublicKeyInfo for the public key.
     pub pem: SecretText,
 }
 
 /// Parameters of `account.list`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// At most so many; all if absent.
@@ -70,7 +71,7 @@ pub struct List {
 }
 
 /// One account; result of `account.create` and `account.import`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Account {
     /// The user id.
     pub id: UserId,
@@ -84,7 +85,7 @@ pub struct Account {
 }
 
 /// Result of `account.list`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Accounts {
     /// The caller's accounts, by id.
     pub accounts: Vec<Account>,

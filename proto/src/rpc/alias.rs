@@ -1,12 +1,13 @@
 //! `alias.*`: human names at pods.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::alias::Alias;
 use crate::id::UserId;
 
 /// Parameters of `alias.register`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
     /// Which account; the only one if absent.
@@ -23,7 +24,7 @@ pub struct Register {
 }
 
 /// Parameters of `alias.resolve`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resolve {
     /// The alias.
@@ -31,7 +32,7 @@ pub struct Resolve {
 }
 
 /// Parameters of `alias.list`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// Which account; all if absent.
@@ -46,7 +47,7 @@ pub struct List {
 }
 
 /// An alias and whose it is; result of `alias.register` and `alias.resolve`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Binding {
     /// The alias.
     pub alias: Alias,
@@ -55,7 +56,7 @@ pub struct Binding {
 }
 
 /// Result of `alias.list`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bindings {
     /// The aliases, in their order.
     pub aliases: Vec<Binding>,

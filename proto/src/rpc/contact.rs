@@ -1,12 +1,13 @@
 //! `contact.*`: the address book.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::alias::Alias;
 use crate::id::UserId;
 
 /// Parameters of `contact.list`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// Which account; the only one if absent.
@@ -21,7 +22,7 @@ pub struct List {
 }
 
 /// Parameters of `contact.add`, `contact.accept` and `contact.block`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// Which account; the only one if absent.
@@ -41,7 +42,7 @@ pub struct Change {
 }
 
 /// How somebody stands to an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Wrote first and was not accepted yet.
@@ -53,7 +54,7 @@ pub enum Standing {
 }
 
 /// One entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Contact {
     /// The user.
     pub id: UserId,
@@ -67,7 +68,7 @@ pub struct Contact {
 }
 
 /// Result of `contact.list`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Contacts {
     /// The entries, by user.
     pub contacts: Vec<Contact>,

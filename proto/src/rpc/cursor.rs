@@ -1,11 +1,12 @@
 //! `cursor.*`: named positions in the log of events, kept for front ends.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::timestamp::Timestamp;
 
 /// Parameters of `cursor.set`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Set {
     /// The name: up to 64 letters, digits and `.`, `_`, `-`, `:`.
@@ -27,7 +28,7 @@ pub struct Set {
 }
 
 /// Parameters of `cursor.delete`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Delete {
     /// The name.
@@ -41,7 +42,7 @@ pub struct Delete {
 }
 
 /// Parameters of `cursor.list`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// Only the one of this name.
@@ -56,7 +57,7 @@ pub struct List {
 }
 
 /// Parameters of `cursor.get`, which is deprecated: `cursor.list` names the log as well.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ByName {
     /// The name.
@@ -64,7 +65,7 @@ pub struct ByName {
 }
 
 /// One named position.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cursor {
     /// The name.
     pub name: String,
@@ -77,7 +78,7 @@ pub struct Cursor {
 }
 
 /// Result of `cursor.list`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cursors {
     /// The positions, by name.
     pub cursors: Vec<Cursor>,

@@ -1,17 +1,18 @@
 //! The one table of user-visible errors: number, name, what to do, exit code.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Defines the table.
 macro_rules! errors {
     ($(
-        $(#[$doc:meta])*
+        $(#[doc = $doc:literal])*
         $kind:ident = $code:literal, $name:literal, exit $exit:literal, $hint:literal;
     )*) => {
         /// What went wrong, as programs see it.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum ErrorKind {
-            $($(#[$doc])* #[serde(rename = $name)] $kind,)*
+            $($(#[doc = $doc])* #[serde(rename = $name)] $kind,)*
         }
 
         impl ErrorKind {
@@ -26,6 +27,11 @@ macro_rules! errors {
             /// The stable name.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$kind => $name,)* }
+            }
+
+            /// What it means, in a sentence.
+            pub fn summary(self) -> &'static str {
+                match self { $(Self::$kind => concat!($($doc),*).trim_ascii(),)* }
             }
 
             /// The exit code of `bytctl`.
@@ -127,7 +133,7 @@ pub struct RpcError {
 }
 
 /// The `data` of a JSON-RPC error object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorData {
     /// The stable name.
     pub kind: ErrorKind,

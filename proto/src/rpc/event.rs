@@ -1,5 +1,6 @@
 //! `event.*`: the durable, numbered log that front ends follow.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::ErrorKind;
@@ -8,7 +9,7 @@ use crate::id::UserId;
 use crate::timestamp::Timestamp;
 
 /// Parameters of `event.list`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// Only events with a higher number; absent starts at the end of the log.
@@ -32,7 +33,7 @@ pub struct List {
 }
 
 /// Parameters of `event.subscribe`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Subscribe {
     /// First all events with a higher number; absent starts with the next event.
@@ -50,7 +51,7 @@ pub struct Subscribe {
 }
 
 /// Result of `event.subscribe`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Subscribed {
     /// The subscription, named so on this connection only.
     pub subscription: String,
@@ -63,7 +64,7 @@ pub struct Subscribed {
 }
 
 /// Parameters of `event.unsubscribe`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unsubscribe {
     /// The subscription.
@@ -71,7 +72,7 @@ pub struct Unsubscribe {
 }
 
 /// One event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Its number among the events of its Unix user: one more than the one before.
     pub seq: u64,
@@ -85,7 +86,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data")]
 pub enum What {
     /// A message came in.
@@ -103,7 +104,7 @@ pub enum What {
 }
 
 /// What a subscription says of itself between events; it has no number and is never replayed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data")]
 pub enum Note {
     /// Everything up to `next` was sent; what follows is told as it happens.
@@ -129,7 +130,7 @@ pub enum Note {
 }
 
 /// How far a subscription is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     /// The number to ask on from: all up to it was sent or was not asked for.
     pub next: u64,
@@ -138,7 +139,7 @@ pub struct Place {
 }
 
 /// Events that are not to be had: reading was to go on after `from` and goes on after `to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {
     /// The position that was asked for.
     pub from: u64,
@@ -149,7 +150,7 @@ pub struct Gap {
 }
 
 /// Why events are not to be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
     /// They were older or more than the log keeps.
@@ -159,7 +160,7 @@ pub enum GapReason {
 }
 
 /// Result of `event.list`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Events {
     /// The events, oldest first.
     pub events: Vec<Event>,

@@ -1,12 +1,15 @@
 //! `message.*`: sending, reading, following.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{BlockId, UserId};
 use crate::timestamp::Timestamp;
 
 /// How far a message has come; it only moves forward (SPEC 6.11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It is on the sender's disk.
@@ -22,7 +25,7 @@ pub enum State {
 }
 
 /// Which way a message went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Somebody wrote to us.
@@ -32,7 +35,7 @@ pub enum Direction {
 }
 
 /// Parameters of `message.send`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Send {
     /// Which account; the only one if absent.
@@ -51,7 +54,7 @@ pub struct Send {
 }
 
 /// Result of `message.send`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sent {
     /// The message.
     pub id: BlockId,
@@ -62,7 +65,7 @@ pub struct Sent {
 }
 
 /// Parameters of `message.show` and `message.trace`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ById {
     /// The message.
@@ -70,7 +73,7 @@ pub struct ById {
 }
 
 /// Parameters of `message.wait`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wait {
     /// The message.
@@ -83,7 +86,7 @@ pub struct Wait {
 }
 
 /// Parameters of `message.inbox`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Inbox {
     /// Which account; the only one if absent.
@@ -98,7 +101,7 @@ pub struct Inbox {
 }
 
 /// Parameters of `message.history`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct History {
     /// Which account; the only one if absent.
@@ -115,7 +118,7 @@ pub struct History {
 }
 
 /// Parameters of `message.read`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Read {
     /// The messages.
@@ -129,7 +132,7 @@ pub struct Read {
 }
 
 /// One message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     /// The id: the hash of its block.
     pub id: BlockId,
@@ -158,7 +161,7 @@ pub struct Message {
 }
 
 /// Result of `message.inbox` and `message.history`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Messages {
     /// The messages, oldest first.
     pub messages: Vec<Message>,
@@ -168,7 +171,7 @@ pub struct Messages {
 }
 
 /// One step on a message's way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// When.
     pub at: Timestamp,
@@ -177,7 +180,7 @@ pub struct Step {
 }
 
 /// Result of `message.trace`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trace {
     /// The message.
     pub id: BlockId,

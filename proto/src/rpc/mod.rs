@@ -8,12 +8,14 @@ pub mod error;
 pub mod event;
 pub mod message;
 pub mod node;
+pub mod openrpc;
 pub mod profile;
 mod repeat;
 pub mod role;
 pub mod session;
 pub mod token;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -22,7 +24,7 @@ pub use repeat::{Changed, Repeat};
 pub use role::Role;
 
 /// What is known of a method without calling it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Method {
     /// Its name.
     pub name: &'static str,
@@ -30,6 +32,10 @@ pub struct Method {
     pub summary: &'static str,
     /// What a caller must be allowed at least.
     pub role: Role,
+    /// The schema of its parameters: one object, with its properties in place.
+    pub params: fn(&mut SchemaGenerator) -> Schema,
+    /// The schema of its result: a reference to a named one.
+    pub result: fn(&mut SchemaGenerator) -> Schema,
     /// It is on its way out.
     pub deprecated: Option<Deprecation>,
 }
@@ -58,6 +64,15 @@ const fn only(deprecations: &[Deprecation]) -> Option<Deprecation> {
     }
 }
 
+impl PartialEq for Method {
+    /// There is one of each name.
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Method {}
+
 /// The whole surface: every method with its parameters, its result and the role that it takes.
 macro_rules! calls {
     ($(
@@ -81,6 +96,8 @@ macro_rules! calls {
                 name: $method,
                 summary: concat!($($doc),*),
                 role: Role::$role,
+                params: <$params as JsonSchema>::json_schema,
+                result: SchemaGenerator::subschema_for::<$result>,
                 deprecated: only(&[$(Deprecation { since: $since, instead: $instead })?]),
             }),*];
 
@@ -178,12 +195,12 @@ calls! {
 }
 
 /// Parameters of a call that takes none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
 /// The answer to a call that has nothing to say.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {}
 
 impl Call {

@@ -1,6 +1,8 @@
 //! Calls that change something: they can be repeated safely, and tried without changing anything.
 
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{Call, message};
 
@@ -14,7 +16,8 @@ pub struct Repeat<'a> {
 }
 
 /// The result of a call that changes something.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Changed{T}", transform = tried)]
 pub struct Changed<T> {
     /// What has changed. For a dry run only what is known without changing anything.
     #[serde(flatten)]
@@ -25,6 +28,17 @@ pub struct Changed<T> {
     /// Nothing was changed: it is what would be. Absent if not so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+}
+
+// SPEC 8.51: what a dry run does not know is absent.
+/// Lets the schema ask for what must be there only of a call that was no dry run.
+fn tried(schema: &mut Schema) {
+    if let Some(required) = schema.remove("required") {
+        let dry =
+            json!({ "properties": { "dry_run": { "const": true } }, "required": ["dry_run"] });
+        schema.insert("if".to_owned(), dry);
+        schema.insert("else".to_owned(), json!({ "required": required }));
+    }
 }
 
 impl Call {

@@ -1,5 +1,6 @@
 //! `session.*`: what the caller is to the daemon, and how it gives up a part of that.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Role;
@@ -8,7 +9,7 @@ use crate::secret::SecretText;
 use crate::timestamp::Timestamp;
 
 /// Parameters of `session.restrict`: what is absent stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Restrict {
     /// At most this role.
@@ -29,7 +30,7 @@ pub struct Restrict {
 }
 
 /// Result of `session.show` and `session.restrict`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Session {
     /// The Unix user who calls, as the kernel says.
     pub uid: u32,
@@ -50,7 +51,7 @@ pub struct Session {
 }
 
 /// What a node finds a restriction to mean; front ends get a [`Session`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Narrowing {
     /// The highest role.
     pub role: Option<Role>,
@@ -65,7 +66,7 @@ pub struct Narrowing {
 }
 
 /// Parameters of `session.set`. What is absent stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Set {
     /// Whether methods that are on their way out are served; at first they are.
@@ -74,7 +75,7 @@ pub struct Set {
 }
 
 /// Result of `session.set`: what holds from now on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
     /// Whether methods that are on their way out are served.
     pub deprecated: bool,

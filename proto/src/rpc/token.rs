@@ -1,5 +1,6 @@
 //! `token.*`: secrets by which a user narrows what a front end may do in its name.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Role;
@@ -8,7 +9,7 @@ use crate::secret::SecretText;
 use crate::timestamp::Timestamp;
 
 /// Parameters of `token.create`: what is absent is not narrowed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Create {
     /// What people call it.
@@ -29,7 +30,7 @@ pub struct Create {
 }
 
 /// Parameters of `token.delete`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ById {
     /// The token's id, as `token.list` shows it.
@@ -37,7 +38,7 @@ pub struct ById {
 }
 
 /// A token without its secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Token {
     /// Its id, which is no secret.
     pub id: String,
@@ -56,7 +57,7 @@ pub struct Token {
 }
 
 /// Result of `token.create`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Created {
     /// The secret, which is told this once.
     pub token: SecretText,
@@ -66,7 +67,7 @@ pub struct Created {
 }
 
 /// Result of `token.list`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tokens {
     /// The tokens.
     pub tokens: Vec<Token>,

@@ -5,6 +5,7 @@
 mod believed;
 mod decoders;
 mod fixtures;
+mod openrpc;
 mod rpc;
 mod signed;
 mod sink;

@@ -5,6 +5,7 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use bytchat_proto::rpc::{self, openrpc};
 use serde_json::{Value, json};
 
 use super::wait::PATIENCE;
@@ -91,6 +92,18 @@ impl Socket {
     pub fn call(&mut self, method: &str, params: &Value) -> Value {
         let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         assert!(self.send(format!("{call}\n").as_bytes()));
-        self.line().unwrap()
+        let answer = self.line().unwrap();
+        assert_listed(method, &answer);
+        answer
     }
+}
+
+/// Fails on an error that the document does not list for its method. What cannot be read is no
+/// call of any.
+fn assert_listed(method: &str, answer: &Value) {
+    let kind = answer["error"]["data"]["kind"].as_str();
+    let Some(kind) = kind.filter(|kind| *kind != rpc::ErrorKind::BadRequest.name()) else { return };
+    let listed = openrpc::errors(method).unwrap_or(vec![rpc::ErrorKind::UnknownMethod]);
+    let is_listed = listed.iter().any(|listed| listed.name() == kind);
+    assert!(is_listed, "{kind} is not among the errors of {method}: see rpc/openrpc/errors.rs");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytchat_proto::id::{NetworkId, UserId};
 use bytchat_proto::rpc::account::Create;
-use bytchat_proto::rpc::{Call, RpcError};
+use bytchat_proto::rpc::{Call, RpcError, openrpc};
 use serde_json::Value;
 
 use super::{Node, NodeConfig, NodeError};
@@ -140,10 +140,16 @@ impl Machine {
         now: Now,
     ) -> Result<Value, RpcError> {
         self.now = now;
-        let (call, caller) = (CallId(1), Caller { uid });
+        let (call, method) = (CallId(1), request.method());
+        let caller = Caller { uid };
         self.node.handle_input(Input::Call { call, caller, scope, request }, now);
         self.drain();
-        self.replies.pop().unwrap()
+        let result = self.replies.pop().unwrap();
+        if let Err(error) = &result {
+            let listed = openrpc::errors(method).unwrap();
+            assert!(listed.contains(&error.kind), "{method} gives {error:?}, which is not listed");
+        }
+        result
     }
 
     /// Makes an account of a Unix user.

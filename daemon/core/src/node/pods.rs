@@ -173,16 +173,20 @@ impl Node {
             }
             Ok(Response::Refused { reason, detail }) => {
                 let detail: String = detail.chars().take(200).collect();
+                let registers = matches!(ask.what, What::Register { .. });
                 let kind = match reason {
                     Refusal::NotFound => {
                         return Err(ErrorKind::UnknownAddress
                             .because(format!("pod {host} knows no {alias}")));
                     }
-                    Refusal::Taken => ErrorKind::AliasTaken,
-                    Refusal::Full => ErrorKind::Quota,
+                    Refusal::Taken if registers => ErrorKind::AliasTaken,
+                    Refusal::Full if registers => ErrorKind::Quota,
                     Refusal::Busy => ErrorKind::Busy,
                     Refusal::NotPod => ErrorKind::PodUnreachable,
-                    Refusal::Malformed
+                    // To a question these are no answers.
+                    Refusal::Taken
+                    | Refusal::Full
+                    | Refusal::Malformed
                     | Refusal::Unknown
                     | Refusal::BadSignature
                     | Refusal::Stale

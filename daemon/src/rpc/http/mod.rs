@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytchat_proto::limits::{
     RPC_HEAD_BYTES_MAX, RPC_HEADERS_MAX, RPC_HEALTH_MS, RPC_LINE_BYTES_MAX, RPC_STOP_GRACE_MS,
 };
+use bytchat_proto::rpc::openrpc::DISCOVER;
 use bytchat_proto::rpc::session::Restrict;
 use bytchat_proto::rpc::{Call, ErrorKind, Nothing, RpcError};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -30,6 +31,7 @@ use tracing::debug;
 use super::desk::{Desk, Speaking};
 use super::dialect::Dialect;
 use super::exchange::{Exchange, refusal, stalled, too_long};
+use super::methods::document;
 use answer::{Answer, empty, json, refused, text};
 use patient::Patient;
 
@@ -147,11 +149,12 @@ impl Visit {
             (&Method::POST, "/") => self.post(request).await,
             (&Method::GET, "/healthz") => self.health().await,
             (&Method::GET, "/metrics") => self.metrics().await,
+            (&Method::GET, "/openrpc.json") => self.document(),
             (_, "/") => wrong_verb("POST", "POST a JSON-RPC request, or ask for a WebSocket"),
-            (_, "/healthz" | "/metrics") => wrong_verb("GET", "GET it"),
+            (_, "/healthz" | "/metrics" | "/openrpc.json") => wrong_verb("GET", "GET it"),
             _ => {
-                let known = "there are `POST /`, a WebSocket at `/`, `GET /healthz` and \
-                             `GET /metrics`";
+                let known = "there are `POST /`, a WebSocket at `/`, `GET /healthz`, \
+                             `GET /metrics` and `GET /openrpc.json`";
                 refused(StatusCode::NOT_FOUND, &ErrorKind::BadRequest.because(known))
             }
         }
@@ -201,6 +204,13 @@ impl Visit {
         match self.exchange.answer(&body).await.json {
             Some(answer) => json(StatusCode::OK, answer),
             None => answer::nothing(),
+        }
+    }
+
+    fn document(&self) -> Answer {
+        match self.exchange.admit(DISCOVER) {
+            Ok(_place) => json(StatusCode::OK, document().get().into()),
+            Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, &error),
         }
     }
 

@@ -99,7 +99,9 @@ async fn pages_from_the_web_are_refused() {
     for field in ["origin: https://evil.example", "referer: https://evil.example/x"] {
         let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
                        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-        for (path, more) in [("/healthz", ""), ("/metrics", ""), ("/", upgrade)] {
+        for (path, more) in
+            [("/healthz", ""), ("/metrics", ""), ("/openrpc.json", ""), ("/", upgrade)]
+        {
             let answer = get(&world, path, &format!("{field}\r\n{more}")).await;
             assert_eq!(status_of(&answer), 403, "{answer}");
             assert!(body_of(&answer).contains("\"not_permitted\""), "{answer}");
@@ -121,6 +123,19 @@ async fn other_paths_verbs_and_types_are_refused_with_what_there_is() {
     assert_eq!(status_of(&world.raw(text.as_bytes()).await), 415);
     let (_, answer) = post(&world, b" ").await;
     assert_eq!(answer["error"]["code"], -32600);
+}
+
+#[tokio::test]
+async fn the_document_is_got_without_a_call() {
+    let world = world();
+    let answer = get(&world, "/openrpc.json", "").await;
+    assert_eq!(status_of(&answer), 200, "{answer}");
+    let document: Value = serde_json::from_str(body_of(&answer)).unwrap();
+    let (_, called) = post(&world, request(1, "rpc.discover", &json!({})).as_bytes()).await;
+    assert_eq!(document, called["result"]);
+    assert_eq!(document["openrpc"], "1.3.2");
+    let (_, answer) = post(&world, request(2, "rpc.discover", &json!([])).as_bytes()).await;
+    assert_eq!(answer["error"]["code"], -32602);
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ async fn the_methods_are_listed() {
     let mut client = world.connect().await;
     let answer = client.ask(&request(1, "rpc.methods", &Value::Null)).await;
     let methods = answer["result"]["methods"].as_array().unwrap();
-    for method in Call::METHODS.iter().chain(&["rpc.methods"]) {
+    for method in Call::METHODS.iter().chain(&["rpc.methods", "rpc.discover"]) {
         assert!(methods.contains(&json!(method)), "{method}");
     }
 }
