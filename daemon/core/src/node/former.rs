@@ -26,11 +26,13 @@ struct Done {
 }
 
 impl Node {
-    /// At the first start of this version: they are kept from now on as long as anything else.
-    pub(super) fn restored_former(&mut self, now: Now) {
+    /// At the first start of this version: they are kept from now on as long as anything else. A
+    /// new store has none.
+    pub(super) fn restored_former(&mut self, is_new: bool, now: Now) {
         if self.kept.former == Former::Unknown {
             let until = self.clock.late(now).wall.plus_ms(ANSWERS_KEPT_MS);
-            self.kept.set_former(Former::Until(until), &mut self.out);
+            let former = if is_new { Former::None } else { Former::Until(until) };
+            self.kept.set_former(former, &mut self.out);
         }
     }
 
