@@ -70,14 +70,14 @@ impl Calls {
             let permit = permit.map_err(|error| match error {
                 TrySendError::Full(_) => ErrorKind::Busy
                     .because(format!("{CALLS_MAX} calls wait already, this one was not taken")),
-                TrySendError::Closed(_) => shutting_down(),
+                TrySendError::Closed(_) => not_taken(),
             })?;
             let mut word = LastWord { call, permit: Some(permit) };
             // After `word`, so that it is dropped before: who hears the word sees it closed.
             let (reply, answer) = oneshot::channel();
             let asked = Asked { call, caller, request, reply };
-            queue.send(asked).await.map_err(|_| shutting_down())?;
-            let result = answer.await.unwrap_or_else(|_| Err(shutting_down()));
+            queue.send(asked).await.map_err(|_| not_taken())?;
+            let result = answer.await.unwrap_or_else(|_| Err(unanswered()));
             word.permit = None;
             result
         }
@@ -123,9 +123,19 @@ impl Drop for LastWord {
     }
 }
 
-/// The answer of a daemon that is about to stop.
-pub(super) fn shutting_down() -> RpcError {
-    ErrorKind::ShuttingDown.because("the daemon is about to stop")
+/// The answer of a daemon that stops to a call that it has not begun.
+pub(super) fn not_taken() -> RpcError {
+    ErrorKind::ShuttingDown.because("the daemon is about to stop: this call was not taken")
+}
+
+// SPEC 8.32: what is not known is not denied.
+/// The answer of a daemon that stops to a call that it has begun.
+pub(super) fn unanswered() -> RpcError {
+    ErrorKind::ShuttingDown.because(
+        "the daemon stops before this call is answered, which may have been carried out: what \
+         changes something is to be repeated with the same `client_id`, if it has one, or looked \
+         at first",
+    )
 }
 
 /// The answer to a call that was not taken because the disk is full.
