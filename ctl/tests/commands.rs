@@ -362,7 +362,7 @@ fn texts_of_strangers_do_not_reach_a_terminal_raw() {
     let ran = fake.run(&["inbox"]);
     assert_eq!(
         ran.out,
-        format!("2026-11-21T03:32:29.123Z\t{ALICE}\tdelivered\ta\\u{{1b}}[2J\\tb\\nc\t{ID}\n")
+        format!("2026-11-21T03:32:29.200Z\t{ALICE}\tdelivered\ta\\u{{1b}}[2J\\tb\\nc\t{ID}\n")
     );
 }
 

@@ -69,7 +69,7 @@ fn a_wide_terminal_shows_a_row_a_line_with_names_for_people() {
     let fake = inbox("hi");
     let lines = on_terminal(&fake, 180, &["inbox", "--color", "never"]);
     assert_eq!(lines.len(), 3, "{lines:?}");
-    assert!(lines[0].starts_with("SENT  "), "{lines:?}");
+    assert!(lines[0].starts_with("RECEIVED  "), "{lines:?}");
     assert!(lines[1].contains("  bob@b.test   ") && lines[1].contains("  delivered  hi "));
     assert!(lines[2].contains(&format!("  {ALICE}  request    漢字  {ID}")), "{lines:?}");
     let column = |line: &str| line.find(ID).map(|at| line[..at].chars().count());
@@ -96,7 +96,7 @@ fn a_narrow_terminal_cuts_texts_and_no_ids() {
 fn a_terminal_is_coloured_and_a_stranger_cannot_colour_it() {
     let fake = inbox("\u{1b}[31mred\u{202e}\u{200b}");
     let lines = on_terminal(&fake, 180, &["inbox"]);
-    assert!(lines[0].contains("\u{1b}[1mSENT\u{1b}[0m"), "{lines:?}");
+    assert!(lines[0].contains("\u{1b}[1mRECEIVED\u{1b}[0m"), "{lines:?}");
     assert!(lines[1].contains("\u{1b}[32mdelivered\u{1b}[0m"), "{lines:?}");
     assert!(lines[1].contains("\\u{1b}[31mred\\u{202e}\\u{200b}"), "{lines:?}");
     assert!(lines[2].contains("\u{1b}[33mrequest\u{1b}[0m"), "{lines:?}");

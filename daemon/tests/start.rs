@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
@@ -257,4 +258,18 @@ fn the_configuration_can_be_checked_without_a_start() {
     assert!(shown.starts_with("ok\n"), "{shown}");
     assert!(shown.contains("listen = [\"127.0.0.1:0\"]"), "{shown}");
     assert!(!place.path("data").exists());
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_and_a_pod_does_not_go_elsewhere() {
+    // If somebody else has it, it is taken all the same.
+    let _taken = UdpSocket::bind("0.0.0.0:4848");
+    let place = Place::new();
+    let daemon = place.start_with(&mut place.plain_command());
+    let said = text(&daemon.stop().stderr);
+    assert!(said.contains("WARN") && said.contains("the usual port is taken"), "{said}");
+    let pod = place.plain_command().args(["--pod-host", "pod.example"]).output().unwrap();
+    let said = text(&pod.stderr);
+    assert_eq!(pod.status.code(), Some(1), "{said}");
+    assert!(said.contains("listen address 0.0.0.0:4848 is in use"), "{said}");
 }

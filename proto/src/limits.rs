@@ -1,5 +1,7 @@
 //! Every limit of the system in one place, each with its reason.
 
+use std::ops::RangeInclusive;
+
 /// Protocol version spoken in `Hello` (SPEC 2.2).
 pub const PROTOCOL_VERSION: u16 = 1;
 /// The one cryptographic suite of this version; a new one is a new number.
@@ -405,6 +407,13 @@ pub const EVENTS_MAX: u64 = 100_000;
 pub const EVENTS_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Older events are not kept: a front end that was away longer reads the history anew.
 pub const EVENTS_AGE_MAX_MS: u64 = 90 * DAY_MS;
+/// How many events the configuration may ask for: a chunk at least, and no more than a scan of the
+/// log stands in seconds.
+pub const EVENTS_CHOICE: RangeInclusive<u64> = 1_000..=10_000_000;
+/// How many MiB of them: one large message at least, and what a small disk can bear.
+pub const EVENTS_MIB_CHOICE: RangeInclusive<u64> = 1..=65_536;
+/// For how many days.
+pub const EVENTS_DAYS_CHOICE: RangeInclusive<u64> = 1..=3_650;
 /// So many times as much is kept while a named position has not passed it.
 pub const EVENTS_HELD_FACTOR: u64 = 2;
 /// Events leave the log so many at once, so that their sizes need not be remembered one by one.
@@ -565,3 +574,6 @@ pub const MINUTE_MS: u64 = 60_000;
 pub const HOUR_MS: u64 = 60 * MINUTE_MS;
 /// A day.
 pub const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// 2^20 bytes.
+pub const MIB: u64 = 1024 * 1024;

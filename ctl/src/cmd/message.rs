@@ -4,6 +4,7 @@ use bytchat_proto::id::BlockId;
 use bytchat_proto::limits::PAGE_DEFAULT;
 use bytchat_proto::rpc::message::{ById, Direction, History, Inbox, Message, Trace};
 use bytchat_proto::rpc::{Call, to_result};
+use bytchat_proto::timestamp::Timestamp;
 use serde_json::Value;
 
 use super::{Context, send};
@@ -37,9 +38,9 @@ pub(super) fn run(context: &mut Context, command: args::Message) -> Result<(), F
 
 pub(super) fn inbox(context: &mut Context, page: &args::Page) -> Result<(), Failure> {
     let account = context.account.clone();
-    list(context, page, |limit, before| {
-        Call::MessageInbox(Inbox { account: account.clone(), limit, before })
-    })
+    let ask = |limit, before| Call::MessageInbox(Inbox { account: account.clone(), limit, before });
+    // It is in the order in which the messages came.
+    list(context, page, ask, ("RECEIVED", |message| message.received_at))
 }
 
 pub(super) fn history(
@@ -48,15 +49,20 @@ pub(super) fn history(
     page: &args::Page,
 ) -> Result<(), Failure> {
     let account = context.account.clone();
-    list(context, page, |limit, before| {
+    let ask = |limit, before| {
         Call::MessageHistory(History { account: account.clone(), who: who.clone(), limit, before })
-    })
+    };
+    list(context, page, ask, ("SENT", |message| message.sent_at))
 }
+
+/// A column of times: its heading, and which time of a message it shows.
+type Times = (&'static str, fn(&Message) -> Timestamp);
 
 fn list(
     context: &mut Context,
     page: &args::Page,
     ask: impl Fn(Option<usize>, Option<u64>) -> Call,
+    (times, at): Times,
 ) -> Result<(), Failure> {
     let messages = gather(&mut context.client, page, ask)?;
     if context.printer.json() {
@@ -75,14 +81,14 @@ fn list(
         };
         let text = if terminal { shorten(&message.text, TEXT_CHARS) } else { message.text.clone() };
         let state = match message.direction {
-            Direction::In if message.request => "request",
+            Direction::In if message.request && !names.accepted(message.from) => "request",
             Direction::In | Direction::Out => message.state.as_str(),
         };
-        let sent_at = if terminal { short_time } else { time }(message.sent_at);
-        [sent_at, way, state.to_owned(), text, message.id.to_string()]
+        let at = if terminal { short_time } else { time }(at(message));
+        [at, way, state.to_owned(), text, message.id.to_string()]
     };
     let rows: Vec<_> = messages.iter().map(row).collect();
-    let heading = ["SENT", "FROM", "STATE", "TEXT", "ID"];
+    let heading = [times, "FROM", "STATE", "TEXT", "ID"];
     context.printer.table(heading, &rows)
 }
 
@@ -142,10 +148,14 @@ fn trace(context: &mut Context, id: BlockId) -> Result<(), Failure> {
 
 /// A trace for people: its state, then a step a line with the time since the first.
 pub(super) fn trace_lines(trace: &Trace) -> Vec<String> {
-    let holders = if trace.stored == 1 { "holder has" } else { "holders have" };
     let state = trace.state.as_str();
-    let mut lines =
-        vec![trace.id.to_string(), format!("{state}; {} {holders} signed for it", trace.stored)];
+    // Nobody signs to a recipient, so that none is no news about a message that came in.
+    let summary = match trace.stored {
+        0 => state.to_owned(),
+        1 => format!("{state}; 1 holder has signed for it"),
+        many => format!("{state}; {many} holders have signed for it"),
+    };
+    let mut lines = vec![trace.id.to_string(), summary];
     let first = trace.steps.first().map(|step| step.at).unwrap_or_default();
     for step in &trace.steps {
         let ms = step.at.since_ms(first);
@@ -164,7 +174,6 @@ pub(super) fn trace_lines(trace: &Trace) -> Vec<String> {
 mod tests {
     use super::*;
     use bytchat_proto::rpc::message::{State, Step};
-    use bytchat_proto::timestamp::Timestamp;
 
     #[test]
     fn a_trace_shows_every_step_with_its_time() {

@@ -22,8 +22,8 @@ pub(super) fn page() -> String {
     );
     description(&mut page);
     section(&mut page, "METHODS");
-    for (method, summary) in Call::METHODS.iter().zip(Call::SUMMARIES) {
-        entry(&mut page, method, &one_line(summary));
+    for method in Call::TABLE {
+        entry(&mut page, method.name, &one_line(method.summary));
     }
     section(&mut page, "ERRORS");
     page.text([roman(

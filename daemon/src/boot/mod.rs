@@ -2,24 +2,24 @@
 
 mod home;
 mod hot;
+mod listen;
 mod reload;
 mod secrets;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytchat_core::crypto::{CryptoError, NodeSecret};
-use bytchat_core::event::Keep;
 use bytchat_core::io::PodAddress;
 use bytchat_core::node::{Node, NodeConfig, NodeError};
 use bytchat_proto::alias::Host;
 use bytchat_proto::id::NetworkId;
-use bytchat_proto::limits::{PORT_DEFAULT, START_PATIENCE_MS, STOP_MS};
+use bytchat_proto::limits::{START_PATIENCE_MS, STOP_MS};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -27,11 +27,11 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
-use crate::config::{Args, Config, Listen, Origins, StaticPod, Surroundings, usual};
+use crate::config::{Args, Config, Origins, StaticPod, Surroundings};
 use crate::engine::{self, Engine, EngineError, Surface, Wires};
 use crate::entropy::{self, NoEntropy};
 use crate::log::Log;
-use crate::net::{Events, KeyError, Net, NetConfig, NetError, NetLimits, NodeKey};
+use crate::net::{KeyError, Net, NetConfig, NetError, NetLimits, NodeKey};
 use crate::resolve::Resolver;
 use crate::rpc::{Listener, MODE_SYSTEM, MODE_USER, RpcConfig, RpcServeError};
 use crate::store::{Options, Store, StoreError};
@@ -163,9 +163,10 @@ pub async fn run(start: Start) -> Result<(), BootError> {
     let store = patiently(&notifier, "opening the store", open_store(&config.data_dir)).await?;
     let secrets = load_secrets(&store, &config, &around).await?;
     let seed = seed.await.expect("the library gives a seed or says why not")?;
-    let told = Told::new(origins, &config, &sockets, &notifier);
+    let mut told = Told::new(origins, &config, &sockets, &notifier);
     let building = build(&config, sockets.quic, &store, (&secrets, seed), &clock);
     let (wires, node) = patiently(&notifier, "reading the store", building).await?;
+    told.listening(&config, &wires.net.listen_addresses());
     let listener = front_door(sockets.rpc, &config, &around)?;
     let (calls, incoming) = engine::channel(told.shown.subscribe());
     let mut rpc = JoinSet::new();
@@ -309,7 +310,7 @@ async fn build(
     let secret = NodeSecret::from_seed(*secrets.seed)?;
     let key = NodeKey::from_pkcs8(&secret.to_pkcs8())?;
     let (net, events) = match passed.is_empty() {
-        true => listen(&config.listen, &key).await?,
+        true => listen::start(config, &key).await?,
         false => {
             let listen = Vec::new();
             Net::adopt(passed, NetConfig { listen, key, limits: NetLimits::default() }).await?
@@ -324,7 +325,7 @@ async fn build(
         listen: net.listen_addresses(),
         bootstrap: config.bootstrap.clone(),
         pod: config.pod.clone(),
-        events: Keep::default(),
+        events: config.events,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let store = store.clone();
@@ -332,26 +333,6 @@ async fn build(
     let rows = rows.expect("the store answers and does not panic")?;
     let node = Node::new(node, *seed, rows, clock.now())?;
     Ok((Wires { net, events }, node))
-}
-
-/// Listens where the configuration says; if it says nothing, the usual port may be taken by
-/// somebody else's daemon, and the machine may have no IPv6.
-async fn listen(listen: &Listen, key: &NodeKey) -> Result<(Net, Events), NetError> {
-    let start = |listen: Vec<SocketAddr>| {
-        Net::start(NetConfig { listen, key: key.clone(), limits: NetLimits::default() })
-    };
-    let Listen::Usual = listen else {
-        return start(listen.addresses()).await;
-    };
-    let v4 = |port| usual(port).split_off(1);
-    let choices = [usual(PORT_DEFAULT), v4(PORT_DEFAULT), usual(0)];
-    for addresses in choices {
-        match start(addresses).await {
-            Ok(started) => return Ok(started),
-            Err(error) => tracing::debug!(%error, "other addresses are tried"),
-        }
-    }
-    start(v4(0)).await
 }
 
 fn known_pods(pods: &[StaticPod]) -> BTreeMap<Host, Vec<PodAddress>> {

@@ -1,8 +1,9 @@
 //! The configuration read again at SIGHUP: all of it is good and taken, or none of it.
 
-use bytchat_proto::limits::RELOAD_TIMEOUT_MS;
+use bytchat_proto::limits::{PORT_DEFAULT, RELOAD_TIMEOUT_MS};
 use bytchat_proto::rpc::node;
 use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -11,7 +12,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::{BootError, known_pods};
-use crate::config::{Args, Config, ConfigError, Origins, Surroundings};
+use crate::config::{Args, Config, ConfigError, Listen, Origins, Surroundings};
 use crate::engine::{Change, Settings};
 use crate::log::Log;
 use crate::resolve::Resolver;
@@ -65,6 +66,15 @@ impl Told {
         }
         let (shown, _) = watch::channel(origins.show(config, &[]));
         Self { origins, shown, notifier: notifier.clone() }
+    }
+
+    /// Shows where the node listens, if it is not where it would without a configuration.
+    pub(super) fn listening(&mut self, config: &Config, addresses: &[SocketAddr]) {
+        let usual = |address: &SocketAddr| address.port() == PORT_DEFAULT;
+        if config.listen == Listen::Usual && !addresses.iter().any(usual) {
+            self.origins.listening(addresses);
+            self.shown.send_replace(self.origins.show(config, &[]));
+        }
     }
 }
 

@@ -25,10 +25,10 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
     /// Listen on this UDP address; may be given several times
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
     pub listen: Vec<SocketAddr>,
     /// Ask this node when no neighbour is known; may be given several times
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
     pub bootstrap: Vec<SocketAddr>,
     /// Join the private network of this name
     #[arg(long, value_name = "NAME")]
@@ -45,4 +45,28 @@ pub struct Args {
     /// Print a manual page and exit
     #[arg(long, hide = true, value_name = "PAGE")]
     pub manual: Option<Page>,
+}
+
+/// Reads an address, and says what it looks like where it is none.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "write an IP address with a port, such as 192.0.2.7:4848 or [2001:db8::7]:4848; \
+         host names are not looked up here"
+            .to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_writes_no_address_is_shown_one() {
+        for wrong in ["pod.example:4848", "192.0.2.7", "[::]", ""] {
+            let error = Args::try_parse_from(["bytchatd", "--bootstrap", wrong]).unwrap_err();
+            assert!(error.to_string().contains("192.0.2.7:4848"), "{error}");
+        }
+        let args = Args::try_parse_from(["bytchatd", "--listen", "[::1]:0"]).unwrap();
+        assert_eq!(args.listen, ["[::1]:0".parse().unwrap()]);
+    }
 }

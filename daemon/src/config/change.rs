@@ -22,13 +22,15 @@ impl Config {
     /// Takes on what can change while the daemon runs; the rest stays, and is told as well.
     pub fn take(&mut self, other: Self) -> Difference {
         // Without `..`: a new key must say to which side it belongs.
-        let Self { listen, bootstrap, network, data_dir, socket, pod, pods, dns, log } = other;
+        let Self { listen, bootstrap, network, data_dir, socket, pod, pods, dns, log, events } =
+            other;
         let at_start = [
             ("listen", self.listen != listen),
             ("network", self.network != network),
             ("data_dir", self.data_dir != data_dir),
             ("socket", self.socket != socket),
             ("pod", self.pod != pod),
+            ("events", self.events != events),
         ];
         let at_once = [
             ("bootstrap", replaced(&mut self.bootstrap, bootstrap)),

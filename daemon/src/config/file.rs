@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use bytchat_core::event::Keep;
 use bytchat_proto::alias::Host;
+use bytchat_proto::limits::{DAY_MS, EVENTS_CHOICE, EVENTS_DAYS_CHOICE, EVENTS_MIB_CHOICE, MIB};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use tracing_subscriber::EnvFilter;
@@ -34,6 +37,8 @@ pub(super) struct File {
     pub(super) dns: Option<Vec<SocketAddr>>,
     /// What is logged.
     pub(super) log: Option<String>,
+    /// How much of the log of events is kept.
+    pub(super) events: Option<Keep>,
     /// The line of each key and table, from 1.
     pub(super) lines: BTreeMap<String, usize>,
 }
@@ -58,6 +63,7 @@ impl File {
             log: root.map(&keys::LOG, |item| reader.log(item))?,
             pod: root.table(&keys::POD, |item| reader.pod(item))?,
             pods: root.table(&keys::PODS, |item| reader.pods(item))?.unwrap_or_default(),
+            events: root.table(&keys::EVENTS, |item| reader.events(item))?,
             lines: reader.lines(&root),
         })
     }
@@ -157,6 +163,21 @@ impl Reader<'_> {
         entries.collect()
     }
 
+    fn events(&self, item: &Item<'_, '_>) -> Result<Keep, ConfigError> {
+        let table = self.table(item, &keys::EVENTS)?;
+        let read = |key: &Key, choice: RangeInclusive<u64>| {
+            table.map(key, |item| self.number(item, &choice))
+        };
+        let usual = Keep::default();
+        let mib = read(&keys::EVENTS_MIB, EVENTS_MIB_CHOICE)?;
+        let days = read(&keys::EVENTS_DAYS, EVENTS_DAYS_CHOICE)?;
+        Ok(Keep {
+            count: read(&keys::EVENTS_COUNT, EVENTS_CHOICE)?.unwrap_or(usual.count),
+            bytes: mib.map_or(usual.bytes, |mib| mib * MIB),
+            age_ms: days.map_or(usual.age_ms, |days| days * DAY_MS),
+        })
+    }
+
     fn entries<'v, 'a>(
         &self,
         item: &Item<'v, 'a>,
@@ -212,6 +233,16 @@ impl Reader<'_> {
 
     fn parsed<T: FromStr>(&self, item: &Item<'_, '_>) -> Result<T, ConfigError> {
         self.text(item)?.parse().map_err(|_| self.wrong(item))
+    }
+
+    fn number(
+        &self,
+        item: &Item<'_, '_>,
+        choice: &RangeInclusive<u64>,
+    ) -> Result<u64, ConfigError> {
+        let number = item.value.get_ref().as_integer();
+        let number = number.and_then(|it| u64::from_str_radix(it.as_str(), it.radix()).ok());
+        number.filter(|number| choice.contains(number)).ok_or_else(|| self.wrong(item))
     }
 
     fn text(&self, item: &Item<'_, '_>) -> Result<String, ConfigError> {

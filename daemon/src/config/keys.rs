@@ -39,7 +39,7 @@ const PATH: &str = "an absolute path such as \"/var/lib/bytchat\"";
 pub(super) const LISTEN: Key = Key {
     name: "listen",
     expected: ADDRESSES,
-    default: "port 4848 of all addresses, or any free port if that one is taken",
+    default: "port 4848 of all addresses; if it is taken any free port, but for a pod",
     example: "[\"[::]:4848\", \"0.0.0.0:4848\"]",
     doc: "The UDP addresses on which other nodes reach this one. A firewall must let them in for \
           at least one side of every link.",
@@ -130,6 +130,30 @@ pub(super) const PODS_NODE: Key = Key {
     doc: "The node id of the pod; with it no other node can pass for the pod.",
 };
 
+pub(super) const EVENTS_DAYS: Key = Key {
+    name: "days",
+    expected: "a number of days from 1 to 3650",
+    default: "90",
+    example: "365",
+    doc: "Events that are older leave the log.",
+};
+
+pub(super) const EVENTS_COUNT: Key = Key {
+    name: "count",
+    expected: "a number from 1000 to 10000000",
+    default: "100000",
+    example: "1000000",
+    doc: "When there are more, the oldest leave the log.",
+};
+
+pub(super) const EVENTS_MIB: Key = Key {
+    name: "mib",
+    expected: "a number of MiB from 1 to 65536",
+    default: "128",
+    example: "1024",
+    doc: "When they take more room, the oldest leave the log.",
+};
+
 pub(super) const ROOT: Table = Table {
     name: "",
     opens: "",
@@ -155,8 +179,18 @@ pub(super) const PODS: Table = Table {
     keys: &[PODS_HOST, PODS_ADDRESS, PODS_NODE],
 };
 
+pub(super) const EVENTS: Table = Table {
+    name: "events",
+    opens: "[events]",
+    expected: "a table [events] with some of the keys `days`, `count` and `mib`",
+    doc: "How much of the log of events is kept for each Unix user. A front end that was away for \
+          longer reads its messages anew; what a named cursor has not passed yet is kept up to \
+          twice as much. Messages themselves are kept in any case.",
+    keys: &[EVENTS_DAYS, EVENTS_COUNT, EVENTS_MIB],
+};
+
 /// The tables in the order in which they stand in a file; the keys before all tables come first.
-pub(super) const TABLES: &[Table] = &[ROOT, POD, PODS];
+pub(super) const TABLES: &[Table] = &[ROOT, POD, PODS, EVENTS];
 
 impl Table {
     /// The names that have a meaning in it: its keys and, before all tables, the tables.

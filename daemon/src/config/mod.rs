@@ -14,6 +14,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use bytchat_core::event::Keep;
 use bytchat_proto::alias::Host;
 use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::PORT_DEFAULT;
@@ -47,6 +48,8 @@ pub struct Config {
     pub dns: Vec<SocketAddr>,
     /// What is logged, unless BYTCHAT_LOG says otherwise.
     pub log: String,
+    /// How much of the log of events is kept for each Unix user.
+    pub events: Keep,
 }
 
 /// Where to listen.
@@ -184,6 +187,7 @@ impl Config {
             pods: file.pods,
             dns: file.dns.unwrap_or_default(),
             log: file.log.unwrap_or_else(|| "info".to_owned()),
+            events: file.events.unwrap_or_default(),
         })
     }
 }

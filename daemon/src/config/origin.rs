@@ -8,7 +8,7 @@ use bytchat_proto::rpc::node::{self, Origin, Setting};
 use serde_json::Value;
 
 use super::file::File;
-use super::keys::{POD, PODS, ROOT};
+use super::keys::{ROOT, TABLES};
 use super::{Args, Config, Surroundings};
 
 /// How a socket of systemd is called.
@@ -74,6 +74,11 @@ impl Origins {
     /// Takes note of the addresses to listen at that systemd handed over.
     pub fn passed_listen(&mut self, addresses: &[SocketAddr]) {
         self.environment("listen", true, PASSED);
+        self.listening(addresses);
+    }
+
+    /// Takes note of the addresses to listen at where they are not those of the configuration.
+    pub fn listening(&mut self, addresses: &[SocketAddr]) {
         let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
         self.instead.insert("listen", addresses.into());
     }
@@ -114,7 +119,10 @@ impl Origins {
 
 /// The keys that stand before all tables, and the tables.
 fn keys() -> impl Iterator<Item = &'static str> {
-    ROOT.keys.iter().map(|key| key.name).chain([POD.name, PODS.name])
+    ROOT.keys
+        .iter()
+        .map(|key| key.name)
+        .chain(TABLES.iter().map(|table| table.name).filter(|name| !name.is_empty()))
 }
 
 fn text(path: &Path) -> String {
@@ -149,7 +157,7 @@ mod tests {
         origins.passed_listen(&[SocketAddr::from(([127, 0, 0, 1], 9))]);
         let config = Config::merge(file, &args, &around).unwrap();
         let shown = origins.show(&config, &["network"]);
-        assert_eq!((shown.file.as_deref(), shown.values.len()), (Some("/etc/b.toml"), 9));
+        assert_eq!((shown.file.as_deref(), shown.values.len()), (Some("/etc/b.toml"), 10));
         for (key, value, origin, place) in [
             ("network", "\"flag\"", Origin::Flag, Some("--network")),
             ("bootstrap", "[\"192.0.2.1:1\"]", Origin::File, Some("/etc/b.toml:4")),

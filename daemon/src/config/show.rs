@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display};
 
+use bytchat_core::event::Keep;
+use bytchat_proto::limits::{DAY_MS, MIB};
 use toml::{Table, Value};
 
 use super::Config;
@@ -28,6 +30,11 @@ impl Config {
         if !self.pods.is_empty() {
             table.insert("pods".into(), Value::Array(pods.collect()));
         }
+        let Keep { count, bytes, age_ms } = self.events;
+        let events = [("days", age_ms / DAY_MS), ("count", count), ("mib", bytes / MIB)];
+        let number = |value| i64::try_from(value).unwrap_or(i64::MAX);
+        let events = events.map(|(key, value)| (key.to_owned(), number(value).into()));
+        table.insert("events".into(), Value::Table(events.into_iter().collect()));
         table
     }
 }

@@ -26,7 +26,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_known_ones() {
     assert_eq!(
         sentence("network = \"home\"\nlisen = []\n"),
         "/etc/bytchatd.toml:2: unknown key `lisen`, expected one of listen, bootstrap, network, \
-         data_dir, socket, dns, log, pod, pods"
+         data_dir, socket, dns, log, pod, pods, events"
     );
     assert_eq!(
         sentence("[pod]\nhost = \"pod.test\"\nport = 1\n"),
@@ -167,7 +167,8 @@ fn what_is_shown_can_be_read_again() {
          log = \"debug\"\n\
          [pod]\nhost = \"pod.test\"\n\
          [[pods]]\nhost = \"a.test\"\naddress = \"192.0.2.2:4848\"\nnode_id = \"{node}\"\n\
-         [[pods]]\nhost = \"b.test\"\naddress = \"192.0.2.3:4848\"\n"
+         [[pods]]\nhost = \"b.test\"\naddress = \"192.0.2.3:4848\"\n\
+         [events]\ndays = 7\ncount = 5000\n"
     );
     let nobody = Surroundings::default();
     let config = Config::merge(parse(&text).unwrap(), &Args::default(), &nobody).unwrap();
@@ -193,13 +194,16 @@ fn the_example_is_an_empty_configuration_of_short_lines() {
 
 #[test]
 fn the_example_shows_every_key() {
-    let File { listen, bootstrap, network, data_dir, socket, pod, pods, dns, log, lines } =
-        parse(&example_in_force()).unwrap();
+    let file = parse(&example_in_force()).unwrap();
+    let File { listen, bootstrap, network, data_dir, socket, pod, pods, dns, log, .. } = file;
+    let (events, lines) = (file.events, file.lines);
     assert!(listen.is_some() && bootstrap.is_some() && dns.is_some() && log.is_some());
     assert!(network.is_some() && data_dir.is_some() && socket.is_some());
     assert_eq!(pod.map(|host| host.to_string()).as_deref(), Some("pod.example"));
     assert!(pods.iter().all(|pod| pod.node.is_some()) && pods.len() == 1);
-    assert_eq!(lines.len(), 9);
+    let year = 365 * 24 * 3_600_000;
+    assert_eq!(events, Some(Keep { count: 1_000_000, bytes: 1 << 30, age_ms: year }));
+    assert_eq!(lines.len(), 10);
     for table in keys::TABLES {
         for key in table.keys {
             let line = format!("\n#{} = {}\n", key.name, key.example);
@@ -265,7 +269,7 @@ fn the_flags_are_sound() {
 }
 
 /// A configuration with every key, one line each.
-const WHOLE: [&str; 12] = [
+const WHOLE: [&str; 16] = [
     "listen = [\"127.0.0.1:4848\"]",
     "bootstrap = [\"192.0.2.1:4848\", \"[2001:db8::1]:1\"]",
     "network = \"home\"",
@@ -278,6 +282,10 @@ const WHOLE: [&str; 12] = [
     "host = \"b.test\"",
     "address = \"192.0.2.2:4848\"",
     "node_id = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"",
+    "[events]",
+    "days = 30",
+    "count = 1000",
+    "mib = 1",
 ];
 
 fn file_is_named(text: &str) {

@@ -87,7 +87,8 @@ errors! {
     AliasTaken = 1111, "alias.taken", exit 8, "choose another name";
     /// The pod does not answer.
     PodUnreachable = 1201, "pod.unreachable", exit 5,
-        "check the host name and that the pod is up; sending by user id works without it";
+        "check the host name and that the pod is up; one without DNS goes into [[pods]] of \
+         bytchatd.toml, and then `systemctl reload bytchatd`; a user id works without its pod";
     /// The message is too long.
     TooLarge = 1203, "message.too_large", exit 2, "split the message";
     /// No node answers.

@@ -15,9 +15,37 @@ use serde_json::{Value, json};
 
 pub use error::{ErrorKind, RpcError};
 
-/// The whole surface: every method with its parameters.
+/// What is known of a method without calling it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Method {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub summary: &'static str,
+    /// What a caller must be allowed at least.
+    pub role: Role,
+}
+
+/// What a caller may do; each role includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// See how the node stands.
+    Observe,
+    /// Read what its own accounts have.
+    Read,
+    /// Write and decide in the name of its own accounts.
+    Send,
+    /// See and change what concerns the daemon as a whole.
+    Admin,
+}
+
+/// The whole surface: every method with its parameters, its result and the role that it takes.
 macro_rules! calls {
-    ($($(#[doc = $doc:literal])* $variant:ident($params:ty) = $method:literal,)*) => {
+    ($(
+        $(#[doc = $doc:literal])*
+        $variant:ident($params:ty) -> $result:ty = $method:literal, $role:ident;
+    )*) => {
         /// One call, with its parameters checked.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(tag = "method", content = "params")]
@@ -29,13 +57,24 @@ macro_rules! calls {
             /// The name of every method.
             pub const METHODS: &'static [&'static str] = &[$($method),*];
 
-            /// What each of the methods does, in the same order, as its documentation has it.
-            pub const SUMMARIES: &'static [&'static str] = &[$(concat!($($doc),*)),*];
+            /// What is known of each of the methods, in the same order.
+            pub const TABLE: &'static [Method] = &[$(Method {
+                name: $method,
+                summary: concat!($($doc),*),
+                role: Role::$role,
+            }),*];
 
             /// The name of this call's method.
             pub fn method(&self) -> &'static str {
                 match self {
                     $(Self::$variant(_) => $method,)*
+                }
+            }
+
+            /// What a caller must be allowed at least.
+            pub fn role(&self) -> Role {
+                match self {
+                    $(Self::$variant(_) => Role::$role,)*
                 }
             }
         }
@@ -44,66 +83,66 @@ macro_rules! calls {
 
 calls! {
     /// What this node is and how it stands.
-    NodeStatus(Nothing) = "node.status",
+    NodeStatus(Nothing) -> node::Status = "node.status", Observe;
     /// The nodes that it has links to.
-    NodePeers(Nothing) = "node.peers",
+    NodePeers(Nothing) -> node::Peers = "node.peers", Observe;
     /// Shows the configuration in effect and where each value comes from; for root and the
     /// daemon's own Unix user.
-    NodeConfig(Nothing) = "node.config",
+    NodeConfig(Nothing) -> node::Config = "node.config", Admin;
     /// Makes an account.
-    AccountCreate(account::Create) = "account.create",
+    AccountCreate(account::Create) -> account::Account = "account.create", Send;
     /// Takes an account's key from elsewhere.
-    AccountImport(account::Import) = "account.import",
+    AccountImport(account::Import) -> account::Account = "account.import", Send;
     /// Gives an account's key out.
-    AccountExport(account::Export) = "account.export",
+    AccountExport(account::Export) -> account::Exported = "account.export", Send;
     /// Lists the caller's accounts.
-    AccountList(Nothing) = "account.list",
+    AccountList(Nothing) -> account::Accounts = "account.list", Read;
     /// Sets name and picture of an account.
-    ProfileSet(profile::Set) = "profile.set",
+    ProfileSet(profile::Set) -> profile::Profile = "profile.set", Send;
     /// Reads somebody's name and picture.
-    ProfileShow(profile::Show) = "profile.show",
+    ProfileShow(profile::Show) -> profile::Profile = "profile.show", Read;
     /// Registers an alias at its pod.
-    AliasRegister(alias::Register) = "alias.register",
+    AliasRegister(alias::Register) -> alias::Binding = "alias.register", Send;
     /// Asks whose an alias is.
-    AliasResolve(alias::Resolve) = "alias.resolve",
+    AliasResolve(alias::Resolve) -> alias::Binding = "alias.resolve", Read;
     /// Lists the aliases of the caller's accounts.
-    AliasList(alias::List) = "alias.list",
+    AliasList(alias::List) -> alias::Bindings = "alias.list", Read;
     /// Sends a message; answers when it is on disk.
-    MessageSend(message::Send) = "message.send",
+    MessageSend(message::Send) -> message::Sent = "message.send", Send;
     /// Reads one message.
-    MessageShow(message::ById) = "message.show",
+    MessageShow(message::ById) -> message::Message = "message.show", Read;
     /// Lists the steps of a message with their evidence.
-    MessageTrace(message::ById) = "message.trace",
+    MessageTrace(message::ById) -> message::Trace = "message.trace", Read;
     /// Waits until a message reaches a state.
-    MessageWait(message::Wait) = "message.wait",
+    MessageWait(message::Wait) -> message::Message = "message.wait", Read;
     /// Lists what others wrote, newest last.
-    MessageInbox(message::Inbox) = "message.inbox",
+    MessageInbox(message::Inbox) -> message::Messages = "message.inbox", Read;
     /// Lists the conversation with somebody, newest last.
-    MessageHistory(message::History) = "message.history",
+    MessageHistory(message::History) -> message::Messages = "message.history", Read;
     /// Marks messages as read and says so to their senders.
-    MessageRead(message::Read) = "message.read",
+    MessageRead(message::Read) -> Done = "message.read", Send;
     /// Lists the address book.
-    ContactList(contact::List) = "contact.list",
+    ContactList(contact::List) -> contact::Contacts = "contact.list", Read;
     /// Puts somebody into the address book.
-    ContactAdd(contact::Change) = "contact.add",
+    ContactAdd(contact::Change) -> contact::Contact = "contact.add", Send;
     /// Accepts somebody who wrote first.
-    ContactAccept(contact::Change) = "contact.accept",
+    ContactAccept(contact::Change) -> contact::Contact = "contact.accept", Send;
     /// Refuses to hear from somebody, silently.
-    ContactBlock(contact::Change) = "contact.block",
+    ContactBlock(contact::Change) -> contact::Contact = "contact.block", Send;
     /// Reads the durable log of events, waiting for new ones if asked to.
-    EventList(event::List) = "event.list",
+    EventList(event::List) -> event::Events = "event.list", Read;
     /// Follows the log of events: notifications on this connection, from a position on.
-    EventSubscribe(event::Subscribe) = "event.subscribe",
+    EventSubscribe(event::Subscribe) -> event::Subscribed = "event.subscribe", Read;
     /// Ends a subscription of this connection.
-    EventUnsubscribe(event::Unsubscribe) = "event.unsubscribe",
+    EventUnsubscribe(event::Unsubscribe) -> Done = "event.unsubscribe", Read;
     /// Sets a named position in the log of events.
-    CursorSet(cursor::Set) = "cursor.set",
+    CursorSet(cursor::Set) -> cursor::Cursor = "cursor.set", Read;
     /// Reads a named position.
-    CursorGet(cursor::ByName) = "cursor.get",
+    CursorGet(cursor::ByName) -> cursor::Cursor = "cursor.get", Read;
     /// Lists the named positions.
-    CursorList(Nothing) = "cursor.list",
+    CursorList(Nothing) -> cursor::Cursors = "cursor.list", Read;
     /// Removes a named position.
-    CursorDelete(cursor::ByName) = "cursor.delete",
+    CursorDelete(cursor::ByName) -> Done = "cursor.delete", Read;
 }
 
 /// Parameters of a call that takes none.

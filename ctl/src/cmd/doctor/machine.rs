@@ -1,6 +1,7 @@
 //! The machine below the daemon: its unit, its configuration, its disk and its key file.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -147,8 +148,13 @@ fn judge_disk(free: u64) -> Check {
 fn key_file(dir: &Path) -> Check {
     const NAME: &str = "key file";
     let path = dir.join(KEY_FILE);
-    let Ok(file) = fs::symlink_metadata(&path) else {
-        return Check::ok(NAME, "out of your reach, or a credential of systemd");
+    let file = match fs::symlink_metadata(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let found = "there is none: a credential of systemd, or the daemon never ran here";
+            return Check::skip(NAME, found);
+        }
+        Err(_) => return Check::skip(NAME, "out of your reach"),
     };
     let mode = file.permissions().mode() & 0o777;
     let found = format!("mode {mode:03o}, of the Unix user {}", file.uid());
@@ -192,7 +198,7 @@ mod tests {
         let verdicts = [0, FREE_FEW, FREE_SOME].map(|free| judge_disk(free).verdict);
         assert_eq!(verdicts, [Verdict::Fail, Verdict::Warn, Verdict::Ok]);
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(key_file(dir.path()).verdict, Verdict::Ok);
+        assert_eq!(key_file(dir.path()).verdict, Verdict::Skip);
         let key = dir.path().join(KEY_FILE);
         fs::write(&key, "").unwrap();
         for (mode, verdict) in [(0o600, Verdict::Ok), (0o640, Verdict::Fail)] {

@@ -21,6 +21,9 @@ use crate::crypto::{DeviceSecret, Own, Vault};
 use crate::io::{Caller, Outputs};
 use crate::persist::Table;
 
+/// How many accounts an error names.
+const ACCOUNTS_NAMED: usize = 8;
+
 /// One account.
 pub struct Account {
     /// The public key.
@@ -267,6 +270,19 @@ impl Accounts {
         self.by_user.values().filter(move |account| account.owner == caller)
     }
 
+    /// How the first of a caller's accounts are called, those without a name by their id.
+    fn names(&self, caller: Caller) -> String {
+        let called = |account: &Account| match account.name.as_str() {
+            "" => account.user().to_string(),
+            name => name.to_owned(),
+        };
+        let mut names: Vec<_> = self.of(caller).take(ACCOUNTS_NAMED + 1).map(called).collect();
+        if names.len() > ACCOUNTS_NAMED {
+            names[ACCOUNTS_NAMED] = "…".to_owned();
+        }
+        names.join(", ")
+    }
+
     /// The account that a caller means: by name, alias or id, or the only one.
     pub fn pick(&self, caller: Caller, which: Option<&str>) -> Result<&Account, RpcError> {
         let mut mine = self.of(caller);
@@ -282,7 +298,8 @@ impl Accounts {
             })?;
             return match mine.next() {
                 None => Ok(first),
-                Some(_) => Err(ErrorKind::WhichAccount.because("there are several accounts")),
+                Some(_) => Err(ErrorKind::WhichAccount
+                    .because(format!("there are several accounts: {}", self.names(caller)))),
             };
         };
         let named = |account: &&Account| {
