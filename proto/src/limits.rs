@@ -551,6 +551,9 @@ pub const STORE_SIZE_EVERY_MS: u64 = MINUTE_MS;
 /// What systemd is asked to wait longer while a large store is opened after a crash; asked again
 /// at half of it, so that a start is not ended because it has much to do.
 pub const START_PATIENCE_MS: u64 = MINUTE_MS;
+/// How the node stands is asked of the engine again after so long, though nothing has changed: the
+/// clock goes on, and a health check is to notice an engine that is stuck.
+pub const STATUS_FRESH_MS: u64 = 1_000;
 /// Between two words to systemd about how the daemon stands.
 pub const STATUS_EVERY_MS: u64 = 5_000;
 /// Sockets that a daemon takes over from systemd: one for front ends, and one for nodes for each

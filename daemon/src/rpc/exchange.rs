@@ -7,7 +7,7 @@ use bytchat_core::io::Caller;
 use bytchat_proto::limits::{RPC_ANSWER_BYTES_MAX, RPC_BATCH_MAX, RPC_LINE_BYTES_MAX};
 use bytchat_proto::rpc::error::ErrorData;
 use bytchat_proto::rpc::{ErrorKind, RpcError};
-use jsonrpsee::core::server::{BatchResponseBuilder, Extensions, MethodResponse};
+use jsonrpsee::core::server::{BatchResponseBuilder, MethodResponse};
 use jsonrpsee::types::error::{
     ErrorObjectOwned, OVERSIZED_REQUEST_CODE, PARSE_ERROR_CODE, TOO_BIG_BATCH_REQUEST_CODE,
 };
@@ -29,7 +29,6 @@ use super::quota::Place;
 pub(super) struct Exchange {
     pub(super) desk: Arc<Desk>,
     pub(super) caller: Caller,
-    pub(super) extensions: Extensions,
     pub(super) streams: Option<Arc<Streams>>,
 }
 
@@ -92,9 +91,7 @@ impl Exchange {
     // SPEC 8.3: who calls is what the kernel says of the peer of the socket.
     /// Speaks for a caller whose connection carries nothing but answers.
     pub(super) fn new(desk: Arc<Desk>, caller: Caller) -> Self {
-        let mut extensions = Extensions::new();
-        extensions.insert(caller);
-        Self { desk, caller, extensions, streams: None }
+        Self { desk, caller, streams: None }
     }
 
     /// The same over a connection that carries notifications too.

@@ -2,7 +2,7 @@
 
 use bytchat_proto::limits::RPC_ANSWER_BYTES_MAX;
 use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
-use jsonrpsee::core::server::{MethodCallback, MethodResponse, ResponsePayload};
+use jsonrpsee::core::server::{Extensions, MethodCallback, MethodResponse, ResponsePayload};
 use jsonrpsee::types::{Params, Request};
 use serde_json::Value;
 use tokio::sync::SemaphorePermit;
@@ -37,7 +37,9 @@ impl Exchange {
         }
         match self.desk.methods.method(&method) {
             Some(MethodCallback::Sync(callback)) => {
-                callback(id, params, RPC_ANSWER_BYTES_MAX, self.extensions.clone())
+                let mut extensions = Extensions::new();
+                extensions.insert(self.caller);
+                callback(id, params, RPC_ANSWER_BYTES_MAX, extensions)
             }
             Some(
                 MethodCallback::Async(_)

@@ -1,7 +1,10 @@
 //! One front end that may ask many things at once: its requests in, its calls and subscriptions
 //! under way, its answers out.
 
+use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
+use std::task::Poll;
 
 use bytchat_proto::limits::RPC_CALLS_PER_CLIENT_MAX;
 use tokio::task::{JoinError, JoinSet};
@@ -55,7 +58,9 @@ impl Session {
     /// Serves until the front end is gone, or says no more and has all its answers, or the
     /// daemon stops.
     pub(super) async fn run(mut self, source: &mut impl Source) {
-        let desk = self.exchange.desk.clone();
+        let desk = Arc::clone(&self.exchange.desk);
+        let closing = desk.closing();
+        tokio::pin!(closing);
         loop {
             let full = self.calls.len() >= RPC_CALLS_PER_CLIENT_MAX;
             let came = tokio::select! {
@@ -66,10 +71,10 @@ impl Session {
                 Some(_) = self.streams.join_next() => continue,
                 came = source.next(full) => came,
                 // What was written just before the stop is read and answered.
-                () = desk.closing() => break,
+                () = &mut closing => break,
             };
             match came {
-                Ok(Incoming::Whole(asked)) => self.call(asked),
+                Ok(Incoming::Whole(asked)) => self.call(asked).await,
                 Ok(Incoming::Unread(Unread::TooLong)) => self.say(too_long()).await,
                 Ok(Incoming::Unread(Unread::Refused(why))) => self.say(refusal(&why)).await,
                 Ok(Incoming::Ping(payload)) => self.put(Word::Pong(payload)).await,
@@ -85,9 +90,10 @@ impl Session {
         self.settle(source).await;
     }
 
-    fn call(&mut self, asked: Asked) {
+    /// Begins a call. One that needs to wait for nothing is answered at once, without a task.
+    async fn call(&mut self, asked: Asked) {
         let (exchange, answers) = (self.exchange.clone(), self.answers.clone());
-        self.calls.spawn(async move {
+        let mut answering = Box::pin(async move {
             let Said { json, opened, kept } = exchange.answer(asked).await;
             if let Some(json) = json {
                 // The writer is gone only together with the call.
@@ -96,6 +102,10 @@ impl Session {
             }
             opened
         });
+        match poll_fn(|cx| Poll::Ready(answering.as_mut().poll(cx))).await {
+            Poll::Ready(opened) => self.begin(Ok(opened)),
+            Poll::Pending => drop(self.calls.spawn(answering)),
+        }
     }
 
     async fn say(&self, text: Box<str>) {
