@@ -1,50 +1,26 @@
-//! The surface as a jsonrpsee module: a method for each call, and the list of all methods.
+//! The surface: how a call is read, and the methods that are no calls as a jsonrpsee module.
 
-use std::sync::Arc;
-
-use bytchat_core::io::Caller;
 use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
 use jsonrpsee::RpcModule;
-use jsonrpsee::core::server::{Extensions, Methods};
+use jsonrpsee::core::server::Methods;
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use serde_json::{Value, json};
-
-use super::Service;
 
 /// The method that lists the methods.
 pub(super) const LIST: &str = "rpc.methods";
 
-/// Registers every call.
-pub(super) fn methods(service: Arc<dyn Service>) -> Methods {
-    let mut module = RpcModule::new(service);
-    for method in Call::METHODS {
-        module
-            .register_async_method(method, move |params, service, extensions| async move {
-                answer(service.as_ref(), method, &params, &extensions).await
-            })
-            .expect("every call has a name of its own");
-    }
+/// Registers what is not a call: those are answered by the service.
+pub(super) fn methods() -> Methods {
+    let mut module = RpcModule::new(());
     module
-        .register_method(LIST, |_, _, _| Ok::<_, ErrorObjectOwned>(list()))
-        .expect("no call is named like the list");
+        .register_method(LIST, |_, (), _| Ok::<_, ErrorObjectOwned>(list()))
+        .expect("it is the first method");
     module.into()
 }
 
 fn list() -> Value {
     let names: Vec<_> = Call::METHODS.iter().copied().chain([LIST]).collect();
     json!({ "methods": names })
-}
-
-async fn answer(
-    service: &Arc<dyn Service>,
-    method: &'static str,
-    params: &Params<'static>,
-    extensions: &Extensions,
-) -> Result<Value, ErrorObjectOwned> {
-    let call = parse(method, params).map_err(|error| object(&error))?;
-    let caller = *extensions.get::<Caller>().expect("every connection has a caller");
-    let result = service.call(caller, call).await;
-    result.map_err(|error| object(&error))
 }
 
 // SPEC 8.4: parameters are one object with names, and an unknown name is refused.
