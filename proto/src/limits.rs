@@ -144,6 +144,12 @@ pub const REQUEST_TOKENS_PER_SECOND: u64 = 500;
 pub const REQUEST_TOKENS_MAX: u64 = 4 * REQUEST_TOKENS_PER_SECOND;
 /// Tokens for a request that makes us check an RSA signature.
 pub const REQUEST_COST_HEAVY: u64 = 4;
+/// One-time keys for one token more: each is a signature to check.
+pub const REQUEST_KEYS_PER_TOKEN: usize = 4;
+/// Bytes of a removal for one token more: sixty ids, each of them looked for in three tables.
+pub const REQUEST_REMOVAL_BYTES_PER_TOKEN: usize = 2 * 1024;
+/// Nodes whose tokens are remembered, whether their links are up or were lately: four per link.
+pub const REQUEST_BUDGETS_MAX: usize = 4 * LINKS_MAX;
 /// Tokens of a holder for each envelope or notice that it pushes.
 pub const DELIVERY_COST: u64 = 1;
 /// Tokens for deliveries that a holder gains in a second: opening costs a decapsulation and a
@@ -152,9 +158,34 @@ pub const DELIVERY_TOKENS_PER_SECOND: u64 = 250;
 /// Tokens for deliveries that a holder can save: two full mailboxes at once.
 pub const DELIVERY_TOKENS_MAX: u64 = 1_000;
 /// Deliveries of one holder that wait for tokens: eight devices' worth of `PUSHES_IN_FLIGHT_MAX`.
+/// Who serves more devices here may bring that much for each.
 pub const DELIVERIES_WAITING_PER_NODE_MAX: usize = 256;
-/// Deliveries of all holders that wait for tokens: 32 MB of the largest.
-pub const DELIVERIES_WAITING_MAX: usize = 512;
+/// Bytes of the deliveries of all holders that wait for tokens: 512 of the largest.
+pub const DELIVERIES_WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Tokens that a node gains in a second for mail that it brings straight to a device here and that
+/// no contact wrote. To see that costs a decapsulation, 0.4 ms: a third of a percent of a core.
+pub const GARBAGE_TOKENS_PER_SECOND_PER_NODE: u64 = 8;
+/// Tokens that a node can save for that: more than the messages of one stranger that are kept.
+pub const GARBAGE_TOKENS_PER_NODE_MAX: u64 = 64;
+/// Tokens that one public /24 or /48 gains in a second for that: a fourth of all.
+pub const GARBAGE_TOKENS_PER_SECOND_PER_PREFIX: u64 = 32;
+/// Tokens that one public /24 or /48 can save for that: two nodes' worth.
+pub const GARBAGE_TOKENS_PER_PREFIX_MAX: u64 = 128;
+/// Tokens that all nodes together gain in a second for that: a twentieth of a core.
+pub const GARBAGE_TOKENS_PER_SECOND: u64 = 125;
+/// Tokens that all nodes together can save for that: a tenth of a second's work.
+pub const GARBAGE_TOKENS_MAX: u64 = 250;
+/// Nodes, and prefixes, whose tokens for that are remembered.
+pub const GARBAGE_SOURCES_MAX: usize = 4 * LINKS_MAX;
+/// Tokens that a node which has brought a letter of a contact gains in a second for itself: the
+/// garbage of others does not hold it up.
+pub const KNOWN_TOKENS_PER_SECOND: u64 = 1;
+/// Tokens that such a node can save.
+pub const KNOWN_TOKENS_MAX: u64 = 16;
+/// Such nodes that are remembered: all of them gone bad take a tenth of a core.
+pub const KNOWN_NODES_MAX: usize = 256;
+/// Such nodes by one contact: its devices. So sixteen contacts gone bad are needed to use them up.
+pub const KNOWN_NODES_PER_CONTACT_MAX: usize = DEVICES_PER_USER_MAX;
 /// Frames that wait for a link to come up.
 pub const FRAMES_WAITING_PER_NODE_MAX: usize = 64;
 
@@ -271,6 +302,10 @@ pub const NOTICES_MAX: usize = 50_000;
 /// A notice is kept for so long after its device was told: time to fetch, and to come back if the
 /// link broke. What was never true must not stay for a week.
 pub const NOTICE_TOLD_MS: u64 = 10 * MINUTE_MS;
+/// Notices that are told over one link in one page: as many as envelopes without a removal.
+pub const NOTICES_PER_PAGE_MAX: usize = 32;
+/// A page of notices lasts so long: 128 a second are half of what a device takes from one holder.
+pub const NOTICE_PAGE_MS: u64 = 250;
 /// Holders remembered for one envelope: the five of today and those of the last days.
 pub const HOLDERS_TOLD_MAX: usize = 16;
 /// A holder waits so long for each nearer one to hand a fresh envelope on.
