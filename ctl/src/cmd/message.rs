@@ -38,10 +38,9 @@ pub(super) fn run(context: &mut Context, command: args::Message) -> Result<(), F
 
 pub(super) fn inbox(context: &mut Context, page: &args::Page) -> Result<(), Failure> {
     let account = context.account.clone();
+    let ask = |limit, before| Call::MessageInbox(Inbox { account: account.clone(), limit, before });
     // It is in the order in which the messages came.
-    list(context, page, ("RECEIVED", |message| message.received_at), |limit, before| {
-        Call::MessageInbox(Inbox { account: account.clone(), limit, before })
-    })
+    list(context, page, ask, ("RECEIVED", |message| message.received_at))
 }
 
 pub(super) fn history(
@@ -50,9 +49,10 @@ pub(super) fn history(
     page: &args::Page,
 ) -> Result<(), Failure> {
     let account = context.account.clone();
-    list(context, page, ("SENT", |message| message.sent_at), |limit, before| {
+    let ask = |limit, before| {
         Call::MessageHistory(History { account: account.clone(), who: who.clone(), limit, before })
-    })
+    };
+    list(context, page, ask, ("SENT", |message| message.sent_at))
 }
 
 /// A column of times: its heading, and which time of a message it shows.
@@ -61,8 +61,8 @@ type Times = (&'static str, fn(&Message) -> Timestamp);
 fn list(
     context: &mut Context,
     page: &args::Page,
-    (times, at): Times,
     ask: impl Fn(Option<usize>, Option<u64>) -> Call,
+    (times, at): Times,
 ) -> Result<(), Failure> {
     let (messages, next) = gather(&mut context.client, page, ask)?;
     if context.printer.json() {

@@ -172,7 +172,7 @@ pub async fn run(start: Start) -> Result<(), BootError> {
     let access = Arc::new(Access::new(rules(&config.api)));
     check_names(&access);
     let listener = front_door(sockets.rpc, &config, &around)?.admitting(Arc::clone(&access));
-    let (calls, incoming) = engine::channel(told.shown.subscribe());
+    let (calls, incoming) = engine::channel(told.shown.subscribe(), clock);
     let mut rpc = JoinSet::new();
     rpc.spawn(listener.serve(Arc::new(calls), stopped));
     let resolver = Resolver::new(known_pods(&config.pods), &config.dns);

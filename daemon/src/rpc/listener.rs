@@ -18,9 +18,10 @@ use tokio::time::{interval, sleep, timeout};
 use tracing::{debug, warn};
 
 use super::access::{Access, Peer, Rules};
-use super::desk::{Bounds, Desk, Place, Speaking};
+use super::desk::{Bounds, Desk, Speaking};
 use super::dialect::{Dialect, detect};
 use super::exchange::{Exchange, refusal};
+use super::quota::Place;
 use super::{RpcConfig, Service, http, lines};
 
 /// After a failed accept, so that a lack of file descriptors does not become a busy loop.
@@ -61,7 +62,6 @@ pub enum RpcServeError {
 #[derive(Debug)]
 pub struct Listener {
     socket: UnixListener,
-    bounds: Bounds,
     access: Arc<Access>,
     _file: Option<SocketFile>,
 }
@@ -106,8 +106,7 @@ impl Listener {
     }
 
     fn new(socket: UnixListener, file: Option<SocketFile>) -> Self {
-        let access = Arc::new(Access::new(Rules::default()));
-        Self { socket, bounds: Bounds::default(), access, _file: file }
+        Self { socket, access: Arc::new(Access::new(Rules::default())), _file: file }
     }
 
     /// Lets in whom others have given a role; without it root and our own Unix user alone.
@@ -116,17 +115,15 @@ impl Listener {
         self
     }
 
-    #[cfg(test)]
-    pub(super) fn within(mut self, bounds: Bounds) -> Self {
-        self.bounds = bounds;
-        self
-    }
-
     /// Serves until `stop` turns true or its sender is gone, then removes the socket and gives
     /// the calls in flight a moment to end.
     pub async fn serve(self, service: Arc<dyn Service>, stop: watch::Receiver<bool>) {
         let access = Arc::clone(&self.access);
-        let desk = Arc::new(Desk::new(service, access, self.bounds, stop));
+        let desk = Arc::new(Desk::new(service, access, Bounds::default(), stop));
+        self.serve_at(desk).await;
+    }
+
+    pub(super) async fn serve_at(self, desk: Arc<Desk>) {
         let (mut clients, mut strangers) = (JoinSet::new(), JoinSet::new());
         let mut ticks = interval(Duration::from_millis(ROLES_KEPT_MS));
         loop {

@@ -1,6 +1,7 @@
 //! The local RPC: JSON-RPC 2.0 on a Unix socket, in lines, over HTTP and over WebSocket (SPEC 8).
 
 mod access;
+mod asked;
 mod desk;
 mod dialect;
 mod events;
@@ -10,11 +11,14 @@ mod http;
 mod lines;
 mod listener;
 mod methods;
+mod perform;
+mod quota;
 mod running;
 mod session;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::future::Future;
 use std::path::PathBuf;

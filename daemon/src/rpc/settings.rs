@@ -5,9 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytchat_proto::rpc::session::{self, Set};
 use bytchat_proto::rpc::{ErrorKind, Method, RpcError};
 
-/// The method that sets it.
-pub(super) const SET: &str = "session.set";
-
 /// Shared by all that is under way for the connection.
 #[derive(Debug, Default)]
 pub(super) struct Settings {

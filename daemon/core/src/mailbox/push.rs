@@ -148,6 +148,7 @@ impl Mailbox {
             limit: PUSHES_PER_LOAD_MAX,
             reverse: false,
             follow: None,
+            bytes: usize::MAX,
         };
         out.push(Output::Load { load, query });
         load

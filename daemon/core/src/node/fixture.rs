@@ -101,9 +101,14 @@ impl Machine {
             rows.reverse();
         }
         rows.truncate(query.limit);
-        let Some(table) = query.follow else { return rows };
-        let followed = |(_, at): Row| Some((at.clone(), self.disk.get(&(table, at))?.clone()));
-        rows.into_iter().filter_map(followed).collect()
+        if let Some(table) = query.follow {
+            let followed = |(_, at): Row| Some((at.clone(), self.disk.get(&(table, at))?.clone()));
+            rows = rows.into_iter().filter_map(followed).collect();
+        }
+        let mut goes_on = query.meter();
+        let last = rows.iter().position(|(_, value)| !goes_on(value.len()));
+        rows.truncate(last.map_or(rows.len(), |last| last + 1));
+        rows
     }
 
     /// Lets time pass.

@@ -26,11 +26,13 @@ struct Done {
 }
 
 impl Node {
-    /// At the first start of this version: they are kept from now on as long as anything else.
-    pub(super) fn restored_former(&mut self, now: Now) {
+    /// At the first start of this version: they are kept from now on as long as anything else. A
+    /// new store has none.
+    pub(super) fn restored_former(&mut self, is_new: bool, now: Now) {
         if self.kept.former == Former::Unknown {
             let until = self.clock.late(now).wall.plus_ms(ANSWERS_KEPT_MS);
-            self.kept.set_former(Former::Until(until), &mut self.out);
+            let former = if is_new { Former::None } else { Former::Until(until) };
+            self.kept.set_former(former, &mut self.out);
         }
     }
 
@@ -50,20 +52,21 @@ impl Node {
     }
 
     pub(super) fn handle_former(&mut self, repeated: Repeated, rows: &[Row], now: Now) {
-        let row = rows.first().and_then(|(_, row)| serde_json::from_slice::<Done>(row).ok());
+        let Some((_, row)) = rows.first() else {
+            return self.not_done_before(repeated, now);
+        };
         let same = |done: &Done| {
             repeated.request.sends().is_some_and(|with| {
                 let other = with.to.parse::<UserId>().is_ok_and(|to| to != done.sent.to);
                 hash(&with.text) == done.text && !other
             })
         };
-        match row {
-            Some(done) if same(&done) => {
-                self.done_before(repeated, Before::Same(to_result(&done.sent)));
-            }
-            Some(_) => self.done_before(repeated, Before::Other),
-            None => self.not_done_before(repeated, now),
-        }
+        let before = match serde_json::from_slice::<Done>(row) {
+            Ok(done) if same(&done) => Before::Same(to_result(&done.sent)),
+            Ok(_) => Before::Other,
+            Err(_) => Before::Damaged,
+        };
+        self.done_before(&repeated, before);
     }
 
     /// Looks for them when they are old enough.

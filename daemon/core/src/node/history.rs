@@ -2,7 +2,7 @@
 
 use bytchat_proto::codec::{decode, encode};
 use bytchat_proto::id::{BlockId, UserId};
-use bytchat_proto::limits::{PAGE_DEFAULT, PAGE_MAX};
+use bytchat_proto::limits::{PAGE_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
 use bytchat_proto::rpc::message::{Direction, Message, Messages, State};
 use bytchat_proto::rpc::{ErrorKind, RpcError, to_result};
 
@@ -194,7 +194,7 @@ impl Node {
         if let Some(before) = before {
             query.to = Some([prefix, &before.to_be_bytes()].concat());
         }
-        let query = query.backwards().following(Table::Message);
+        let query = query.backwards().following(Table::Message).within(PAGE_BYTES_MAX);
         self.load(query, Loading::Messages { call, limit });
     }
 
@@ -206,11 +206,12 @@ impl Node {
     }
 
     // SPEC 8.53: where the next page begins follows from the last row of this one, be it readable
-    // or not.
+    // or not. SPEC 8.31: a page that its bytes have cut is like any other.
     fn answer_messages(&mut self, call: CallId, limit: usize, rows: &[Row]) {
         let shown = &rows[..rows.len().min(limit)];
-        let last = shown.last().filter(|_| rows.len() > shown.len());
-        let next = last.and_then(|(key, _)| number_of(key));
+        let bytes: usize = rows.iter().map(|(_, value)| value.len()).sum();
+        let more = rows.len() > shown.len() || bytes >= PAGE_BYTES_MAX;
+        let next = shown.last().filter(|_| more).and_then(|(key, _)| number_of(key));
         let mut messages: Vec<Message> =
             shown.iter().filter_map(|(_, value)| decode(value).ok()).collect();
         messages.reverse();

@@ -35,6 +35,8 @@ pub(super) enum Before {
     Same(Value),
     /// To another call.
     Other,
+    /// To something that cannot be read any more.
+    Damaged,
 }
 
 /// Feeds a hash, so that what is hashed is written nowhere: it may hold a private key.
@@ -109,19 +111,22 @@ impl Node {
 
     /// The rows of a client id are here, or there are none.
     pub(super) fn handle_repeated(&mut self, repeated: Repeated, rows: &[Row], now: Now) {
-        let row = rows.first().and_then(|(_, row)| Kept::decode(row));
-        match row {
+        let Some((_, row)) = rows.first() else {
+            return self.look_at_former(repeated, now);
+        };
+        let before = match Kept::decode(row) {
             Some(kept) if self.kept.is_asked(repeated.call, kept.asked) => {
-                self.done_before(repeated, Before::Same(kept.answer));
+                Before::Same(kept.answer)
             }
-            Some(_) => self.done_before(repeated, Before::Other),
-            None => self.look_at_former(repeated, now),
-        }
+            Some(_) => Before::Other,
+            None => Before::Damaged,
+        };
+        self.done_before(&repeated, before);
     }
 
     // SPEC 8.50: the same call gives the first answer again, another one the error `conflict`.
     /// A client id was used before.
-    pub(super) fn done_before(&mut self, repeated: Repeated, before: Before) {
+    pub(super) fn done_before(&mut self, repeated: &Repeated, before: Before) {
         let call = repeated.call;
         match before {
             Before::Same(mut answer) => {
@@ -132,6 +137,13 @@ impl Node {
             Before::Other => {
                 let error = "this client id was used for another call";
                 self.reply(call, Err(ErrorKind::Conflict.because(error)));
+            }
+            // Something was done, and must not be done again.
+            Before::Damaged => {
+                let error = "what this client id led to is damaged on disk: look whether it was \
+                    done, and use another id if not";
+                tracing::error!("the answer to a call with a client id is damaged on disk");
+                self.reply(call, Err(ErrorKind::Internal.because(error)));
             }
         }
     }

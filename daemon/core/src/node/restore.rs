@@ -51,12 +51,12 @@ impl Node {
         }
         self.events.restored(&mut self.out);
         self.outbox.restored();
-        self.restored_former(now);
         // A message's row follows its entry one commit later: the last stop may lie between.
         for (account, block, state) in self.outbox.advanced() {
             self.set_state(account, block, state);
         }
         self.restore_accounts(&accounts, &devices, &numbers, now);
+        self.restored_former(accounts.is_empty(), now);
         self.keep_clock(now);
     }
 

@@ -8,6 +8,7 @@ mod grants;
 mod hostile;
 mod http;
 mod lines;
+mod memory;
 mod socket;
 mod websocket;
 
@@ -27,17 +28,19 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::desk::Bounds;
-use super::{Answer, Follower, Hub, Listener, MODE_USER, RpcConfig, Service};
+use super::desk::{Bounds, Desk};
+use super::{Access, Answer, Follower, Hub, Listener, MODE_USER, RpcConfig, Rules, Service};
 
 /// The account that events concern, and another one.
 const ACCOUNT: UserId = UserId([7; 20]);
 const OTHER: UserId = UserId([8; 20]);
 
 const NEVER: Duration = Duration::from_secs(3600);
+/// Bytes of a page that the service gives.
+const PAGE: usize = 300 * 1024;
 
 /// Says what happens to the calls that wait.
 #[derive(Debug, PartialEq, Eq)]
@@ -99,6 +102,16 @@ impl Log {
 struct Fake {
     words: mpsc::Sender<Word>,
     log: Arc<Log>,
+    /// Pages that were asked for.
+    asked: Arc<AtomicUsize>,
+    /// Ends the wait of a slow call.
+    slow: Arc<Notify>,
+}
+
+impl Fake {
+    fn new(words: mpsc::Sender<Word>, log: Arc<Log>) -> Self {
+        Self { words, log, asked: Arc::default(), slow: Arc::default() }
+    }
 }
 
 struct TellDrop(mpsc::Sender<Word>);
@@ -112,12 +125,22 @@ impl Drop for TellDrop {
 impl Service for Fake {
     fn call(&self, caller: Caller, scope: Option<Arc<Scope>>, call: Call) -> Answer {
         let (words, log) = (self.words.clone(), Arc::clone(&self.log));
+        let (asked, slow) = (Arc::clone(&self.asked), Arc::clone(&self.slow));
         Box::pin(async move {
             let params = call.params();
             match call {
                 Call::NodeStatus(_) => Ok(status(caller)),
                 Call::CursorGet(with) => Ok(json!({ "name": with.name })),
-                Call::NodePeers(_) => Ok(json!({ "peers": "x".repeat(256 * 1024) })),
+                Call::NodePeers(_) => {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    Ok(json!({ "peers": "x".repeat(PAGE) }))
+                }
+                // One that the engine has taken and answers when it is told to.
+                Call::MessageSend(_) if params["text"] == "slow" => {
+                    words.send(Word::Waiting).await.unwrap();
+                    slow.notified().await;
+                    Ok(json!({ "echo": "slow" }))
+                }
                 Call::MessageSend(_) if params["text"] == "refuse" => {
                     Err(ErrorKind::Blocked.because("you block bob"))
                 }
@@ -185,7 +208,11 @@ struct World {
     dir: tempfile::TempDir,
     words: mpsc::Receiver<Word>,
     log: Arc<Log>,
+    /// Pages that were asked for.
+    asked: Arc<AtomicUsize>,
+    slow: Arc<Notify>,
     stop: watch::Sender<bool>,
+    desk: Arc<Desk>,
     serving: JoinHandle<()>,
 }
 
@@ -197,6 +224,7 @@ fn config(dir: &tempfile::TempDir) -> RpcConfig {
 fn bounds() -> Bounds {
     Bounds {
         write: NEVER,
+        answer: NEVER,
         gone_check: Duration::from_millis(1),
         first_byte: NEVER,
         half_request: NEVER,
@@ -219,10 +247,13 @@ fn world_within(bounds: Bounds) -> World {
     let (tx, words) = mpsc::channel(1024);
     let (stop, stopped) = watch::channel(false);
     let log = Arc::new(Log { uid: own_uid(), ..Log::default() });
-    let listener = Listener::bind(&config(&dir)).unwrap().within(bounds);
-    let fake = Fake { words: tx, log: Arc::clone(&log) };
-    let serving = tokio::spawn(listener.serve(Arc::new(fake), stopped));
-    World { dir, words, log, stop, serving }
+    let listener = Listener::bind(&config(&dir)).unwrap();
+    let fake = Fake::new(tx, Arc::clone(&log));
+    let (asked, slow) = (Arc::clone(&fake.asked), Arc::clone(&fake.slow));
+    let access = Arc::new(Access::new(Rules::default()));
+    let desk = Arc::new(Desk::new(Arc::new(fake), access, bounds, stopped));
+    let serving = tokio::spawn(listener.serve_at(Arc::clone(&desk)));
+    World { dir, words, log, asked, slow, stop, desk, serving }
 }
 
 impl World {
@@ -247,6 +278,16 @@ impl World {
         drop(stream.read_to_end(&mut answer).await);
         String::from_utf8(answer).unwrap()
     }
+}
+
+/// Waits until something holds.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect(what);
 }
 
 struct Client {

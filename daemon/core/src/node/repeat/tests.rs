@@ -193,6 +193,17 @@ fn who_has_too_many_ids_is_refused_and_nothing_is_forgotten_for_it() {
 }
 
 #[test]
+fn what_is_damaged_on_disk_is_not_done_again() {
+    let (mut machine, _, bob) = world();
+    machine.does("message.send", hello(bob), at(1)).unwrap();
+    let (key, _) = machine.rows(Table::Answer).remove(0);
+    machine.disk.insert((Table::Answer, key), b"damaged".to_vec());
+    let error = machine.does("message.send", hello(bob), at(2)).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Internal);
+    assert_eq!(machine.rows(Table::Message).len(), 1);
+}
+
+#[test]
 fn a_malformed_client_id_is_named() {
     let (mut machine, _, bob) = world();
     for id in [String::new(), "a b".to_owned(), "é".to_owned(), "x".repeat(129)] {
