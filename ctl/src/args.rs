@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytchat_proto::id::BlockId;
+use bytchat_proto::rpc::Role;
 use bytchat_proto::rpc::message::State;
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -26,6 +27,10 @@ pub(crate) struct Args {
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     pub(crate) color: When,
+    /// A file with a token that narrows what this command may [default: $BYTCHAT_TOKEN, the token
+    /// itself]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token: Option<PathBuf>,
     /// What to do
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -74,6 +79,9 @@ pub(crate) enum Command {
     /// The address book
     #[command(subcommand)]
     Contact(Contact),
+    /// Tokens: secrets by which a front end may less than you
+    #[command(subcommand)]
+    Token(Token),
     /// The daemon itself
     #[command(subcommand)]
     Node(Node),
@@ -349,6 +357,40 @@ pub(crate) enum Contact {
         #[command(flatten)]
         edit: Edit,
     },
+}
+
+/// `token …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Make a token and print it, this once
+    Create(NewToken),
+    /// List your tokens, without the secrets
+    List,
+    /// Remove a token, and end what goes on by it
+    Delete {
+        /// Its id, as `token list` shows it
+        id: String,
+    },
+}
+
+/// `token create …`
+#[derive(Debug, clap::Args)]
+pub(crate) struct NewToken {
+    /// What to call it
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// At most this role: observe, read or send
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) role: Option<Role>,
+    /// Only these of your accounts
+    #[arg(long, value_name = "NAME|ID,…", value_delimiter = ',')]
+    pub(crate) accounts: Option<Vec<String>>,
+    /// Only these methods, as message.send or message.*
+    #[arg(long, value_name = "METHOD,…", value_delimiter = ',')]
+    pub(crate) methods: Option<Vec<String>>,
+    /// Only for so many days
+    #[arg(long, value_name = "N")]
+    pub(crate) days: Option<u64>,
 }
 
 /// `node …`

@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytchat_core::io::Caller;
+use bytchat_core::token::id_of;
 use bytchat_proto::limits::{RPC_ANSWER_BYTES_MAX, RPC_BATCH_MAX, RPC_LINE_BYTES_MAX};
 use bytchat_proto::rpc::error::ErrorData;
-use bytchat_proto::rpc::{Call, ErrorKind, RpcError, to_result};
+use bytchat_proto::rpc::session::Restrict;
+use bytchat_proto::rpc::{Call, ErrorKind, Method, Role, RpcError, to_result};
 use jsonrpsee::core::server::{
     BatchResponseBuilder, ConnectionId, Extensions, MethodCallback, MethodResponse, ResponsePayload,
 };
@@ -16,19 +18,25 @@ use jsonrpsee::types::error::{
 use jsonrpsee::types::{Id, InvalidRequest, Notification, Params, Request};
 use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tracing::debug;
 
 use super::desk::{Desk, Place};
 use super::events::{Stream, Streams};
+use super::grant::Grant;
 use super::methods::{object, parse};
 use super::settings::{SET, Settings};
+
+/// The methods that change the connection, beside those about subscriptions.
+const OWN: [&str; 4] = ["session.show", SET, "session.restrict", "token.delete"];
 
 /// Answers requests of one caller, in whatever dialect they come.
 #[derive(Clone)]
 pub(super) struct Exchange {
     pub(super) desk: Arc<Desk>,
     pub(super) caller: Caller,
+    pub(super) grant: Grant,
     extensions: Extensions,
     streams: Option<Arc<Streams>>,
     settings: Arc<Settings>,
@@ -56,10 +64,16 @@ struct Named {
 impl Exchange {
     // SPEC 8.3: who calls is what the kernel says of the peer of the socket.
     /// Speaks for a caller whose connection carries nothing but answers.
-    pub(super) fn new(desk: Arc<Desk>, caller: Caller) -> Self {
+    pub(super) fn new(desk: Arc<Desk>, caller: Caller, role: Role) -> Self {
         let mut extensions = Extensions::new();
         extensions.insert(caller);
-        Self { desk, caller, extensions, streams: None, settings: Arc::default() }
+        let (grant, settings) = (Grant::new(role), Arc::default());
+        Self { desk, caller, grant, extensions, streams: None, settings }
+    }
+
+    /// The same, with rights of its own to give up: each HTTP request is a session by itself.
+    pub(super) fn apart(&self) -> Self {
+        Self { grant: self.grant.apart(), ..self.clone() }
     }
 
     /// The same over a connection that carries notifications too.
@@ -149,6 +163,7 @@ impl Exchange {
         let answer = match self.admit(&method) {
             Err(error) => MethodResponse::error(id, object(&error)),
             Ok(_place) => tokio::select! {
+                error = self.grant.over() => MethodResponse::error(id, object(&error)),
                 answer = self.perform(request, opened) => answer,
                 () = self.desk.closing() => {
                     let error = ErrorKind::ShuttingDown.because("the daemon is stopping");
@@ -162,21 +177,57 @@ impl Exchange {
 
     /// Tells whether the caller may call a method now: the one place that decides it.
     pub(super) fn admit(&self, method: &str) -> Result<Place, RpcError> {
+        // SPEC 8.40, SPEC 8.21: each method takes a role. What is no method is told so later.
+        let needed = Method::named(method).map_or(Role::Observe, |method| method.role);
+        self.grant.permit(method, needed)?;
         self.settings.check(method)?;
         self.desk.calls.take(self.caller.uid)
+    }
+
+    /// Asks the engine, in the name of this session.
+    pub(super) async fn ask(&self, call: Call) -> Result<Value, RpcError> {
+        self.desk.service.call(self.caller, self.grant.scope(), call).await
+    }
+
+    /// Gives up rights; answers what is left.
+    pub(super) async fn restrict(&self, with: Restrict) -> Result<Value, RpcError> {
+        let uid = self.caller.uid;
+        // Held before it is looked at, so that no end of it is missed.
+        let id = with.token.as_ref().map(|token| id_of(token));
+        let held = id.map(|id| self.desk.running.hold(uid, id));
+        let narrowing = self.ask(Call::SessionRestrict(with)).await?;
+        let narrowing = serde_json::from_value(narrowing)
+            .map_err(|error| ErrorKind::Internal.because(format!("no narrowing: {error}")))?;
+        self.grant.narrow(narrowing, held)?;
+        Ok(to_result(&self.grant.show(uid)))
+    }
+
+    /// Answers what is the connection's own to answer.
+    async fn own(&self, call: Call, opened: &mut Vec<Stream>) -> Result<Value, RpcError> {
+        match (call, &self.streams) {
+            (Call::SessionShow(_), _) => Ok(to_result(&self.grant.show(self.caller.uid))),
+            (Call::SessionSet(with), _) => Ok(to_result(&self.settings.set(&with))),
+            (Call::SessionRestrict(with), _) => self.restrict(with).await,
+            (Call::TokenDelete(with), _) => {
+                let id = with.id.clone();
+                let done = self.ask(Call::TokenDelete(with)).await?;
+                self.desk.running.end(self.caller.uid, &id);
+                Ok(done)
+            }
+            (call, Some(streams)) => streams.call(self, call, opened).await,
+            (call, None) => self.ask(call).await,
+        }
     }
 
     async fn perform(&self, request: Request<'_>, opened: &mut Vec<Stream>) -> MethodResponse {
         let Request { id, method, params, .. } = request;
         let params = Params::new(params.as_ref().map(|params| params.get()));
-        let streams = self.streams.as_ref().filter(|_| Streams::serve(&method));
-        if streams.is_some() || method == SET {
+        let streams = self.streams.is_some() && Streams::serve(&method);
+        if streams || OWN.contains(&&*method) {
             debug!(%method, "a front end calls");
-            let result = match (parse(&method, &params), streams) {
-                (Ok(call), Some(streams)) => streams.call(self, call, opened).await,
-                (Ok(Call::SessionSet(with)), None) => Ok(to_result(&self.settings.set(&with))),
-                (Ok(_), None) => Err(ErrorKind::Internal.because("this is no call of a session")),
-                (Err(error), _) => Err(error),
+            let result = match parse(&method, &params) {
+                Ok(call) => self.own(call, opened).await,
+                Err(error) => Err(error),
             };
             return match result {
                 Ok(result) => {
@@ -186,7 +237,8 @@ impl Exchange {
                 Err(error) => MethodResponse::error(id, object(&error)),
             };
         }
-        let extensions = self.extensions.clone();
+        let mut extensions = self.extensions.clone();
+        extensions.insert(self.grant.scope());
         match self.desk.methods.method(&method) {
             Some(MethodCallback::Async(callback)) => {
                 let (own, params) = (id.clone().into_owned(), params.into_owned());

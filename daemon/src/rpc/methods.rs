@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use bytchat_core::io::Caller;
+use bytchat_core::io::{Caller, Scope};
 use bytchat_proto::rpc::openrpc::{self, DISCOVER, METHODS};
 use bytchat_proto::rpc::{Call, Deprecation, ErrorKind, RpcError};
 use jsonrpsee::RpcModule;
@@ -70,7 +70,8 @@ async fn answer(
 ) -> Result<Value, ErrorObjectOwned> {
     let call = parse(method, params).map_err(|error| object(&error))?;
     let caller = *extensions.get::<Caller>().expect("every connection has a caller");
-    let result = service.call(caller, call).await;
+    let scope = extensions.get::<Option<Arc<Scope>>>().expect("every session has a scope or none");
+    let result = service.call(caller, scope.clone(), call).await;
     result.map_err(|error| object(&error))
 }
 

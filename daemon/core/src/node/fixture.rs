@@ -1,6 +1,7 @@
 //! A node with its disk, for the tests of what survives.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytchat_proto::id::{NetworkId, UserId};
 use bytchat_proto::rpc::account::Create;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::{Node, NodeConfig, NodeError};
 use crate::crypto::account;
 use crate::fixture::at;
-use crate::io::{CallId, Caller, Input, Output};
+use crate::io::{CallId, Caller, Input, Output, Scope};
 use crate::persist::{Query, Row, Table, Write};
 use crate::time::Now;
 
@@ -124,9 +125,20 @@ impl Machine {
 
     /// Calls the node as a Unix user.
     pub(super) fn ask(&mut self, uid: u32, request: Call, now: Now) -> Result<Value, RpcError> {
+        self.ask_as(uid, None, request, now)
+    }
+
+    /// The same in a session that may be narrowed.
+    pub(super) fn ask_as(
+        &mut self,
+        uid: u32,
+        scope: Option<Arc<Scope>>,
+        request: Call,
+        now: Now,
+    ) -> Result<Value, RpcError> {
         self.now = now;
-        let (call, method) = (CallId(1), request.method());
-        self.node.handle_input(Input::Call { call, caller: Caller { uid }, request }, now);
+        let (call, caller, method) = (CallId(1), Caller { uid }, request.method());
+        self.node.handle_input(Input::Call { call, caller, scope, request }, now);
         self.drain();
         let result = self.replies.pop().unwrap();
         if let Err(error) = &result {
@@ -134,6 +146,11 @@ impl Machine {
             assert!(listed.contains(&error.kind), "{method} gives {error:?}, which is not listed");
         }
         result
+    }
+
+    /// The answers that nobody has taken yet.
+    pub(super) fn answers(&mut self) -> Vec<Result<Value, RpcError>> {
+        std::mem::take(&mut self.replies)
     }
 
     /// Makes an account of a Unix user.

@@ -19,6 +19,7 @@ mod guard;
 mod history;
 mod letters;
 mod links;
+mod narrow;
 mod observed;
 mod people;
 mod pins;
@@ -35,6 +36,7 @@ mod serve;
 mod settle;
 mod states;
 mod status;
+mod tokens;
 mod trace;
 mod upkeep;
 mod waits;
@@ -61,6 +63,7 @@ use crate::pod::Pod;
 use crate::round::Round;
 use crate::route::Routes;
 use crate::time::{Deadline, Mono, Now};
+use crate::token::Tokens;
 
 pub use config::{NodeConfig, NodeError};
 pub use status::Standing;
@@ -102,6 +105,7 @@ pub struct Node {
     book: Book,
     events: Logs,
     waits: Waits,
+    tokens: Tokens,
     kept: Answers,
     jobs: BTreeMap<JobId, Working>,
     lookups: BTreeMap<LookupId, Lookup>,
@@ -166,6 +170,7 @@ impl Node {
             book: Book::default(),
             events: Logs::new(config.events),
             waits: Waits::default(),
+            tokens: Tokens::default(),
             kept: Answers::default(),
             jobs: BTreeMap::new(),
             lookups: BTreeMap::new(),
@@ -207,7 +212,9 @@ impl Node {
             Input::Frame { link, bytes } => {
                 self.links.handle_frame(link, &bytes, now, &mut self.out);
             }
-            Input::Call { call, caller, request } => self.handle_call(call, caller, request, now),
+            Input::Call { call, caller, scope, request } => {
+                self.handle_call(call, (caller, scope), request, now);
+            }
             Input::CallGone { call } => self.waits.gone(call),
             Input::Loaded { load, rows } => self.handle_loaded(load, &rows, now),
             Input::LoadFailed { load, reason } => self.load_failed(load, &reason, now),

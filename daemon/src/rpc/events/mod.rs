@@ -76,7 +76,7 @@ impl Streams {
             limit: Some(EVENT_REPLAY_PAGE),
             wait_ms: None,
         };
-        let page = exchange.desk.service.call(exchange.caller, Call::EventList(ask)).await?;
+        let page = exchange.ask(Call::EventList(ask)).await?;
         let page = Page::read(page)?;
         let (id, ended) = self.add()?;
         let subscribed = Subscribed {
@@ -87,9 +87,10 @@ impl Streams {
         };
         let desk = exchange.desk.clone();
         let streams = std::sync::Arc::clone(self);
-        let caller = exchange.caller;
+        let (caller, grant) = (exchange.caller, exchange.grant.clone());
+        let _place = place;
         let stream =
-            Stream { id, caller, types, page, follower, desk, streams, ended, _place: place };
+            Stream { id, caller, grant, types, page, follower, desk, streams, ended, _place };
         Ok((stream, subscribed))
     }
 

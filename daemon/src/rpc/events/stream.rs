@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::super::desk::{Desk, Place};
+use super::super::grant::Grant;
 use super::super::session::Answers;
 use super::Streams;
 use super::hub::{Follower, Recent, Told};
@@ -22,6 +23,7 @@ use super::hub::{Follower, Recent, Told};
 pub(crate) struct Stream {
     pub(super) id: String,
     pub(super) caller: Caller,
+    pub(super) grant: Grant,
     pub(super) types: Option<Vec<String>>,
     pub(super) page: Page,
     pub(super) follower: Follower,
@@ -64,11 +66,20 @@ impl Stream {
     pub(crate) async fn run(self, answers: Answers) {
         let (mut ended, desk) = (self.ended.clone(), Arc::clone(&self.desk));
         let (streams, id) = (Arc::clone(&self.streams), self.id.clone());
+        let grant = self.grant.clone();
         let mut teller = Teller { stream: self, answers };
-        tokio::select! {
-            _ = teller.tell() => {}
-            _ = ended.changed() => {}
-            () = desk.stopped() => {}
+        let over = tokio::select! {
+            _ = teller.tell() => None,
+            _ = ended.changed() => None,
+            () = desk.stopped() => None,
+            error = grant.over() => Some(error),
+        };
+        // SPEC 8.42: the end of a session is told.
+        if let Some(RpcError { kind, message }) = over {
+            tokio::select! {
+                _ = teller.note(Note::Failed { kind, message }) => {}
+                () = desk.stopped() => {}
+            }
         }
         streams.remove(&id);
     }
@@ -103,7 +114,11 @@ impl Teller {
                 self.note(Note::Gap(gap)).await?;
             }
             for event in std::mem::take(&mut self.stream.page.events) {
-                self.event(&event.to_string()).await?;
+                // The session may have been narrowed since the log was read.
+                let account = serde_json::from_value(event["account"].clone());
+                if account.is_ok_and(|account| self.stream.grant.sees(account)) {
+                    self.event(&event.to_string()).await?;
+                }
             }
             let Page { next, head, .. } = self.stream.page;
             if next >= head {
@@ -138,7 +153,8 @@ impl Teller {
     }
 
     async fn told(&mut self, told: &Told) -> Result<(), Left> {
-        if wanted(self.stream.types.as_deref(), told.name) {
+        let seen = self.stream.grant.sees(told.account);
+        if seen && wanted(self.stream.types.as_deref(), told.name) {
             self.event(&told.json).await?;
         }
         Ok(())
@@ -167,7 +183,7 @@ impl Teller {
 
     /// Reads the log after a position, again and again if it cannot be read for the moment.
     async fn read(&self, since: u64) -> Result<Page, Left> {
-        let Stream { desk, types, caller, .. } = &self.stream;
+        let Stream { desk, types, caller, grant, .. } = &self.stream;
         loop {
             let ask = List {
                 since: Some(since),
@@ -176,7 +192,7 @@ impl Teller {
                 ..List::default()
             };
             let permit = desk.replays.acquire().await;
-            let page = desk.service.call(*caller, Call::EventList(ask)).await;
+            let page = desk.service.call(*caller, grant.scope(), Call::EventList(ask)).await;
             drop(permit);
             match page.and_then(Page::read) {
                 Ok(page) => return Ok(page),

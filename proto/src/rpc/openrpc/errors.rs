@@ -44,12 +44,14 @@ impl Shape<'_> {
             ErrorKind::BadRequest | ErrorKind::UnknownMethod | ErrorKind::Unreachable => false,
             // No method says so today; the number is kept.
             ErrorKind::NoLinks => false,
+            // A session may be narrowed to some methods, and be over at any time.
+            ErrorKind::NotPermitted | ErrorKind::BadToken => true,
             ErrorKind::BadParameters
             | ErrorKind::Internal
             | ErrorKind::ShuttingDown
             | ErrorKind::Busy
             | ErrorKind::StoreFailed => true,
-            ErrorKind::NotPermitted | ErrorKind::DiskFull => self.role > Role::Observe,
+            ErrorKind::DiskFull => self.role > Role::Observe,
             ErrorKind::Timeout => self.takes(&["timeout_ms"]),
             ErrorKind::NotFound => self.finds(),
             ErrorKind::Conflict => self.takes(&["client_id"]) || self.is(&["profile.set"]),

@@ -34,12 +34,24 @@ const NETWORK: &str = "ceirceirceirceirceirceirceirceirceirceirceirceirceiq";
 const QUESTION: &str = "mztgmztgmztgmztgmztgmztgmztgmztgmztgmztgmztgmztgmzta";
 const ANSWER: &str = "p5x3kd6wqnlz2rjy7hvtcf4bueasgmoip5x3kd6wqnlz2rjy7hva";
 const EPOCH: &str = "0123456789abcdef0123456789abcdef";
+const TOKEN: &str = "0123456789abcdef";
 const PICTURE: &str = "iVBORw0KGgo=";
 const AT: u64 = 1_795_132_800_000;
 
 /// All examples, in the order of the story.
 pub fn examples() -> Vec<Example> {
-    let parts = [node(), accounts(), names(), people(), messages(), events(), cursors(), own()];
+    let parts = [
+        node(),
+        accounts(),
+        names(),
+        people(),
+        messages(),
+        events(),
+        cursors(),
+        tokens(),
+        own(),
+        session(),
+    ];
     parts.into_iter().flatten().collect()
 }
 
@@ -312,6 +324,38 @@ fn cursors() -> Vec<Example> {
             json!({ "cursors": [cursor], "epoch": EPOCH, "first": 0, "head": 3 }),
         ),
         example("cursor.delete", "the bot is gone", by_name(), json!({})),
+    ]
+}
+
+fn tokens() -> Vec<Example> {
+    let may = json!({ "name": "bot", "role": "send", "methods": ["message.*", "event.*"] });
+    let token = json!({
+        "id": TOKEN,
+        "name": "bot",
+        "role": "send",
+        "accounts": null,
+        "methods": ["message.*", "event.*"],
+        "until": null,
+        "made_at": AT,
+    });
+    let mut created = token.clone();
+    created["token"] = json!("bytchat-…");
+    vec![
+        example("token.create", "a bot that answers", may, created),
+        example("token.list", "the token of the bot", json!({}), json!({ "tokens": [token] })),
+        example("token.delete", "the bot may no more", json!({ "id": TOKEN }), json!({})),
+    ]
+}
+
+/// The last part: what is given up stays away.
+fn session() -> Vec<Example> {
+    let session = json!({ "uid": 1_000, "role": "admin", "narrowed": false });
+    let mut narrowed = session.clone();
+    narrowed["role"] = json!("read");
+    narrowed["narrowed"] = json!(true);
+    vec![
+        example("session.show", "who runs the daemon", json!({}), session),
+        example("session.restrict", "one that only reads", json!({ "role": "read" }), narrowed),
     ]
 }
 
