@@ -1076,7 +1076,8 @@ class Client:
 
         `until`: Only until then.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFailed, TokenBad.
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Quota,
+        AccountNone, AccountWhich, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "accounts": accounts,
@@ -1109,8 +1110,8 @@ class Client:
 
         `until`: Only until then.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFull, StoreFailed,
-        TokenBad.
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Quota,
+        AccountNone, AccountWhich, StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "accounts": accounts,

@@ -58,9 +58,10 @@ impl Shape<'_> {
             ErrorKind::RevConflict => self.takes(&["expect_rev"]),
             ErrorKind::Deprecated => self.deprecated,
             ErrorKind::Quota => {
-                self.role == Role::Send || self.is(&["cursor.set", "event.subscribe"])
+                let more = ["cursor.set", "event.subscribe", "token.create", "session.restrict"];
+                self.role == Role::Send || self.is(&more)
             }
-            ErrorKind::NoAccount | ErrorKind::WhichAccount => self.takes(&["account"]),
+            ErrorKind::NoAccount | ErrorKind::WhichAccount => self.takes(&["account", "accounts"]),
             ErrorKind::AccountExists | ErrorKind::BadKey => self.makes_account(),
             ErrorKind::KeyChanged
             | ErrorKind::UnknownAddress
@@ -76,7 +77,7 @@ impl Shape<'_> {
 
     /// Whether it names something that may not be there.
     fn finds(&self) -> bool {
-        let named = ["account", "id", "cursor", "subscription", "who"];
+        let named = ["account", "accounts", "id", "cursor", "subscription", "who"];
         self.takes(&named) || self.is(&["cursor.get", "cursor.delete"])
     }
 }
