@@ -1,15 +1,18 @@
 //! The command line.
 
+mod token;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytchat_proto::id::BlockId;
-use bytchat_proto::rpc::Role;
 use bytchat_proto::rpc::message::State;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::color::When;
 use crate::manual;
+
+pub(crate) use token::{NewToken, Token};
 
 /// Sends and reads messages through bytchatd.
 #[derive(Debug, Parser)]
@@ -357,40 +360,6 @@ pub(crate) enum Contact {
         #[command(flatten)]
         edit: Edit,
     },
-}
-
-/// `token …`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Token {
-    /// Make a token and print it, this once
-    Create(NewToken),
-    /// List your tokens, without the secrets
-    List,
-    /// Remove a token, and end what goes on by it
-    Delete {
-        /// Its id, as `token list` shows it
-        id: String,
-    },
-}
-
-/// `token create …`
-#[derive(Debug, clap::Args)]
-pub(crate) struct NewToken {
-    /// What to call it
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// At most this role: observe, read or send
-    #[arg(long, value_name = "ROLE")]
-    pub(crate) role: Option<Role>,
-    /// Only these of your accounts
-    #[arg(long, value_name = "NAME|ID,…", value_delimiter = ',')]
-    pub(crate) accounts: Option<Vec<String>>,
-    /// Only these methods, as message.send or message.*
-    #[arg(long, value_name = "METHOD,…", value_delimiter = ',')]
-    pub(crate) methods: Option<Vec<String>>,
-    /// Only for so many days
-    #[arg(long, value_name = "N")]
-    pub(crate) days: Option<u64>,
 }
 
 /// `node …`

@@ -21,9 +21,20 @@ impl Difference {
 impl Config {
     /// Takes on what can change while the daemon runs; the rest stays, and is told as well.
     pub fn take(&mut self, other: Self) -> Difference {
-        // Without `..`: a new key must say to which side it belongs.
-        let Self { listen, bootstrap, network, data_dir, socket, api, pod, pods, dns, log, events } =
-            other;
+        let Self {
+            // Without `..`: a new key must say to which side it belongs.
+            listen,
+            bootstrap,
+            network,
+            data_dir,
+            socket,
+            api,
+            pod,
+            pods,
+            dns,
+            log,
+            events,
+        } = other;
         let at_start = [
             ("listen", self.listen != listen),
             ("network", self.network != network),

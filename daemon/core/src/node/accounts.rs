@@ -1,7 +1,5 @@
 //! `account.*`: making, taking, giving and listing accounts, and what they say of themselves.
 
-use std::sync::Arc;
-
 use bytchat_proto::binding::AliasClaim;
 use bytchat_proto::id::UserId;
 use bytchat_proto::key::AccountKey;
@@ -13,10 +11,9 @@ use serde_bytes::ByteBuf;
 use zeroize::Zeroizing;
 
 use super::Node;
-use super::repeat::page;
 use crate::account::Account;
 use crate::crypto::DeviceSecret;
-use crate::io::{CallId, Caller, JobId, JobResult, Output, Scope, Task};
+use crate::io::{CallId, Caller, JobId, JobResult, Output, Task};
 use crate::time::Now;
 
 /// What slow cryptography is under way for.
@@ -238,18 +235,5 @@ impl Node {
             crate::crypto::account::private_pem(&account.secret).into()
         };
         Ok(rpc::Exported { pem })
-    }
-
-    pub(super) fn account_list(
-        &self,
-        (caller, scope): (Caller, Option<&Arc<Scope>>),
-        with: &rpc::List,
-    ) -> rpc::Accounts {
-        let mut views = self.accounts.views(caller);
-        views.retain(|account| scope.is_none_or(|scope| scope.has(account.id)));
-        views.retain(|account| with.after.is_none_or(|after| account.id > after));
-        let (accounts, more) = page(views.into_iter(), with.limit);
-        let next = accounts.last().filter(|_| more).map(|account: &rpc::Account| account.id);
-        rpc::Accounts { accounts, next }
     }
 }

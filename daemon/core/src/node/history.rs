@@ -99,25 +99,6 @@ impl Node {
         }
     }
 
-    // SPEC 8.41: what belongs to others costs the same as what is not there.
-    /// Reads a message by its id as one of these accounts has it; rows of others are not looked
-    /// at, however many there are.
-    ///
-    /// # Errors
-    /// There are no accounts.
-    pub(super) fn load_own(
-        &mut self,
-        id: BlockId,
-        mut accounts: Vec<UserId>,
-        then: Loading,
-    ) -> Result<(), RpcError> {
-        let account = accounts.pop().ok_or_else(none)?;
-        let key = [b"b".as_slice(), id.as_bytes(), account.as_bytes()].concat();
-        let query = Query::row(Table::MessageIndex, &key).following(Table::Message);
-        self.load(query, Loading::Own { id, rest: accounts, then: Box::new(then) });
-        Ok(())
-    }
-
     /// Rows cannot be read: who asked is told, and everything else goes on.
     pub(super) fn load_failed(&mut self, load: LoadId, reason: &str, now: Now) {
         tracing::error!(reason, "rows on the disk cannot be read");
@@ -223,7 +204,7 @@ impl Node {
     }
 }
 
-fn none() -> RpcError {
+pub(super) fn none() -> RpcError {
     ErrorKind::NotFound.because("there is no such message here")
 }
 

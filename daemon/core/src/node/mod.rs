@@ -63,7 +63,6 @@ use crate::pod::Pod;
 use crate::round::Round;
 use crate::route::Routes;
 use crate::time::{Deadline, Mono, Now};
-use crate::token::Tokens;
 
 pub use config::{NodeConfig, NodeError};
 pub use status::Standing;
@@ -105,7 +104,7 @@ pub struct Node {
     book: Book,
     events: Logs,
     waits: Waits,
-    tokens: Tokens,
+    tokens: crate::token::Tokens,
     kept: Answers,
     jobs: BTreeMap<JobId, Working>,
     lookups: BTreeMap<LookupId, Lookup>,
@@ -170,7 +169,7 @@ impl Node {
             book: Book::default(),
             events: Logs::new(config.events),
             waits: Waits::default(),
-            tokens: Tokens::default(),
+            tokens: crate::token::Tokens::default(),
             kept: Answers::default(),
             jobs: BTreeMap::new(),
             lookups: BTreeMap::new(),

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use bytchat_proto::id::UserId;
-use bytchat_proto::rpc::{Call, ErrorKind, RpcError, cursor, event};
+use bytchat_proto::id::{BlockId, UserId};
+use bytchat_proto::rpc::{Call, ErrorKind, RpcError, account, cursor, event};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::Node;
+use super::history::{Loading, none};
+use super::repeat::page;
 use crate::event::is_name;
 use crate::io::{Caller, Scope};
+use crate::persist::{Query, Table};
 
 /// What stands before the names of positions of a session that sees these accounts only: nothing
 /// if it sees all.
@@ -28,6 +31,39 @@ impl Node {
         let mut users = self.users_of(caller);
         users.retain(|user| scope.is_none_or(|scope| scope.has(*user)));
         users
+    }
+
+    /// The accounts of a caller, as front ends see them.
+    pub(super) fn account_list(
+        &self,
+        (caller, scope): (Caller, Option<&Arc<Scope>>),
+        with: &account::List,
+    ) -> account::Accounts {
+        let mut views = self.accounts.views(caller);
+        views.retain(|account| scope.is_none_or(|scope| scope.has(account.id)));
+        views.retain(|account| with.after.is_none_or(|after| account.id > after));
+        let (accounts, more) = page(views.into_iter(), with.limit);
+        let next = accounts.last().filter(|_| more).map(|account: &account::Account| account.id);
+        account::Accounts { accounts, next }
+    }
+
+    // SPEC 8.41: what belongs to others costs the same as what is not there.
+    /// Reads a message by its id as one of these accounts has it; rows of others are not looked
+    /// at, however many there are.
+    ///
+    /// # Errors
+    /// There are no accounts.
+    pub(super) fn load_own(
+        &mut self,
+        id: BlockId,
+        mut accounts: Vec<UserId>,
+        then: Loading,
+    ) -> Result<(), RpcError> {
+        let account = accounts.pop().ok_or_else(none)?;
+        let key = [b"b".as_slice(), id.as_bytes(), account.as_bytes()].concat();
+        let query = Query::row(Table::MessageIndex, &key).following(Table::Message);
+        self.load(query, Loading::Own { id, rest: accounts, then: Box::new(then) });
+        Ok(())
     }
 
     // SPEC 8.43: what a narrowed session asks for is named in full, or refused.
