@@ -41,9 +41,9 @@ const PACKED: [Table; 7] = [
 ];
 const PACKED_INLINE_BYTES_MAX: usize = 32;
 
-/// Pages that sled keeps in memory: a node at rest is to stay below 40 MB, of which the program
-/// takes a third and all else as much as this.
-const CACHE_BYTES: u64 = 8 * 1024 * 1024;
+/// Pages that sled keeps in memory, by their size on disk; unpacked they take three times as much.
+/// A node at rest is to stay below 40 MB, with a million messages as well.
+const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 const FLUSH_EVERY_MS: u64 = 1000;
 // sled gives its lock back a moment after it was dropped.
 const LOCK_TRIES: u32 = 50;

@@ -154,8 +154,13 @@ impl Node {
         let mut rest: Vec<rpc::Binding> =
             bindings.filter(|binding| after.is_none_or(|after| binding.alias > *after)).collect();
         rest.sort_by(|a, b| (&a.alias, a.id).cmp(&(&b.alias, b.id)));
-        let (aliases, more) = page(rest.into_iter(), with.limit);
-        let last = aliases.last().filter(|_| more);
+        let all = rest.len();
+        let (mut aliases, _) = page(rest.iter().cloned(), with.limit);
+        // Two accounts may hold one alias; `next` would pass the second over.
+        let cut = aliases.last().map(|last| last.alias.clone());
+        let same = rest.into_iter().skip(aliases.len());
+        aliases.extend(same.take_while(|binding| Some(&binding.alias) == cut.as_ref()));
+        let last = aliases.last().filter(|_| aliases.len() < all);
         let next = last.map(|binding: &rpc::Binding| binding.alias.clone());
         Ok(rpc::Bindings { aliases, next })
     }
