@@ -16,6 +16,7 @@ mod events;
 mod hooks;
 mod message;
 mod offline;
+mod repeat;
 mod steps;
 mod stop;
 mod tui;

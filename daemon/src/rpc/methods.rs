@@ -1,10 +1,10 @@
 //! The surface: how a call is read, and the methods that are no calls as a jsonrpsee module.
 
-use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
+use bytchat_proto::rpc::{Call, Deprecation, ErrorKind, RpcError};
 use jsonrpsee::RpcModule;
 use jsonrpsee::core::server::Methods;
 use jsonrpsee::types::{ErrorObjectOwned, Params};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The method that lists the methods.
 pub(super) const LIST: &str = "rpc.methods";
@@ -20,7 +20,11 @@ pub(super) fn methods() -> Methods {
 
 fn list() -> Value {
     let names: Vec<_> = Call::METHODS.iter().copied().chain([LIST]).collect();
-    json!({ "methods": names })
+    let leaving = Call::TABLE.iter().filter_map(|method| {
+        let Deprecation { since, instead } = method.deprecated?;
+        Some((method.name.to_owned(), json!({ "since": since, "instead": instead })))
+    });
+    json!({ "methods": names, "deprecated": leaving.collect::<Map<_, _>>() })
 }
 
 // SPEC 8.4: parameters are one object with names, and an unknown name is refused.
