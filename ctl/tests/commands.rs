@@ -53,6 +53,32 @@ fn lists_are_one_array_on_one_line() {
 }
 
 #[test]
+fn a_page_that_the_daemon_cut_is_read_to_its_end() {
+    let numbered = |seq: u64| {
+        let mut message = message("hi", "delivered");
+        message["seq"] = json!(seq);
+        message
+    };
+    let fake = Fake::new(move |_, params| {
+        let before = params["before"].as_u64().unwrap_or(10);
+        let page = [numbered(before - 2), numbered(before - 1)];
+        Reply::Result(json!({ "messages": page, "more": before > 4 }))
+    });
+    let seqs = |args: &[&str]| {
+        let ran = fake.run(&[args, &["--json"]].concat());
+        let messages = ran.json();
+        let seqs = messages.as_array().unwrap().iter().map(|message| message["seq"].as_u64());
+        seqs.map(Option::unwrap).collect::<Vec<_>>()
+    };
+    assert_eq!(seqs(&["inbox"]), [2, 3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(seqs(&["history", BOB, "--limit", "4"]), [6, 7, 8, 9]);
+    let asked: Vec<_> = (0..6).map(|_| fake.next().params).collect();
+    assert_eq!(asked[0], json!({}));
+    assert_eq!(asked[4], json!({ "who": BOB, "limit": 4 }));
+    assert_eq!(asked[5], json!({ "who": BOB, "limit": 2, "before": 8 }));
+}
+
+#[test]
 fn single_things_are_one_object() {
     let account = json!({ "id": ALICE, "name": "alice", "aliases": [] });
     let binding = json!({ "alias": "alice@a.test", "id": ALICE });

@@ -144,6 +144,12 @@ pub const REQUEST_TOKENS_PER_SECOND: u64 = 500;
 pub const REQUEST_TOKENS_MAX: u64 = 4 * REQUEST_TOKENS_PER_SECOND;
 /// Tokens for a request that makes us check an RSA signature.
 pub const REQUEST_COST_HEAVY: u64 = 4;
+/// One-time keys for one token more: each is a signature to check.
+pub const REQUEST_KEYS_PER_TOKEN: usize = 4;
+/// Bytes of a removal for one token more: sixty ids, each of them looked for in three tables.
+pub const REQUEST_REMOVAL_BYTES_PER_TOKEN: usize = 2 * 1024;
+/// Nodes whose tokens are remembered, whether their links are up or were lately: four per link.
+pub const REQUEST_BUDGETS_MAX: usize = 4 * LINKS_MAX;
 /// Tokens of a holder for each envelope or notice that it pushes.
 pub const DELIVERY_COST: u64 = 1;
 /// Tokens for deliveries that a holder gains in a second: opening costs a decapsulation and a
@@ -152,9 +158,34 @@ pub const DELIVERY_TOKENS_PER_SECOND: u64 = 250;
 /// Tokens for deliveries that a holder can save: two full mailboxes at once.
 pub const DELIVERY_TOKENS_MAX: u64 = 1_000;
 /// Deliveries of one holder that wait for tokens: eight devices' worth of `PUSHES_IN_FLIGHT_MAX`.
+/// Who serves more devices here may bring that much for each.
 pub const DELIVERIES_WAITING_PER_NODE_MAX: usize = 256;
-/// Deliveries of all holders that wait for tokens: 32 MB of the largest.
-pub const DELIVERIES_WAITING_MAX: usize = 512;
+/// Bytes of the deliveries of all holders that wait for tokens: 512 of the largest.
+pub const DELIVERIES_WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Tokens that a node gains in a second for mail that it brings straight to a device here and that
+/// no contact wrote. To see that costs a decapsulation, 0.4 ms: a third of a percent of a core.
+pub const GARBAGE_TOKENS_PER_SECOND_PER_NODE: u64 = 8;
+/// Tokens that a node can save for that: more than the messages of one stranger that are kept.
+pub const GARBAGE_TOKENS_PER_NODE_MAX: u64 = 64;
+/// Tokens that one public /24 or /48 gains in a second for that: a fourth of all.
+pub const GARBAGE_TOKENS_PER_SECOND_PER_PREFIX: u64 = 32;
+/// Tokens that one public /24 or /48 can save for that: two nodes' worth.
+pub const GARBAGE_TOKENS_PER_PREFIX_MAX: u64 = 128;
+/// Tokens that all nodes together gain in a second for that: a twentieth of a core.
+pub const GARBAGE_TOKENS_PER_SECOND: u64 = 125;
+/// Tokens that all nodes together can save for that: a tenth of a second's work.
+pub const GARBAGE_TOKENS_MAX: u64 = 250;
+/// Nodes, and prefixes, whose tokens for that are remembered.
+pub const GARBAGE_SOURCES_MAX: usize = 4 * LINKS_MAX;
+/// Tokens that a node which has brought a letter of a contact gains in a second for itself: the
+/// garbage of others does not hold it up.
+pub const KNOWN_TOKENS_PER_SECOND: u64 = 1;
+/// Tokens that such a node can save.
+pub const KNOWN_TOKENS_MAX: u64 = 16;
+/// Such nodes that are remembered: all of them gone bad take a tenth of a core.
+pub const KNOWN_NODES_MAX: usize = 256;
+/// Such nodes by one contact: its devices. So sixteen contacts gone bad are needed to use them up.
+pub const KNOWN_NODES_PER_CONTACT_MAX: usize = DEVICES_PER_USER_MAX;
 /// Frames that wait for a link to come up.
 pub const FRAMES_WAITING_PER_NODE_MAX: usize = 64;
 
@@ -271,6 +302,10 @@ pub const NOTICES_MAX: usize = 50_000;
 /// A notice is kept for so long after its device was told: time to fetch, and to come back if the
 /// link broke. What was never true must not stay for a week.
 pub const NOTICE_TOLD_MS: u64 = 10 * MINUTE_MS;
+/// Notices that are told over one link in one page: as many as envelopes without a removal.
+pub const NOTICES_PER_PAGE_MAX: usize = 32;
+/// A page of notices lasts so long: 128 a second are half of what a device takes from one holder.
+pub const NOTICE_PAGE_MS: u64 = 250;
 /// Holders remembered for one envelope: the five of today and those of the last days.
 pub const HOLDERS_TOLD_MAX: usize = 16;
 /// A holder waits so long for each nearer one to hand a fresh envelope on.
@@ -420,8 +455,8 @@ pub const EVENTS_HELD_FACTOR: u64 = 2;
 pub const EVENTS_PER_CHUNK: u64 = 256;
 /// Events read from the disk at once: one may have 300 kB.
 pub const EVENTS_PER_LOAD: usize = 128;
-/// Bytes of events in one answer, with one event more: well below the largest answer.
-pub const EVENTS_PER_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of events in one answer and in one question to the disk, with one event more.
+pub const EVENTS_PER_ANSWER_BYTES_MAX: usize = PAGE_BYTES_MAX;
 /// Types of events that one question names.
 pub const EVENT_TYPES_MAX: usize = 16;
 /// Named positions of one Unix user in the log of events.
@@ -438,6 +473,9 @@ pub const EVENT_RING_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub const EVENT_RING_TAKE_MAX: usize = 64;
 /// Events that a subscriber reads from the log at once.
 pub const EVENT_REPLAY_PAGE: usize = 256;
+/// Bytes of events that are kept for a subscriber until it has read them, with one event more: a
+/// user's share holds hundreds of subscribers that do not read.
+pub const EVENT_REPLAY_BYTES_MAX: usize = 64 * 1024;
 /// Subscribers that read from the log at once: the others wait, and the disk has other work too.
 pub const EVENT_REPLAYS_AT_ONCE: usize = 8;
 /// A subscription that has nothing to say for so long says that it is alive.
@@ -448,6 +486,9 @@ pub const EVENT_REPLAY_RETRY_MS: u64 = 1_000;
 pub const PAGE_MAX: usize = 500;
 /// Rows in one answer of the RPC when the caller names no number.
 pub const PAGE_DEFAULT: usize = 50;
+/// Bytes of the rows in one answer of the RPC, with one row more: enough for a screen of the
+/// longest texts, and six times as many when all of them must be escaped.
+pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of one RPC line.
 pub const RPC_LINE_BYTES_MAX: usize = 1024 * 1024;
 /// Front ends connected at once: some 16 kB each.
@@ -460,12 +501,28 @@ pub const RPC_WAIT_MS_MAX: u64 = 10 * MINUTE_MS;
 pub const RPC_WAITS_MAX: usize = 1_024;
 /// Calls in one batch of the RPC: they run one after the other and are answered together.
 pub const RPC_BATCH_MAX: usize = 64;
-/// Bytes of one answer of the RPC: a full page of the longest texts, with room.
-pub const RPC_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of one answer of the RPC: the whole address book, or a page of texts that must all be
+/// escaped, with room.
+pub const RPC_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes that the daemon holds for the front ends of one Unix user: requests that are read or
+/// run, answers and events that wait to be read. Two of the largest answers.
+pub const RPC_BYTES_PER_USER_MAX: usize = 2 * RPC_ANSWER_BYTES_MAX;
+/// Those of all Unix users: four may be at their limit before others are told to wait. What the
+/// daemon takes besides leaves room below `MemoryHigh=` of its unit.
+pub const RPC_BYTES_MAX: usize = 4 * RPC_BYTES_PER_USER_MAX;
+/// A request or an answer of so many bytes is not counted: its place among the calls bounds it,
+/// and a user who is at the limit still learns how things stand.
+pub const RPC_FREE_BYTES: usize = 4 * 1024;
+/// Calls at once whose answers may be a page: more wait, so that few pages are in memory before
+/// they are counted.
+pub const RPC_PAGES_AT_ONCE: usize = 16;
 /// Answers that wait for one front end to read them; calls then wait to be answered.
 pub const RPC_ANSWERS_WAITING_MAX: usize = 16;
 /// A front end that reads nothing for so long, while an answer waits, is cut off.
 pub const RPC_WRITE_TIMEOUT_MS: u64 = 30_000;
+/// A front end that has not read a whole answer by then is cut off, however it goes on: one that
+/// reads a byte now and then would keep it in memory for years.
+pub const RPC_ANSWER_MS: u64 = 2 * MINUTE_MS;
 /// When the daemon stops, calls in flight have so long to end by themselves.
 pub const RPC_STOP_GRACE_MS: u64 = 250;
 /// Between two looks whether a front end that no longer writes is gone altogether.
@@ -478,7 +535,7 @@ pub const RPC_TURNED_AWAY_MAX: usize = 256;
 pub const RPC_TURN_AWAY_MS: u64 = 500;
 /// A front end that has sent nothing for so long after it connected is told so and cut off.
 pub const RPC_FIRST_BYTE_MS: u64 = 60_000;
-/// Half a request that does not go on for so long is given up, with its connection.
+/// A request that has begun and is not whole by then is given up, with its connection.
 pub const RPC_HALF_REQUEST_MS: u64 = 60_000;
 /// Bytes of the head of an HTTP request.
 pub const RPC_HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -529,6 +586,9 @@ pub const STORE_SIZE_EVERY_MS: u64 = MINUTE_MS;
 /// What systemd is asked to wait longer while a large store is opened after a crash; asked again
 /// at half of it, so that a start is not ended because it has much to do.
 pub const START_PATIENCE_MS: u64 = MINUTE_MS;
+/// How the node stands is asked of the engine again after so long, though nothing has changed: the
+/// clock goes on, and a health check is to notice an engine that is stuck.
+pub const STATUS_FRESH_MS: u64 = 1_000;
 /// Between two words to systemd about how the daemon stands.
 pub const STATUS_EVERY_MS: u64 = 5_000;
 /// Sockets that a daemon takes over from systemd: one for front ends, and one for nodes for each

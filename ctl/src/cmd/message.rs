@@ -1,12 +1,15 @@
 //! `bytctl message …`, `inbox` and `history`
 
 use bytchat_proto::id::BlockId;
+use bytchat_proto::limits::PAGE_DEFAULT;
 use bytchat_proto::rpc::message::{ById, Direction, History, Inbox, Message, Trace};
 use bytchat_proto::rpc::{Call, to_result};
 use bytchat_proto::timestamp::Timestamp;
+use serde_json::Value;
 
 use super::{Context, send};
 use crate::args;
+use crate::client::{Client, understand};
 use crate::failure::Failure;
 use crate::names::Names;
 use crate::print::{short_time, shorten, tame, tame_lines, time};
@@ -34,13 +37,10 @@ pub(super) fn run(context: &mut Context, command: args::Message) -> Result<(), F
 }
 
 pub(super) fn inbox(context: &mut Context, page: &args::Page) -> Result<(), Failure> {
-    let call = Call::MessageInbox(Inbox {
-        account: context.account.clone(),
-        limit: page.limit,
-        before: page.before,
-    });
+    let account = context.account.clone();
+    let ask = |limit, before| Call::MessageInbox(Inbox { account: account.clone(), limit, before });
     // It is in the order in which the messages came.
-    list(context, &call, ("RECEIVED", |message| message.received_at))
+    list(context, page, ask, ("RECEIVED", |message| message.received_at))
 }
 
 pub(super) fn history(
@@ -48,22 +48,27 @@ pub(super) fn history(
     who: String,
     page: &args::Page,
 ) -> Result<(), Failure> {
-    let call = Call::MessageHistory(History {
-        account: context.account.clone(),
-        who,
-        limit: page.limit,
-        before: page.before,
-    });
-    list(context, &call, ("SENT", |message| message.sent_at))
+    let account = context.account.clone();
+    let ask = |limit, before| {
+        Call::MessageHistory(History { account: account.clone(), who: who.clone(), limit, before })
+    };
+    list(context, page, ask, ("SENT", |message| message.sent_at))
 }
 
 /// A column of times: its heading, and which time of a message it shows.
 type Times = (&'static str, fn(&Message) -> Timestamp);
 
-fn list(context: &mut Context, call: &Call, (times, at): Times) -> Result<(), Failure> {
-    let Some(messages) = context.list::<Message>(call, "messages")? else {
-        return Ok(());
-    };
+fn list(
+    context: &mut Context,
+    page: &args::Page,
+    ask: impl Fn(Option<usize>, Option<u64>) -> Call,
+    (times, at): Times,
+) -> Result<(), Failure> {
+    let messages = gather(&mut context.client, page, ask)?;
+    if context.printer.json() {
+        return context.printer.value(&messages);
+    }
+    let messages: Vec<Message> = understand(messages)?;
     let terminal = context.printer.terminal();
     let names = match terminal {
         true => Names::ask(&mut context.client, context.account.as_deref()),
@@ -85,6 +90,34 @@ fn list(context: &mut Context, call: &Call, (times, at): Times) -> Result<(), Fa
     let rows: Vec<_> = messages.iter().map(row).collect();
     let heading = [times, "FROM", "STATE", "TEXT", "ID"];
     context.printer.table(heading, &rows)
+}
+
+/// Asks for older pages until there are as many messages as were asked for: the daemon cuts a page
+/// with many bytes.
+fn gather(
+    client: &mut Client,
+    page: &args::Page,
+    ask: impl Fn(Option<usize>, Option<u64>) -> Call,
+) -> Result<Value, Failure> {
+    let wanted = page.limit.unwrap_or(PAGE_DEFAULT);
+    let mut answer = client.call_json(&ask(page.limit, page.before))?;
+    let mut messages = answer["messages"].take();
+    while answer["more"] == true {
+        let Value::Array(newer) = &mut messages else {
+            break;
+        };
+        let oldest = newer.first().and_then(|message| message["seq"].as_u64());
+        let (Some(oldest), true) = (oldest, newer.len() < wanted) else {
+            break;
+        };
+        answer = client.call_json(&ask(Some(wanted - newer.len()), Some(oldest)))?;
+        let Value::Array(mut older) = answer["messages"].take() else {
+            break;
+        };
+        older.append(newer);
+        *newer = older;
+    }
+    Ok(messages)
 }
 
 fn show(context: &mut Context, message: &Message) -> Result<(), Failure> {

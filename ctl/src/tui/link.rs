@@ -203,8 +203,9 @@ fn history(
 }
 
 fn page(client: &mut Client, call: &Call, limit: usize) -> Result<Page, Failure> {
-    let Messages { messages } = client.call(call)?;
-    let more = messages.len() >= limit;
+    let Messages { messages, more } = client.call(call)?;
+    // An older daemon does not say it.
+    let more = more || messages.len() >= limit;
     let older = messages.first().map(|first| first.seq).filter(|_| more);
     Ok(Page { messages, older })
 }

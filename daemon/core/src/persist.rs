@@ -118,6 +118,8 @@ pub struct Query {
     pub reverse: bool,
     /// Each value is the key of a row of this table, which is read instead.
     pub follow: Option<Table>,
+    /// No further row is read once the values have so many bytes; the first always is.
+    pub bytes: usize,
 }
 
 impl Query {
@@ -130,6 +132,7 @@ impl Query {
             limit,
             reverse: false,
             follow: None,
+            bytes: usize::MAX,
         }
     }
 
@@ -148,6 +151,20 @@ impl Query {
     /// The rows of another table that these rows name.
     pub fn following(self, table: Table) -> Self {
         Self { follow: Some(table), ..self }
+    }
+
+    /// The same rows, as many as fit into so many bytes, and one more.
+    pub fn within(self, bytes: usize) -> Self {
+        Self { bytes, ..self }
+    }
+
+    /// Tells, for the length of each value that was read, whether to read another row.
+    pub fn meter(&self) -> impl FnMut(usize) -> bool + use<> {
+        let mut left = self.bytes;
+        move |length| {
+            left = left.saturating_sub(length);
+            left > 0
+        }
     }
 }
 
@@ -168,5 +185,14 @@ mod tests {
         assert_eq!(after_prefix(&[1, 2]), Some(vec![1, 3]));
         assert_eq!(after_prefix(&[1, 255]), Some(vec![2]));
         assert_eq!(after_prefix(&[255]), None);
+    }
+
+    #[test]
+    fn reading_ends_with_the_row_that_fills_the_bytes() {
+        let query = Query::prefix(Table::Message, b"", 9).within(10);
+        let mut goes_on = query.meter();
+        assert_eq!([goes_on(4), goes_on(5), goes_on(1)], [true, true, false]);
+        assert!(!query.meter()(10_000));
+        assert!(Query::prefix(Table::Message, b"", 9).meter()(10_000));
     }
 }

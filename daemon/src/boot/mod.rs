@@ -168,7 +168,7 @@ pub async fn run(start: Start) -> Result<(), BootError> {
     let (wires, node) = patiently(&notifier, "reading the store", building).await?;
     told.listening(&config, &wires.net.listen_addresses());
     let listener = front_door(sockets.rpc, &config, &around)?;
-    let (calls, incoming) = engine::channel(told.shown.subscribe());
+    let (calls, incoming) = engine::channel(told.shown.subscribe(), clock);
     let mut rpc = JoinSet::new();
     rpc.spawn(listener.serve(Arc::new(calls), stopped));
     let resolver = Resolver::new(known_pods(&config.pods), &config.dns);

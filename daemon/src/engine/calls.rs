@@ -4,7 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytchat_core::io::{CallId, Caller};
+use bytchat_core::io::{CallId, Caller, Input};
 use bytchat_proto::limits::{CALLS_MAX, CALLS_QUEUED_MAX};
 use bytchat_proto::rpc::{Call, ErrorKind, RpcError, node, to_result};
 use serde_json::Value;
@@ -12,6 +12,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio::sync::{oneshot, watch};
 
+use super::board::Board;
+use crate::clock::Clock;
 use crate::rpc::{Answer, Follower, Hub, Service};
 
 /// What a call comes to.
@@ -24,6 +26,8 @@ pub struct Calls {
     gone: mpsc::Sender<CallId>,
     next: AtomicU64,
     hub: Arc<Hub>,
+    board: Arc<Board>,
+    clock: Clock,
     config: watch::Receiver<node::Config>,
 }
 
@@ -34,6 +38,8 @@ pub struct Incoming {
     pub(super) gone: mpsc::Receiver<CallId>,
     /// Where events are told.
     pub(super) hub: Arc<Hub>,
+    /// Where it is shown how the node stands.
+    pub(super) board: Arc<Board>,
 }
 
 /// A call that waits for the engine.
@@ -47,12 +53,13 @@ pub(super) struct Asked {
 
 /// Makes the way for calls: the front ends' end, which also shows them the configuration, and
 /// the engine's.
-pub fn channel(config: watch::Receiver<node::Config>) -> (Calls, Incoming) {
+pub fn channel(config: watch::Receiver<node::Config>, clock: Clock) -> (Calls, Incoming) {
     let (asked, queue) = mpsc::channel(CALLS_QUEUED_MAX);
     let (left, gone) = mpsc::channel(CALLS_MAX);
-    let hub = Arc::<Hub>::default();
-    let incoming = Incoming { queue, gone, hub: Arc::clone(&hub) };
-    (Calls { queue: asked, gone: left, next: AtomicU64::new(1), hub, config }, incoming)
+    let (hub, board) = (Arc::<Hub>::default(), Arc::<Board>::default());
+    let incoming = Incoming { queue, gone, hub: Arc::clone(&hub), board: Arc::clone(&board) };
+    let next = AtomicU64::new(1);
+    (Calls { queue: asked, gone: left, next, hub, board, clock, config }, incoming)
 }
 
 impl Calls {
@@ -70,14 +77,14 @@ impl Calls {
             let permit = permit.map_err(|error| match error {
                 TrySendError::Full(_) => ErrorKind::Busy
                     .because(format!("{CALLS_MAX} calls wait already, this one was not taken")),
-                TrySendError::Closed(_) => shutting_down(),
+                TrySendError::Closed(_) => not_taken(),
             })?;
             let mut word = LastWord { call, permit: Some(permit) };
             // After `word`, so that it is dropped before: who hears the word sees it closed.
             let (reply, answer) = oneshot::channel();
             let asked = Asked { call, caller, request, reply };
-            queue.send(asked).await.map_err(|_| shutting_down())?;
-            let result = answer.await.unwrap_or_else(|_| Err(shutting_down()));
+            queue.send(asked).await.map_err(|_| not_taken())?;
+            let result = answer.await.unwrap_or_else(|_| Err(unanswered()));
             word.permit = None;
             result
         }
@@ -85,6 +92,20 @@ impl Calls {
 }
 
 impl Calls {
+    /// How the node stands: as it was shown last, or as the engine says.
+    fn status(&self, caller: Caller, call: Call) -> Answer {
+        if let Some(status) = self.board.status(self.clock.now().mono) {
+            return Box::pin(ready(Ok(status)));
+        }
+        let (board, clock, changes) = (Arc::clone(&self.board), self.clock, self.board.changes());
+        let asked = self.ask(caller, call);
+        Box::pin(async move {
+            let status = asked.await?;
+            board.show(&status, clock.now().mono, changes);
+            Ok(status)
+        })
+    }
+
     // SPEC 8.21: it names paths and addresses.
     /// The configuration in effect, for root and our own Unix user.
     fn config(&self, caller: Caller) -> CallResult {
@@ -100,6 +121,9 @@ impl Service for Calls {
     fn call(&self, caller: Caller, call: Call) -> Answer {
         if matches!(call, Call::NodeConfig(_)) {
             return Box::pin(ready(self.config(caller)));
+        }
+        if matches!(call, Call::NodeStatus(_)) {
+            return self.status(caller, call);
         }
         Box::pin(self.ask(caller, call))
     }
@@ -123,9 +147,19 @@ impl Drop for LastWord {
     }
 }
 
-/// The answer of a daemon that is about to stop.
-pub(super) fn shutting_down() -> RpcError {
-    ErrorKind::ShuttingDown.because("the daemon is about to stop")
+/// The answer of a daemon that stops to a call that it has not begun.
+pub(super) fn not_taken() -> RpcError {
+    ErrorKind::ShuttingDown.because("the daemon is about to stop: this call was not taken")
+}
+
+// SPEC 8.32: what is not known is not denied.
+/// The answer of a daemon that stops to a call that it has begun.
+pub(super) fn unanswered() -> RpcError {
+    ErrorKind::ShuttingDown.because(
+        "the daemon stops before this call is answered, which may have been carried out: what \
+         changes something is to be repeated with the same `client_id`, if it has one, or looked \
+         at first",
+    )
 }
 
 /// The answer to a call that was not taken because the disk is full.
@@ -144,6 +178,25 @@ pub(super) fn disk_full_later() -> RpcError {
 /// The answer of a daemon whose disk failed.
 pub(super) fn store_failed(reason: &str) -> RpcError {
     ErrorKind::StoreFailed.because(format!("the store failed, the daemon stops: {reason}"))
+}
+
+/// Tells whether the node stands after an input as it stood before.
+pub(super) fn changes_nothing(input: &Input) -> bool {
+    match input {
+        Input::Call { request, .. } => reads_only(request),
+        Input::LinkUp { .. }
+        | Input::LinkDown { .. }
+        | Input::DialFailed { .. }
+        | Input::Frame { .. }
+        | Input::CallGone { .. }
+        | Input::Loaded { .. }
+        | Input::LoadFailed { .. }
+        | Input::Done { .. }
+        | Input::Resolved { .. }
+        | Input::StoreSize { .. }
+        | Input::Settings { .. }
+        | Input::Wake => false,
+    }
 }
 
 /// Tells whether a call only reads what is kept here, so that a full disk is no hindrance.
@@ -192,7 +245,7 @@ mod tests {
     #[test]
     fn others_do_not_see_the_configuration() {
         let (_shown, shows) = watch::channel(node::Config::default());
-        let (calls, _incoming) = channel(shows);
+        let (calls, _incoming) = channel(shows, Clock::start());
         let own = rustix::process::geteuid().as_raw();
         for uid in [0, own] {
             assert!(calls.config(Caller { uid }).is_ok());

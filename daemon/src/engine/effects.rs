@@ -186,14 +186,14 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
         let result = match error {
             Some(EngineError::Store(error)) => calls::store_failed(&error.to_string()),
             Some(EngineError::NetGone | EngineError::StoppedFull { .. }) | None => {
-                calls::shutting_down()
+                calls::unanswered()
             }
         };
         for waiting in std::mem::take(&mut self.waiting).into_values() {
             answer(waiting.reply, Err(result.clone()));
         }
         while let Ok(asked) = self.surface.calls.queue.try_recv() {
-            answer(asked.reply, Err(result.clone()));
+            answer(asked.reply, Err(calls::not_taken()));
         }
     }
 }

@@ -9,6 +9,7 @@
 //! error. Calls that only read go on. When there is room everything goes on where it stopped.
 
 mod batch;
+mod board;
 mod calls;
 mod effects;
 mod outside;
@@ -346,6 +347,9 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
             | Input::Settings { .. }
             | Input::Wake => false,
         };
+        if !calls::changes_nothing(&input) {
+            self.surface.calls.board.change();
+        }
         self.node.handle_input(input, self.surface.clock.now());
         while let Some(output) = self.node.poll_output() {
             if reading {

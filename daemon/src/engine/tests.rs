@@ -18,6 +18,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::rpc::Service;
 
 const LINK: LinkId = LinkId(1);
 const ANN: Caller = Caller { uid: 1000 };
@@ -140,7 +141,7 @@ fn stage(script: impl FnMut(&Input) -> Vec<Output> + 'static) -> Stage {
     let journal = Journal::default();
     let (events, receiver) = mpsc::channel(64);
     let (_, shows) = watch::channel(bytchat_proto::rpc::node::Config::default());
-    let (calls, incoming) = channel(shows);
+    let (calls, incoming) = channel(shows, Clock::start());
     let deadline = Arc::new(Mutex::new(None));
     let node = Puppet {
         script: Box::new(script),
@@ -253,6 +254,36 @@ async fn nothing_is_visible_before_it_is_on_disk() {
     let commit = lines.iter().position(|line| line.starts_with("commit"));
     assert_eq!(commit, Some(0), "{lines:?}");
     assert!(lines.contains(&"send 1 a".to_owned()), "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_is_asked_for_once_until_something_changes_and_then_reflects_it() {
+    let (mut frames, asked) = (0, Arc::new(Mutex::new(0)));
+    let seen = Arc::clone(&asked);
+    let stage = stage(move |input| {
+        frames += usize::from(matches!(input, Input::Frame { .. }));
+        let Input::Call { call, request: Call::NodeStatus(_), .. } = input else {
+            return echo(input);
+        };
+        *seen.lock().unwrap() += 1;
+        let status = json!({ "links": frames, "uptime_ms": 0 });
+        vec![Output::Reply { call: *call, result: Ok(status) }]
+    });
+    let journal = stage.journal.clone();
+    let play = stage.run(async |events, calls| {
+        let links = async || Service::call(calls, ANN, status()).await.unwrap()["links"].clone();
+        for count in 1..=3 {
+            events.send(frame("a")).await.unwrap();
+            // Whoever has seen what came of a frame sees the frame in the status.
+            while journal.lines().iter().filter(|line| line.starts_with("send")).count() < count {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!((links().await, links().await), (json!(count), json!(count)));
+        }
+    });
+    play.await.0.unwrap();
+    // Once for each frame, and perhaps once for the size of the store.
+    assert!((3..=4).contains(&*asked.lock().unwrap()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -377,8 +408,9 @@ async fn a_failed_disk_stops_the_engine_and_the_caller_learns_why() {
         .run(async |_, calls| {
             let error = calls.ask(ANN, sending()).await.unwrap_err();
             assert_eq!(error.kind, ErrorKind::StoreFailed);
-            let later = calls.ask(ANN, status()).await;
-            assert_eq!(kind(later), ErrorKind::ShuttingDown);
+            let later = calls.ask(ANN, status()).await.unwrap_err();
+            assert_eq!(later.kind, ErrorKind::ShuttingDown);
+            assert!(later.message.contains("was not taken"), "{}", later.message);
         })
         .await;
     assert!(matches!(result, Err(EngineError::Store(_))), "{result:?}");
@@ -455,7 +487,9 @@ async fn a_stop_answers_those_who_wait() {
     });
     let ((result, _), answer) = tokio::join!(play, waiting);
     result.unwrap();
-    assert_eq!(kind(answer), ErrorKind::ShuttingDown);
+    let error = answer.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::ShuttingDown);
+    assert!(error.message.contains("may have been carried out"), "{}", error.message);
 }
 
 #[tokio::test]

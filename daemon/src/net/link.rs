@@ -17,6 +17,7 @@ use super::gate::{Seat, lock};
 use super::limits::{
     FRAME_BYTES_MAX, FRAME_INLINE_BYTES_MAX, READ_BUFFER_BYTES, WRITE_BATCH_BYTES,
 };
+use super::pace::Pace;
 use super::queue::{Queued, SendQueue, Waiting};
 use super::{DialId, LinkId, NetEvent, SendError};
 
@@ -97,7 +98,8 @@ pub(crate) async fn run_link(links: &Links, events: &Arrivals, opened: Opened) {
 
     let end = if events.send(NetEvent::Up { link: id, key, address, binding, dial }).await.is_ok() {
         let share = Share::new();
-        let work = Work { connection: &connection, events, share: &share, id };
+        let pace = Pace::new();
+        let work = Work { connection: &connection, events, share: &share, pace: &pace, id };
         work.drive(&mut send, &mut recv, waiting).await
     } else {
         LinkEnd::NobodyListens
@@ -118,6 +120,7 @@ struct Work<'a> {
     connection: &'a Connection,
     events: &'a Arrivals,
     share: &'a Share,
+    pace: &'a Pace,
     id: LinkId,
 }
 
@@ -175,6 +178,7 @@ impl Work<'_> {
 
     async fn hand_up(self, bytes: Vec<u8>) -> Result<(), LinkEnd> {
         trace!(link = self.id.0, bytes = bytes.len(), "frame received");
+        self.pace.turn(bytes.len()).await;
         let handed = self.events.frame(self.share, self.id, bytes).await;
         handed.map_err(|_| LinkEnd::NobodyListens)
     }

@@ -13,6 +13,7 @@ mod gate;
 mod key;
 pub mod limits;
 mod link;
+mod pace;
 mod queue;
 mod reset;
 mod tasks;

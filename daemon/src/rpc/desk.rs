@@ -1,17 +1,18 @@
 //! What all front ends share: how many there may be, how patient we are, and what is counted.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytchat_proto::limits::{
-    CALLS_MAX, EVENT_HEARTBEAT_MS, EVENT_REPLAY_RETRY_MS, EVENT_REPLAYS_AT_ONCE,
-    RPC_CALLS_PER_USER_MAX, RPC_CLIENTS_MAX, RPC_CLIENTS_PER_USER_MAX, RPC_FIRST_BYTE_MS,
-    RPC_GONE_CHECK_MS, RPC_HALF_REQUEST_MS, RPC_STOP_GRACE_MS, RPC_SUBSCRIPTIONS_MAX,
-    RPC_SUBSCRIPTIONS_PER_USER_MAX, RPC_TURN_AWAY_MS, RPC_WRITE_TIMEOUT_MS,
+    CALLS_MAX, EVENT_HEARTBEAT_MS, EVENT_REPLAY_RETRY_MS, EVENT_REPLAYS_AT_ONCE, RPC_ANSWER_MS,
+    RPC_BYTES_MAX, RPC_BYTES_PER_USER_MAX, RPC_CALLS_PER_USER_MAX, RPC_CLIENTS_MAX,
+    RPC_CLIENTS_PER_USER_MAX, RPC_FIRST_BYTE_MS, RPC_GONE_CHECK_MS, RPC_HALF_REQUEST_MS,
+    RPC_PAGES_AT_ONCE, RPC_STOP_GRACE_MS, RPC_SUBSCRIPTIONS_MAX, RPC_SUBSCRIPTIONS_PER_USER_MAX,
+    RPC_TURN_AWAY_MS, RPC_WRITE_TIMEOUT_MS,
 };
-use bytchat_proto::rpc::{ErrorKind, RpcError, openrpc};
+use bytchat_proto::rpc::openrpc;
 use jsonrpsee::core::server::Methods;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
@@ -19,6 +20,7 @@ use tokio::time::sleep;
 use super::Service;
 use super::dialect::Dialect;
 use super::methods::methods;
+use super::quota::Quota;
 
 /// How much front ends may have, and how long they may be slow.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +29,8 @@ pub(super) struct Bounds {
     pub(super) clients_per_user: usize,
     pub(super) subscriptions_per_user: usize,
     pub(super) calls_per_user: usize,
+    pub(super) bytes_per_user: usize,
+    pub(super) answer: Duration,
     pub(super) write: Duration,
     pub(super) gone_check: Duration,
     pub(super) first_byte: Duration,
@@ -43,6 +47,8 @@ impl Default for Bounds {
             clients_per_user: RPC_CLIENTS_PER_USER_MAX,
             subscriptions_per_user: RPC_SUBSCRIPTIONS_PER_USER_MAX,
             calls_per_user: RPC_CALLS_PER_USER_MAX,
+            bytes_per_user: RPC_BYTES_PER_USER_MAX,
+            answer: Duration::from_millis(RPC_ANSWER_MS),
             write: Duration::from_millis(RPC_WRITE_TIMEOUT_MS),
             gone_check: Duration::from_millis(RPC_GONE_CHECK_MS),
             first_byte: Duration::from_millis(RPC_FIRST_BYTE_MS),
@@ -62,6 +68,10 @@ pub(super) struct Desk {
     pub(super) clients: Arc<Quota>,
     pub(super) subscriptions: Arc<Quota>,
     pub(super) calls: Arc<Quota>,
+    /// What is held for front ends: requests, answers and events.
+    pub(super) bytes: Arc<Quota>,
+    /// Calls whose answers may be large.
+    pub(super) pages: Semaphore,
     pub(super) replays: Semaphore,
     pub(super) counts: Counts,
     stop: watch::Receiver<bool>,
@@ -74,7 +84,7 @@ impl Desk {
         stop: watch::Receiver<bool>,
     ) -> Self {
         Self {
-            methods: methods(Arc::clone(&service)),
+            methods: methods(),
             service,
             clients: Quota::new("front ends", bounds.clients, bounds.clients_per_user),
             subscriptions: Quota::new(
@@ -83,6 +93,12 @@ impl Desk {
                 bounds.subscriptions_per_user,
             ),
             calls: Quota::new("calls", CALLS_MAX, bounds.calls_per_user),
+            bytes: Quota::new(
+                "bytes of requests and answers",
+                RPC_BYTES_MAX,
+                bounds.bytes_per_user,
+            ),
+            pages: Semaphore::new(RPC_PAGES_AT_ONCE),
             replays: Semaphore::new(EVENT_REPLAYS_AT_ONCE),
             counts: Counts::new(),
             bounds,
@@ -100,71 +116,6 @@ impl Desk {
     pub(super) async fn closing(&self) {
         self.stopped().await;
         sleep(Duration::from_millis(RPC_STOP_GRACE_MS)).await;
-    }
-}
-
-/// Places for so many in all and for so many of one Unix user.
-#[derive(Debug)]
-pub(super) struct Quota {
-    what: &'static str,
-    max: usize,
-    per_user: usize,
-    taken: Mutex<Taken>,
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    all: usize,
-    of: BTreeMap<u32, usize>,
-}
-
-/// A place that is taken, until this is dropped.
-#[derive(Debug)]
-pub(super) struct Place {
-    quota: Arc<Quota>,
-    uid: u32,
-}
-
-impl Quota {
-    fn new(what: &'static str, max: usize, per_user: usize) -> Arc<Self> {
-        Arc::new(Self { what, max, per_user, taken: Mutex::default() })
-    }
-
-    // SPEC 8.7: no Unix user takes all places.
-    /// Takes a place, or says which limit is reached.
-    pub(super) fn take(self: &Arc<Self>, uid: u32) -> Result<Place, RpcError> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let Self { what, max, per_user, .. } = **self;
-        let own = taken.of.get(&uid).copied().unwrap_or_default();
-        if own >= per_user {
-            let error = format!("you have {per_user} {what} at once, which is the limit");
-            return Err(ErrorKind::Busy.because(error));
-        }
-        if taken.all >= max {
-            let error = format!("the daemon serves {max} {what}, which is the limit");
-            return Err(ErrorKind::Busy.because(error));
-        }
-        taken.all += 1;
-        taken.of.insert(uid, own + 1);
-        Ok(Place { quota: Arc::clone(self), uid })
-    }
-
-    /// How many places are taken.
-    pub(super) fn taken(&self) -> usize {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).all
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.quota.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.all = taken.all.saturating_sub(1);
-        let left = taken.of.get(&self.uid).map_or(0, |own| own.saturating_sub(1));
-        if left == 0 {
-            taken.of.remove(&self.uid);
-        } else {
-            taken.of.insert(self.uid, left);
-        }
     }
 }
 

@@ -7,38 +7,74 @@ use bytchat_core::io::Caller;
 use bytchat_proto::limits::{RPC_ANSWER_BYTES_MAX, RPC_BATCH_MAX, RPC_LINE_BYTES_MAX};
 use bytchat_proto::rpc::error::ErrorData;
 use bytchat_proto::rpc::{ErrorKind, RpcError};
-use jsonrpsee::core::server::{
-    BatchResponseBuilder, ConnectionId, Extensions, MethodCallback, MethodResponse, ResponsePayload,
-};
+use jsonrpsee::core::server::{BatchResponseBuilder, MethodResponse};
 use jsonrpsee::types::error::{
     ErrorObjectOwned, OVERSIZED_REQUEST_CODE, PARSE_ERROR_CODE, TOO_BIG_BATCH_REQUEST_CODE,
 };
-use jsonrpsee::types::{Id, InvalidRequest, Notification, Params, Request};
+use jsonrpsee::types::{Id, InvalidRequest, Notification, Request};
 use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::debug;
 
-use super::desk::{Desk, Place};
+use super::asked::Asked;
+use super::desk::Desk;
 use super::events::{Stream, Streams};
-use super::methods::{object, parse};
+use super::methods::object;
+use super::quota::Place;
 
 /// Answers requests of one caller, in whatever dialect they come.
 #[derive(Clone)]
 pub(super) struct Exchange {
     pub(super) desk: Arc<Desk>,
     pub(super) caller: Caller,
-    extensions: Extensions,
-    streams: Option<Arc<Streams>>,
+    pub(super) streams: Option<Arc<Streams>>,
 }
 
 /// What there is to say to a text.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Said {
     /// The answer, unless none was asked for.
     pub(super) json: Option<Box<str>>,
     /// Subscriptions that begin once the answer is out.
     pub(super) opened: Vec<Stream>,
+    /// What is given back once the answer is written.
+    pub(super) kept: Kept,
+}
+
+/// What counts as long as an answer or an event is not written.
+#[derive(Debug)]
+pub(super) struct Kept {
+    call: Option<Place>,
+    bytes: Place,
+    _queue: Option<OwnedSemaphorePermit>,
+}
+
+/// A text that is being answered.
+struct Turn {
+    opened: Vec<Stream>,
+    kept: Kept,
+    /// Bytes of the text and of what there is to say to it so far.
+    bytes: usize,
+}
+
+impl Kept {
+    /// An event in the queue of its connection.
+    pub(super) fn event(bytes: Place, queue: OwnedSemaphorePermit) -> Self {
+        Self { call: None, bytes, _queue: Some(queue) }
+    }
+}
+
+impl Turn {
+    // SPEC 8.7: an answer for which its user has no bytes left is not kept.
+    /// Counts an answer.
+    fn keep(&mut self, answer: &MethodResponse) -> Result<(), RpcError> {
+        let bytes = self.bytes + answer.as_json().get().len();
+        self.kept.bytes.hold(bytes)?;
+        self.bytes = bytes;
+        Ok(())
+    }
 }
 
 /// A request that wants no answer.
@@ -55,9 +91,7 @@ impl Exchange {
     // SPEC 8.3: who calls is what the kernel says of the peer of the socket.
     /// Speaks for a caller whose connection carries nothing but answers.
     pub(super) fn new(desk: Arc<Desk>, caller: Caller) -> Self {
-        let mut extensions = Extensions::new();
-        extensions.insert(caller);
-        Self { desk, caller, extensions, streams: None }
+        Self { desk, caller, streams: None }
     }
 
     /// The same over a connection that carries notifications too.
@@ -66,31 +100,44 @@ impl Exchange {
         self
     }
 
-    // SPEC 8.1: a line, a body or a message is a request or a batch, and so is its answer.
-    /// Answers one text, with nothing if it asks for no answer.
-    pub(super) async fn answer(&self, text: &[u8]) -> Said {
-        let mut said = Said::default();
-        let answer = match std::str::from_utf8(text) {
-            Ok(text) => self.answer_text(text.trim(), &mut said.opened).await,
-            Err(error) => Some(unreadable(format!("the request is no UTF-8: {error}"))),
-        };
-        said.json = answer.map(|answer| answer.into_json().into());
-        said
+    /// What counts as long as the answer to a call in this place is not written.
+    pub(super) fn kept(&self, place: Place) -> Kept {
+        Kept { call: Some(place), bytes: self.desk.bytes.none(self.caller.uid), _queue: None }
     }
 
-    async fn answer_text(&self, text: &str, opened: &mut Vec<Stream>) -> Option<MethodResponse> {
+    // SPEC 8.1: a line, a body or a message is a request or a batch, and so is its answer.
+    /// Answers one text, with nothing if it asks for no answer.
+    pub(super) async fn answer(&self, asked: Asked) -> Said {
+        let Asked { text, bytes } = asked;
+        let kept = Kept { call: None, bytes, _queue: None };
+        let mut turn = Turn { opened: Vec::new(), kept, bytes: text.capacity() };
+        let answer = match std::str::from_utf8(&text) {
+            Ok(text) => self.answer_text(text.trim(), &mut turn).await,
+            Err(error) => Some(unreadable(format!("the request is no UTF-8: {error}"))),
+        };
+        drop(text);
+        let json: Option<Box<str>> = answer.map(|answer| answer.into_json().into());
+        let Turn { opened, mut kept, .. } = turn;
+        let left = json.as_ref().map_or(0, |json| json.len());
+        if kept.bytes.hold(left).is_err() {
+            debug!("the commas of a batch are not counted");
+        }
+        Said { json, opened, kept }
+    }
+
+    async fn answer_text(&self, text: &str, turn: &mut Turn) -> Option<MethodResponse> {
         if text.is_empty() {
             return None;
         }
         // The whole text is checked first, so that a torn one is told from a wrong request.
         match serde_json::from_str::<&RawValue>(text) {
             Err(error) => Some(unreadable(format!("the request is no JSON: {error}"))),
-            Ok(_) if text.starts_with('[') => self.batch(text, opened).await,
-            Ok(value) => self.single(value, opened).await,
+            Ok(_) if text.starts_with('[') => self.batch(text, turn).await,
+            Ok(value) => self.single(value, turn).await,
         }
     }
 
-    async fn batch(&self, text: &str, opened: &mut Vec<Stream>) -> Option<MethodResponse> {
+    async fn batch(&self, text: &str, turn: &mut Turn) -> Option<MethodResponse> {
         let items = match serde_json::from_str::<Batch<'_>>(text) {
             Ok(Batch(items)) if items.is_empty() => {
                 let error = ErrorKind::BadRequest.because("a batch has at least one request");
@@ -101,24 +148,33 @@ impl Exchange {
         };
         let mut answers = BatchResponseBuilder::new_with_limit(RPC_ANSWER_BYTES_MAX);
         for item in items {
-            let Some(answer) = self.single(item, opened).await else {
+            let Some(answer) = self.single(item, turn).await else {
                 continue;
             };
             if let Err(too_large) = answers.append(answer) {
+                // Nobody is told their names.
+                turn.opened.clear();
                 return Some(too_large);
             }
         }
         (!answers.is_empty()).then(|| MethodResponse::from_batch(answers.finish()))
     }
 
-    async fn single(&self, value: &RawValue, opened: &mut Vec<Stream>) -> Option<MethodResponse> {
+    async fn single(&self, value: &RawValue, turn: &mut Turn) -> Option<MethodResponse> {
         let text = value.get();
         // Serde would read an array as the fields of a request in order.
         if !text.starts_with('{') {
             return Some(not_a_request(Id::Null));
         }
+        let opened = turn.opened.len();
         if let Ok(request) = serde_json::from_str::<Request<'_>>(text) {
-            return Some(self.run(request, opened).await);
+            let id = request.id.clone().into_owned();
+            let answer = self.run(request, turn).await;
+            let Err(busy) = turn.keep(&answer) else {
+                return Some(answer);
+            };
+            turn.opened.truncate(opened);
+            return Some(MethodResponse::error(id, object(&busy)));
         }
         if let Ok(InvalidRequest { id }) = serde_json::from_str(text) {
             return Some(not_a_request(id));
@@ -126,7 +182,9 @@ impl Exchange {
         let unnamed = serde_json::from_str::<Named>(text).is_ok_and(|named| named.id.is_none());
         match serde_json::from_str::<Silent<'_>>(text) {
             Ok(silent) if unnamed => {
-                self.run_silently(silent).await;
+                self.run_silently(silent, turn).await;
+                // What is not answered cannot name a subscription, so it opens none.
+                turn.opened.truncate(opened);
                 None
             }
             Ok(_) | Err(_) => Some(not_a_request(Id::Null)),
@@ -134,25 +192,28 @@ impl Exchange {
     }
 
     // SPEC 8.2: a notification is run and not answered.
-    async fn run_silently(&self, silent: Silent<'_>) {
+    async fn run_silently(&self, silent: Silent<'_>, turn: &mut Turn) {
         let params = silent.params.map(ToOwned::to_owned);
         let request = Request::owned(silent.method.into_owned(), params, Id::Null);
-        // What is not answered cannot name a subscription, so it opens none.
-        self.run(request, &mut Vec::new()).await;
+        self.run(request, turn).await;
     }
 
     /// Runs one request, single or of a batch, of any dialect: nothing else runs any.
-    async fn run(&self, request: Request<'_>, opened: &mut Vec<Stream>) -> MethodResponse {
+    async fn run(&self, request: Request<'_>, turn: &mut Turn) -> MethodResponse {
         let (id, method) = (request.id.clone().into_owned(), request.method.to_string());
+        // The calls of a batch run one after the other, in one place.
+        turn.kept.call = None;
         let answer = match self.admit(&method) {
             Err(error) => MethodResponse::error(id, object(&error)),
-            Ok(_place) => tokio::select! {
-                answer = self.perform(request, opened) => answer,
-                () = self.desk.closing() => {
-                    let error = ErrorKind::ShuttingDown.because("the daemon is stopping");
-                    MethodResponse::error(id, object(&error))
+            Ok(place) => {
+                turn.kept.call = Some(place);
+                tokio::select! {
+                    // An answer that is here is given.
+                    biased;
+                    answer = self.perform(request, &mut turn.opened) => answer,
+                    () = self.desk.closing() => MethodResponse::error(id, object(&unanswered())),
                 }
-            },
+            }
         };
         self.desk.counts.called(&method, answer.is_success());
         answer
@@ -162,44 +223,16 @@ impl Exchange {
     pub(super) fn admit(&self, _method: &str) -> Result<Place, RpcError> {
         self.desk.calls.take(self.caller.uid)
     }
+}
 
-    async fn perform(&self, request: Request<'_>, opened: &mut Vec<Stream>) -> MethodResponse {
-        let Request { id, method, params, .. } = request;
-        let params = Params::new(params.as_ref().map(|params| params.get()));
-        if let Some(streams) = self.streams.as_ref().filter(|_| Streams::serve(&method)) {
-            debug!(%method, "a front end calls");
-            let result = match parse(&method, &params) {
-                Ok(call) => streams.call(self, call, opened).await,
-                Err(error) => Err(error),
-            };
-            return match result {
-                Ok(result) => {
-                    let result = ResponsePayload::success(&result);
-                    MethodResponse::response(id, result, RPC_ANSWER_BYTES_MAX)
-                }
-                Err(error) => MethodResponse::error(id, object(&error)),
-            };
-        }
-        let extensions = self.extensions.clone();
-        match self.desk.methods.method(&method) {
-            Some(MethodCallback::Async(callback)) => {
-                let (own, params) = (id.clone().into_owned(), params.into_owned());
-                debug!(%method, "a front end calls");
-                // Connection ids matter to subscriptions only, which we serve ourselves.
-                callback(own, params, ConnectionId(0), RPC_ANSWER_BYTES_MAX, extensions).await
-            }
-            Some(MethodCallback::Sync(callback)) => {
-                callback(id, params, RPC_ANSWER_BYTES_MAX, extensions)
-            }
-            Some(MethodCallback::Subscription(_) | MethodCallback::Unsubscription(_)) | None => {
-                let error = ErrorKind::UnknownMethod.because(format!(
-                    "there is no method {:?}; `bytctl rpc --list` shows all",
-                    method.chars().take(80).collect::<String>()
-                ));
-                MethodResponse::error(id, object(&error))
-            }
-        }
-    }
+// SPEC 8.32: what is not known is not denied.
+/// The answer to a call that the engine has not answered when the daemon stops.
+fn unanswered() -> RpcError {
+    ErrorKind::ShuttingDown.because(
+        "the daemon is stopping and does not wait for this call, which may have been carried out: \
+         what changes something is to be repeated with the same `client_id`, if it has one, or \
+         looked at first",
+    )
 }
 
 /// An answer to nobody in particular.

@@ -17,9 +17,10 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use super::desk::{Bounds, Desk, Place, Speaking};
+use super::desk::{Bounds, Desk, Speaking};
 use super::dialect::{Dialect, detect};
 use super::exchange::{Exchange, refusal};
+use super::quota::Place;
 use super::{RpcConfig, Service, http, lines};
 
 /// After a failed accept, so that a lack of file descriptors does not become a busy loop.
@@ -60,7 +61,6 @@ pub enum RpcServeError {
 #[derive(Debug)]
 pub struct Listener {
     socket: UnixListener,
-    bounds: Bounds,
     _file: Option<SocketFile>,
 }
 
@@ -89,7 +89,7 @@ impl Listener {
             .map_err(failed("set the permissions of", path))?;
         let metadata = std::fs::symlink_metadata(path).map_err(failed("look at", path))?;
         let file = SocketFile { path: path.clone(), file: identity(&metadata), _lock: lock };
-        Ok(Self { socket, bounds: Bounds::default(), _file: Some(file) })
+        Ok(Self { socket, _file: Some(file) })
     }
 
     /// Takes over a socket that listens already, inside a tokio runtime. Its file is the business
@@ -100,19 +100,17 @@ impl Listener {
     pub fn adopt(socket: std::os::unix::net::UnixListener) -> Result<Self, RpcServeError> {
         let adopted = socket.set_nonblocking(true).and_then(|()| UnixListener::from_std(socket));
         let socket = adopted.map_err(failed("take over", Path::new("the socket of systemd")))?;
-        Ok(Self { socket, bounds: Bounds::default(), _file: None })
-    }
-
-    #[cfg(test)]
-    pub(super) fn within(mut self, bounds: Bounds) -> Self {
-        self.bounds = bounds;
-        self
+        Ok(Self { socket, _file: None })
     }
 
     /// Serves until `stop` turns true or its sender is gone, then removes the socket and gives
     /// the calls in flight a moment to end.
     pub async fn serve(self, service: Arc<dyn Service>, stop: watch::Receiver<bool>) {
-        let desk = Arc::new(Desk::new(service, self.bounds, stop));
+        let desk = Arc::new(Desk::new(service, Bounds::default(), stop));
+        self.serve_at(desk).await;
+    }
+
+    pub(super) async fn serve_at(self, desk: Arc<Desk>) {
         let (mut clients, mut strangers) = (JoinSet::new(), JoinSet::new());
         loop {
             tokio::select! {

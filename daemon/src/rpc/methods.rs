@@ -1,34 +1,24 @@
-//! The surface as a jsonrpsee module: a method for each call, and those that tell of all methods.
+//! The surface: how a call is read, and the methods that are no calls as a jsonrpsee module.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use bytchat_core::io::Caller;
 use bytchat_proto::rpc::openrpc::{self, DISCOVER, METHODS};
 use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
 use jsonrpsee::RpcModule;
-use jsonrpsee::core::server::{Extensions, Methods};
+use jsonrpsee::core::server::Methods;
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
-use super::Service;
-
-/// Registers every call.
-pub(super) fn methods(service: Arc<dyn Service>) -> Methods {
-    let mut module = RpcModule::new(service);
-    for method in Call::METHODS {
-        module
-            .register_async_method(method, move |params, service, extensions| async move {
-                answer(service.as_ref(), method, &params, &extensions).await
-            })
-            .expect("every call has a name of its own");
-    }
+/// Registers what is not a call: those are answered by the service.
+pub(super) fn methods() -> Methods {
+    let mut module = RpcModule::new(());
     module
-        .register_method(METHODS, |params, _, _| nothing(METHODS, &params).map(|()| list()))
-        .expect("no call is named like the list");
+        .register_method(METHODS, |params, (), _| nothing(METHODS, &params).map(|()| list()))
+        .expect("it is the first method");
     module
-        .register_method(DISCOVER, |params, _, _| nothing(DISCOVER, &params).map(|()| document()))
-        .expect("no call is named like the document");
+        .register_method(DISCOVER, |params, (), _| nothing(DISCOVER, &params).map(|()| document()))
+        .expect("the first method has another name");
     module.into()
 }
 
@@ -56,18 +46,6 @@ fn nothing(method: &str, params: &Params<'_>) -> Result<(), ErrorObjectOwned> {
     }
     let error = ErrorKind::BadParameters.because(format!("{method} takes no parameters"));
     Err(object(&error))
-}
-
-async fn answer(
-    service: &Arc<dyn Service>,
-    method: &'static str,
-    params: &Params<'static>,
-    extensions: &Extensions,
-) -> Result<Value, ErrorObjectOwned> {
-    let call = parse(method, params).map_err(|error| object(&error))?;
-    let caller = *extensions.get::<Caller>().expect("every connection has a caller");
-    let result = service.call(caller, call).await;
-    result.map_err(|error| object(&error))
 }
 
 // SPEC 8.4: parameters are one object with names, and an unknown name is refused.

@@ -1,5 +1,6 @@
 //! The local RPC: JSON-RPC 2.0 on a Unix socket, in lines, over HTTP and over WebSocket (SPEC 8).
 
+mod asked;
 mod desk;
 mod dialect;
 mod events;
@@ -8,9 +9,12 @@ mod http;
 mod lines;
 mod listener;
 mod methods;
+mod perform;
+mod quota;
 mod session;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::future::Future;
 use std::path::PathBuf;

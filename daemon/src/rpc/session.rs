@@ -1,28 +1,34 @@
 //! One front end that may ask many things at once: its requests in, its calls and subscriptions
 //! under way, its answers out.
 
+use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
+use std::task::Poll;
 
 use bytchat_proto::limits::RPC_CALLS_PER_CLIENT_MAX;
-use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
-use zeroize::Zeroizing;
 
+use super::asked::{Asked, Unread};
 use super::events::Stream;
-use super::exchange::{Exchange, stalled, too_long};
+use super::exchange::{Exchange, Said, refusal, stalled, too_long};
+use super::writer::{Answers, Outgoing, Word};
 
 /// What came.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Incoming {
-    /// A request, or several as a batch. It may hold a private key, and is wiped when it is
-    /// dropped.
-    Whole(Zeroizing<Vec<u8>>),
-    /// A request above the limit, which was skipped.
-    TooLong,
+    /// A request, or several as a batch.
+    Whole(Asked),
+    /// A request that is not read; the rest of it is skipped.
+    Unread(Unread),
     /// Half a request that does not go on.
     Stalled,
+    /// A question whether we are here, with what is to be said back.
+    Ping(Vec<u8>),
     /// Nothing more will come, but answers are read.
     End,
+    /// The front end says goodbye, with its reason.
+    Closed(Vec<u8>),
     /// The front end is gone.
     Gone,
 }
@@ -33,9 +39,6 @@ pub(super) trait Source {
     /// dropped at any time.
     fn next(&mut self, hold: bool) -> impl Future<Output = io::Result<Incoming>> + Send;
 }
-
-/// Texts on their way to a front end.
-pub(super) type Answers = mpsc::Sender<Box<str>>;
 
 /// What is under way for one front end; dropping it ends all of it.
 pub(super) struct Session {
@@ -55,9 +58,11 @@ impl Session {
     /// Serves until the front end is gone, or says no more and has all its answers, or the
     /// daemon stops.
     pub(super) async fn run(mut self, source: &mut impl Source) {
+        let desk = Arc::clone(&self.exchange.desk);
+        let closing = desk.closing();
+        tokio::pin!(closing);
         loop {
             let full = self.calls.len() >= RPC_CALLS_PER_CLIENT_MAX;
-            let desk = self.exchange.desk.clone();
             let came = tokio::select! {
                 Some(ended) = self.calls.join_next() => {
                     self.begin(ended);
@@ -66,33 +71,50 @@ impl Session {
                 Some(_) = self.streams.join_next() => continue,
                 came = source.next(full) => came,
                 // What was written just before the stop is read and answered.
-                () = desk.closing() => break,
+                () = &mut closing => break,
             };
             match came {
-                Ok(Incoming::Whole(text)) => self.call(text),
-                // The writer is gone only together with this future.
-                Ok(Incoming::TooLong) => drop(self.answers.send(too_long()).await),
+                Ok(Incoming::Whole(asked)) => self.call(asked).await,
+                Ok(Incoming::Unread(Unread::TooLong)) => self.say(too_long()).await,
+                Ok(Incoming::Unread(Unread::Refused(why))) => self.say(refusal(&why)).await,
+                Ok(Incoming::Ping(payload)) => self.put(Word::Pong(payload)).await,
                 Ok(Incoming::Stalled) => {
-                    drop(self.answers.send(stalled()).await);
+                    self.say(stalled()).await;
                     break;
                 }
                 Ok(Incoming::End) => break,
+                Ok(Incoming::Closed(reason)) => return self.put(Word::Close(reason)).await,
                 Ok(Incoming::Gone) | Err(_) => return,
             }
         }
         self.settle(source).await;
     }
 
-    fn call(&mut self, text: Zeroizing<Vec<u8>>) {
+    /// Begins a call. One that needs to wait for nothing is answered at once, without a task.
+    async fn call(&mut self, asked: Asked) {
         let (exchange, answers) = (self.exchange.clone(), self.answers.clone());
-        self.calls.spawn(async move {
-            let said = exchange.answer(&text).await;
-            if let Some(json) = said.json {
+        let mut answering = Box::pin(async move {
+            let Said { json, opened, kept } = exchange.answer(asked).await;
+            if let Some(json) = json {
                 // The writer is gone only together with the call.
-                drop(answers.send(json).await);
+                let outgoing = Outgoing { word: Word::Text(json), kept: Some(kept) };
+                drop(answers.send(outgoing).await);
             }
-            said.opened
+            opened
         });
+        match poll_fn(|cx| Poll::Ready(answering.as_mut().poll(cx))).await {
+            Poll::Ready(opened) => self.begin(Ok(opened)),
+            Poll::Pending => drop(self.calls.spawn(answering)),
+        }
+    }
+
+    async fn say(&self, text: Box<str>) {
+        self.put(Word::Text(text)).await;
+    }
+
+    async fn put(&self, word: Word) {
+        // The writer is gone only together with this future.
+        drop(self.answers.send(Outgoing { word, kept: None }).await);
     }
 
     /// Begins the subscriptions that a call opened, now that its answer is out.

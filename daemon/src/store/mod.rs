@@ -149,16 +149,25 @@ impl Store {
     /// # Errors
     /// `Corrupt` if one of the values is not what was written.
     pub fn scan(&self, query: &Query) -> Result<Vec<Row>, StoreError> {
-        let rows = self.rows(query)?.into_iter().map(|(key, value)| Ok((key, value?)));
-        let rows: Vec<Row> = rows.collect::<Result<_, StoreError>>()?;
         let Some(table) = query.follow else {
-            return Ok(rows);
+            let rows = self.rows(query)?.into_iter().map(|(key, value)| Ok((key, value?)));
+            return rows.collect();
         };
-        let named = rows.into_iter().filter_map(|(_, key)| {
-            let value = self.get(table, &key).transpose()?;
-            Some(value.map(|value| (key, value)))
-        });
-        named.collect()
+        // Rows that name others are small: the bytes are those of the others.
+        let names = self.rows(&query.clone().within(usize::MAX))?;
+        let (mut rows, mut goes_on) = (Vec::new(), query.meter());
+        for (_, name) in names {
+            let name = name?;
+            let Some(value) = self.get(table, &name)? else {
+                continue;
+            };
+            let enough = !goes_on(value.len());
+            rows.push((name, value));
+            if enough {
+                break;
+            }
+        }
+        Ok(rows)
     }
 
     /// Reads the rows of one table, in the order of their keys; a value that is not what was
@@ -193,8 +202,16 @@ impl Store {
             })?;
             broken.map_or(Ok(rows), Err)
         })?;
-        let rows = found.into_iter().map(|(key, held)| (key, self.fetch(held, &files)));
-        Ok(rows.collect())
+        let (mut rows, mut goes_on) = (Vec::new(), query.meter());
+        for (key, held) in found {
+            let value = self.fetch(held, &files);
+            let enough = value.as_ref().is_ok_and(|value| !goes_on(value.len()));
+            rows.push((key, value));
+            if enough {
+                break;
+            }
+        }
+        Ok(rows)
     }
 
     /// Reads everything and checks it; commits wait meanwhile.

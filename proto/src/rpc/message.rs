@@ -156,6 +156,10 @@ pub struct Message {
 pub struct Messages {
     /// The messages, oldest first.
     pub messages: Vec<Message>,
+    /// There may be older ones: ask again `before` the first of these. A page may have fewer
+    /// messages than were asked for and still not be the last one.
+    #[serde(default)]
+    pub more: bool,
 }
 
 /// One step on a message's way.

@@ -164,7 +164,7 @@ fn result_of(call: &Call) -> Value {
         Call::MessageShow(_) | Call::MessageWait(_) => to_result(&a_message()),
         Call::MessageTrace(_) => to_result(&a_trace()),
         Call::MessageInbox(_) | Call::MessageHistory(_) => {
-            to_result(&message::Messages { messages: vec![a_message()] })
+            to_result(&message::Messages { messages: vec![a_message()], more: true })
         }
         Call::MessageRead(_)
         | Call::ContactAdd(_)

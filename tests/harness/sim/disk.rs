@@ -77,15 +77,17 @@ impl Disk {
             rows.reverse();
         }
         rows.truncate(query.limit);
-        match query.follow {
-            None => rows,
-            Some(table) => rows
-                .into_iter()
-                .filter_map(|(_, key)| {
-                    let value = self.rows.get(&(table, key.clone()))?;
-                    Some((key, value.clone()))
-                })
-                .collect(),
+        if let Some(table) = query.follow {
+            let named = |(_, key): Row| {
+                let value = self.rows.get(&(table, key.clone()))?;
+                Some((key, value.clone()))
+            };
+            rows = rows.into_iter().filter_map(named).collect();
         }
+        let mut goes_on = query.meter();
+        if let Some(last) = rows.iter().position(|(_, value)| !goes_on(value.len())) {
+            rows.truncate(last + 1);
+        }
+        rows
     }
 }

@@ -8,6 +8,7 @@ mod host;
 mod network;
 mod people;
 mod seeds;
+mod stranger;
 mod witness;
 mod world;
 
@@ -18,5 +19,6 @@ pub use host::Host;
 pub use network::Faults;
 pub use people::Person;
 pub use seeds::each_seed;
+pub use stranger::Stranger;
 pub use witness::Overheard;
 pub use world::World;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use bytchat_core::io::{CallId, Caller, Input, Output, PodAddress};
+use bytchat_core::io::{CallId, Caller, Input, LinkId, Output, PodAddress};
 use bytchat_core::node::Node;
 use bytchat_core::persist::Write;
 use bytchat_proto::alias::Host as PodHost;
@@ -38,8 +38,10 @@ pub struct World {
     pub(super) order: BTreeMap<(usize, usize), u64>,
     pub(super) by_address: BTreeMap<SocketAddr, usize>,
     pub(super) keys_used: usize,
+    /// What hand-made peers were told.
+    pub(super) heard: BTreeMap<LinkId, Vec<Vec<u8>>>,
+    pub(super) network: NetworkId,
     errors: Errors,
-    network: NetworkId,
     now_ms: u64,
     agenda: Agenda,
     random: ChaCha20Rng,
@@ -62,8 +64,9 @@ impl World {
             order: BTreeMap::new(),
             by_address: BTreeMap::new(),
             keys_used: 0,
-            errors: Errors::listen(),
+            heard: BTreeMap::new(),
             network: NetworkId::of_name("sim"),
+            errors: Errors::listen(),
             now_ms: 1_000,
             agenda: Agenda::default(),
             random: ChaCha20Rng::from_seed(bytes),

@@ -261,7 +261,7 @@ fn exactly_once(world: &mut World, reader: usize, id: BlockId, text: &str) -> Re
         since = page.next;
     }
     let call = Call::MessageInbox(Inbox::default());
-    let Messages { messages } = world.node(reader).client.call(&call)?;
+    let Messages { messages, .. } = world.node(reader).client.call(&call)?;
     let same = |message: &&Message| message.id == id || message.text == text;
     let found: Vec<_> = messages.iter().filter(same).collect();
     match found.as_slice() {

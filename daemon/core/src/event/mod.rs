@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use bytchat_proto::codec::{decode, encode};
 use bytchat_proto::limits::{
-    EVENTS_AGE_MAX_MS, EVENTS_BYTES_MAX, EVENTS_MAX, EVENTS_PER_LOAD, SWEEP_ROWS_MAX,
+    EVENTS_AGE_MAX_MS, EVENTS_BYTES_MAX, EVENTS_MAX, EVENTS_PER_ANSWER_BYTES_MAX, EVENTS_PER_LOAD,
+    SWEEP_ROWS_MAX,
 };
 use bytchat_proto::rpc::event::{Gap, GapReason};
 use bytchat_proto::rpc::{ErrorKind, RpcError};
@@ -196,6 +197,7 @@ impl Logs {
             limit: EVENTS_PER_LOAD,
             reverse: false,
             follow: None,
+            bytes: EVENTS_PER_ANSWER_BYTES_MAX,
         }
     }
 

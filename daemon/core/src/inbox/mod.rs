@@ -21,8 +21,28 @@ enum Phase {
     Wanted(Mono),
     /// Asked for; given up at this time.
     Asked(Mono),
+    /// Proven over this link: mail may come before the answer. That comes, or the link goes.
+    Proven(LinkId),
     /// Mail is pushed over this link.
     Attached(LinkId),
+}
+
+impl Phase {
+    /// The link over which mail may come.
+    fn link(self) -> Option<LinkId> {
+        match self {
+            Self::Proven(link) | Self::Attached(link) => Some(link),
+            Self::Wanted(_) | Self::Asked(_) => None,
+        }
+    }
+
+    /// When something is to be done about it.
+    fn due(self) -> Option<Mono> {
+        match self {
+            Self::Wanted(at) | Self::Asked(at) => Some(at),
+            Self::Proven(_) | Self::Attached(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -72,14 +92,14 @@ impl Inbox {
     }
 
     /// Names the nodes that a user's device should be attached to. Gives back those that are no
-    /// longer needed and were attached.
+    /// longer needed and whose link was kept.
     pub fn set_holders(&mut self, user: UserId, nodes: &[NodeRecord], now: Now) -> Vec<NodeId> {
         let wanted: BTreeMap<NodeId, &NodeRecord> =
             nodes.iter().map(|record| (record.node(), record)).collect();
         let mut dropped = Vec::new();
         self.holders.retain(|(owner, node), attachment| {
             let stays = *owner != user || wanted.contains_key(node);
-            if !stays && matches!(attachment.phase, Phase::Attached(_)) {
+            if !stays && attachment.phase.link().is_some() {
                 dropped.push(*node);
             }
             stays
@@ -105,11 +125,7 @@ impl Inbox {
     pub fn due(&mut self, now: Now) -> Vec<(UserId, NodeRecord)> {
         let mut due = Vec::new();
         for ((user, _), attachment) in &mut self.holders {
-            let over = match attachment.phase {
-                Phase::Wanted(at) | Phase::Asked(at) => now.mono >= at,
-                Phase::Attached(_) => false,
-            };
-            if over {
+            if attachment.phase.due().is_some_and(|at| now.mono >= at) {
                 attachment.phase = Phase::Asked(now.mono.plus_ms(CHALLENGE_MS));
                 due.push((*user, attachment.record.clone()));
             }
@@ -122,9 +138,25 @@ impl Inbox {
         self.holders.get(&(user, node)).map(|attachment| &attachment.record)
     }
 
-    /// A holder believed the proof; false if it is no longer wanted.
-    pub fn attached(&mut self, user: UserId, node: NodeId, link: LinkId) -> bool {
+    /// A holder gets the proof, over a link that is to be kept from now on; false if it is no
+    /// longer wanted, or mail may come from it already.
+    pub fn proven(&mut self, user: UserId, node: NodeId, link: LinkId) -> bool {
         let Some(attachment) = self.holders.get_mut(&(user, node)) else {
+            return false;
+        };
+        if attachment.phase.link().is_some() {
+            return false;
+        }
+        attachment.phase = Phase::Proven(link);
+        true
+    }
+
+    /// A holder believed the proof; false if it was sent none, or is no longer wanted.
+    pub fn attached(&mut self, user: UserId, node: NodeId) -> bool {
+        let Some(attachment) = self.holders.get_mut(&(user, node)) else {
+            return false;
+        };
+        let Some(link) = attachment.phase.link() else {
             return false;
         };
         attachment.phase = Phase::Attached(link);
@@ -132,20 +164,24 @@ impl Inbox {
         true
     }
 
-    /// A holder did not answer or refused: later again, and ever later.
-    pub fn failed(&mut self, user: UserId, node: NodeId, now: Now) {
-        if let Some(attachment) = self.holders.get_mut(&(user, node)) {
-            let wait = ATTACH_RETRY_MIN_MS << attachment.tries.min(10);
-            attachment.tries += 1;
-            attachment.phase = Phase::Wanted(now.mono.plus_ms(wait.min(ATTACH_RETRY_MAX_MS)));
-        }
+    /// A holder did not answer or refused: later again, and ever later. True if its link was kept
+    /// and need not be any more.
+    pub fn failed(&mut self, user: UserId, node: NodeId, now: Now) -> bool {
+        let Some(attachment) = self.holders.get_mut(&(user, node)) else {
+            return false;
+        };
+        let kept = attachment.phase.link().is_some();
+        let wait = ATTACH_RETRY_MIN_MS << attachment.tries.min(10);
+        attachment.tries += 1;
+        attachment.phase = Phase::Wanted(now.mono.plus_ms(wait.min(ATTACH_RETRY_MAX_MS)));
+        kept
     }
 
     /// A link is gone: its attachments are asked for again. Gives back the node of each.
     pub fn link_down(&mut self, link: LinkId, now: Now) -> Vec<NodeId> {
         let mut gone = Vec::new();
         for ((_, node), attachment) in &mut self.holders {
-            if attachment.phase == Phase::Attached(link) {
+            if attachment.phase.link() == Some(link) {
                 attachment.phase = Phase::Wanted(now.mono.plus_ms(ATTACH_RETRY_MIN_MS));
                 gone.push(*node);
             }
@@ -153,18 +189,15 @@ impl Inbox {
         gone
     }
 
-    /// The links over which a user's mail is pushed.
+    /// The links over which a user's mail may come.
     pub fn links(&self, user: UserId) -> Vec<LinkId> {
         let of_user = self.holders.iter().filter(|((owner, _), _)| *owner == user);
-        let link = |attachment: &Attachment| match attachment.phase {
-            Phase::Attached(link) => Some(link),
-            Phase::Wanted(_) | Phase::Asked(_) => None,
-        };
-        of_user.filter_map(|(_, attachment)| link(attachment)).collect()
+        of_user.filter_map(|(_, attachment)| attachment.phase.link()).collect()
     }
 
-    /// Whether a node is a holder that a user's device is attached to.
-    pub fn is_attached(&self, user: UserId, link: LinkId) -> bool {
+    /// Whether a user's mail may come over a link: its device is attached there, or has sent its
+    /// proof. Large frames overtake small ones, so that mail may come before the answer.
+    pub fn may_bring(&self, user: UserId, link: LinkId) -> bool {
         self.links(user).contains(&link)
     }
 
@@ -239,10 +272,7 @@ impl Inbox {
 
     /// When something is due.
     pub fn poll_timeout(&self) -> Option<Deadline> {
-        let waits = self.holders.values().filter_map(|attachment| match attachment.phase {
-            Phase::Wanted(at) | Phase::Asked(at) => Some(at),
-            Phase::Attached(_) => None,
-        });
+        let waits = self.holders.values().filter_map(|attachment| attachment.phase.due());
         let attach = waits.min().map(|at| Deadline { at, why: "attach" });
         let gather = self.gather_at.map(|at| Deadline { at, why: "remove mail" });
         Deadline::earliest(attach, gather)
@@ -308,19 +338,49 @@ mod tests {
         assert_eq!(inbox.poll_timeout().unwrap().at, Mono(2 * first));
     }
 
+    /// Attaches to a holder.
+    fn attach(inbox: &mut Inbox, number: u8, link: LinkId) -> bool {
+        let node = holder(number).node();
+        inbox.proven(USER, node, link) && inbox.attached(USER, node)
+    }
+
     #[test]
     fn a_lost_link_is_attached_again_and_a_changed_set_drops_the_old() {
         let mut inbox = Inbox::default();
         inbox.set_holders(USER, &[holder(1), holder(2)], now(0));
         inbox.due(now(0));
-        assert!(inbox.attached(USER, holder(1).node(), LinkId(1)));
-        assert!(inbox.attached(USER, holder(2).node(), LinkId(2)));
+        assert!(attach(&mut inbox, 1, LinkId(1)));
+        assert!(attach(&mut inbox, 2, LinkId(2)));
         assert_eq!(inbox.links(USER).len(), 2);
         assert_eq!(inbox.link_down(LinkId(1), now(10)), vec![holder(1).node()]);
-        assert!(!inbox.is_attached(USER, LinkId(1)));
+        assert!(!inbox.may_bring(USER, LinkId(1)));
         assert_eq!(inbox.set_holders(USER, &[holder(1)], now(10)), vec![holder(2).node()]);
         assert!(inbox.links(USER).is_empty());
-        assert!(!inbox.attached(USER, holder(2).node(), LinkId(2)));
+        assert!(!attach(&mut inbox, 2, LinkId(2)));
+    }
+
+    #[test]
+    fn mail_may_come_once_the_proof_is_sent_and_its_link_is_kept_once() {
+        let mut inbox = Inbox::default();
+        let node = holder(1).node();
+        inbox.set_holders(USER, &[holder(1)], now(0));
+        inbox.due(now(0));
+        assert!(!inbox.attached(USER, node), "no proof was sent");
+        assert!(!inbox.may_bring(USER, LinkId(1)));
+        assert!(inbox.proven(USER, node, LinkId(1)));
+        assert!(inbox.may_bring(USER, LinkId(1)));
+        assert!(!inbox.proven(USER, node, LinkId(1)), "the link is kept already");
+        assert!(inbox.poll_timeout().is_none() && inbox.due(now(u64::MAX)).is_empty());
+        // Whether it is refused, lost or no longer wanted: the link is given back once.
+        assert!(inbox.failed(USER, node, now(1)));
+        assert!(!inbox.failed(USER, node, now(1)));
+        assert!(!inbox.may_bring(USER, LinkId(1)));
+        assert!(inbox.proven(USER, node, LinkId(2)));
+        assert_eq!(inbox.link_down(LinkId(2), now(2)), vec![node]);
+        assert!(inbox.link_down(LinkId(2), now(2)).is_empty());
+        assert!(inbox.proven(USER, node, LinkId(3)));
+        assert_eq!(inbox.set_holders(USER, &[], now(3)), vec![node]);
+        assert!(!inbox.attached(USER, node));
     }
 
     #[test]

@@ -1,38 +1,36 @@
 //! How much one peer may make us do: a bucket of tokens that fills with time.
 
+use std::collections::BTreeMap;
+
 use bytchat_proto::limits::{
-    DELIVERY_TOKENS_MAX, DELIVERY_TOKENS_PER_SECOND, REQUEST_COST_HEAVY, REQUEST_TOKENS_MAX,
-    REQUEST_TOKENS_PER_SECOND,
+    REQUEST_COST_HEAVY, REQUEST_KEYS_PER_TOKEN, REQUEST_REMOVAL_BYTES_PER_TOKEN, REQUEST_TOKENS_MAX,
 };
 use bytchat_proto::wire::Request;
 
 use crate::time::Mono;
 
-/// What is left of a peer's tokens, in thousandths.
+/// How fast a bucket fills, and how much it holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rate {
+    pub(super) per_second: u64,
+    pub(super) max: u64,
+}
+
+/// What is left of somebody's tokens, in thousandths.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: u64,
     at: Mono,
-    per_second: u64,
-    max: u64,
+    rate: Rate,
 }
 
 impl Budget {
-    /// For the requests of a link.
-    pub(super) fn of_requests(now: Mono) -> Self {
-        Self::full(REQUEST_TOKENS_PER_SECOND, REQUEST_TOKENS_MAX, now)
+    /// Everything that can be saved is there.
+    pub(super) fn full(rate: Rate, now: Mono) -> Self {
+        Self { left: rate.max * 1_000, at: now, rate }
     }
 
-    /// For the deliveries of a holder.
-    pub(super) fn of_deliveries(now: Mono) -> Self {
-        Self::full(DELIVERY_TOKENS_PER_SECOND, DELIVERY_TOKENS_MAX, now)
-    }
-
-    fn full(per_second: u64, max: u64, now: Mono) -> Self {
-        Self { left: max * 1_000, at: now, per_second, max: max * 1_000 }
-    }
-
-    /// Pays for something; false if the peer has asked for too much.
+    /// Pays for something; false if too much was asked for.
     pub(super) fn pay(&mut self, cost: u64, now: Mono) -> bool {
         self.left = self.by(now);
         self.at = now;
@@ -41,66 +39,168 @@ impl Budget {
         rest.is_some()
     }
 
+    /// Whether so much could be paid now.
+    pub(super) fn has(&self, cost: u64, now: Mono) -> bool {
+        self.by(now) >= cost * 1_000
+    }
+
     /// What is left by then.
     fn by(&self, now: Mono) -> u64 {
         // Tokens in a second are thousandths in a millisecond.
-        let gained = now.since_ms(self.at).saturating_mul(self.per_second);
-        self.left.saturating_add(gained).min(self.max)
-    }
-
-    /// Whether nothing is missing by now.
-    pub(super) fn is_full(&self, now: Mono) -> bool {
-        self.by(now) == self.max
+        let gained = now.since_ms(self.at).saturating_mul(self.rate.per_second);
+        self.left.saturating_add(gained).min(self.rate.max * 1_000)
     }
 
     /// From when on so much can be paid.
-    pub(super) fn ready(&self, cost: u64) -> Mono {
+    fn ready(&self, cost: u64) -> Mono {
         let missing = (cost * 1_000).saturating_sub(self.left);
-        self.at.plus_ms(missing.div_ceil(self.per_second))
+        self.at.plus_ms(missing.div_ceil(self.rate.per_second))
     }
 }
 
-/// What a request costs: more if an RSA signature must be checked for it.
+/// The buckets of many: who goes and comes again finds the old one.
+#[derive(Debug)]
+pub(super) struct Budgets<K> {
+    rate: Rate,
+    room: usize,
+    of: BTreeMap<K, Budget>,
+}
+
+impl<K: Copy + Ord> Budgets<K> {
+    /// Full buckets for everybody; so many others are remembered.
+    pub(super) fn new(rate: Rate, room: usize) -> Self {
+        Self { rate, room, of: BTreeMap::new() }
+    }
+
+    /// Pays for something; false if too much was asked for.
+    pub(super) fn pay(&mut self, who: K, cost: u64, now: Mono) -> bool {
+        if self.of.len() >= self.room && !self.of.contains_key(&who) {
+            self.make_room(now);
+        }
+        let rate = self.rate;
+        self.of.entry(who).or_insert_with(|| Budget::full(rate, now)).pay(cost, now)
+    }
+
+    /// Whether somebody could pay so much now.
+    pub(super) fn has(&self, who: K, cost: u64, now: Mono) -> bool {
+        self.of.get(&who).is_none_or(|budget| budget.has(cost, now))
+    }
+
+    /// From when on somebody can pay so much.
+    pub(super) fn ready(&self, who: K, cost: u64) -> Mono {
+        self.of.get(&who).map_or(Mono::default(), |budget| budget.ready(cost))
+    }
+
+    /// Forgets those who lack nothing, else the one who gains least by it.
+    fn make_room(&mut self, now: Mono) {
+        let max = self.rate.max;
+        self.of.retain(|_, budget| !budget.has(max, now));
+        if self.of.len() >= self.room
+            && let Some((who, _)) = self.of.iter().max_by_key(|(_, budget)| budget.by(now))
+        {
+            let who = *who;
+            self.of.remove(&who);
+        }
+    }
+}
+
+/// What a request costs: more if an RSA signature must be checked for it, or much is in it.
 pub(super) fn cost(request: &Request) -> u64 {
     match request {
         Request::PutRecord { .. } | Request::Prove { .. } | Request::RegisterAlias { .. } => {
             REQUEST_COST_HEAVY
         }
+        Request::PutKeys { keys, .. } => 1 + tokens(keys.len() / REQUEST_KEYS_PER_TOKEN),
+        Request::Remove { removal } => {
+            1 + tokens(removal.bytes_len() / REQUEST_REMOVAL_BYTES_PER_TOKEN)
+        }
+        // Each is read from the disk and pushed.
+        Request::Fetch { envelopes, .. } => tokens(envelopes.len()).max(1),
         Request::Ping
         | Request::FindNode { .. }
         | Request::FindRecord { .. }
         | Request::TakeKeys { .. }
-        | Request::PutKeys { .. }
         | Request::Deposit { .. }
         | Request::Attach { .. }
-        | Request::Remove { .. }
-        | Request::Fetch { .. }
         | Request::Notify { .. }
         | Request::ResolveAlias { .. } => 1,
     }
 }
 
+fn tokens(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(REQUEST_TOKENS_MAX).min(REQUEST_TOKENS_MAX)
+}
+
 #[cfg(test)]
 mod tests {
+    use bytchat_proto::envelope::OneTimeKey;
+    use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
+    use bytchat_proto::key::DeviceKey;
+    use bytchat_proto::limits::IDS_PER_REQUEST_MAX;
+    use bytchat_proto::timestamp::Timestamp;
+    use bytchat_proto::unverified::Unverified;
+    use serde_bytes::ByteBuf;
+
     use super::*;
+
+    const RATE: Rate = Rate { per_second: 5, max: 20 };
 
     #[test]
     fn a_budget_is_used_up_and_fills_again() {
-        let mut budget = Budget::of_requests(Mono(0));
-        for _ in 0..REQUEST_TOKENS_MAX {
-            assert!(budget.pay(1, Mono(0)));
+        let mut budget = Budget::full(RATE, Mono(0));
+        for _ in 0..20 {
+            assert!(budget.has(1, Mono(0)) && budget.pay(1, Mono(0)));
         }
-        assert!(!budget.pay(1, Mono(0)));
-        let second = (0..REQUEST_TOKENS_MAX).filter(|_| budget.pay(1, Mono(1_000))).count();
-        assert_eq!(u64::try_from(second), Ok(REQUEST_TOKENS_PER_SECOND));
-        assert!(budget.pay(REQUEST_TOKENS_MAX, Mono(u64::MAX)));
+        assert!(!budget.has(1, Mono(0)) && !budget.pay(1, Mono(0)));
+        assert_eq!((0..20).filter(|_| budget.pay(1, Mono(1_000))).count(), 5);
+        assert!(budget.pay(20, Mono(u64::MAX)));
         assert!(!budget.pay(1, Mono(u64::MAX)));
     }
 
     #[test]
+    fn a_request_costs_more_when_much_is_in_it_and_never_more_than_can_be_saved() {
+        let fetch = |count| {
+            let (user, envelopes) = (UserId([1; 20]), vec![EnvelopeId([1; 32]); count]);
+            cost(&Request::Fetch { user, envelopes })
+        };
+        assert_eq!((fetch(0), fetch(1)), (1, 1));
+        assert_eq!(usize::try_from(fetch(IDS_PER_REQUEST_MAX)), Ok(IDS_PER_REQUEST_MAX));
+        assert_eq!(fetch(100_000), REQUEST_TOKENS_MAX);
+        let keys = |keys| cost(&Request::PutKeys { user: UserId([1; 20]), keys });
+        assert_eq!(keys(Vec::new()), 1);
+        let key = Unverified::sign(
+            &OneTimeKey {
+                device: DeviceKey([1; 32]),
+                holder: NodeId([1; 20]),
+                key: ByteBuf::new(),
+                expires: Timestamp(0),
+            },
+            |_| Vec::new(),
+        );
+        assert_eq!(keys(vec![key; 20]), 6);
+    }
+
+    #[test]
     fn what_cannot_be_paid_takes_nothing() {
-        let mut budget = Budget::of_requests(Mono(0));
-        assert!(!budget.pay(REQUEST_TOKENS_MAX + 1, Mono(0)));
-        assert!(budget.pay(REQUEST_TOKENS_MAX, Mono(0)));
+        let mut budget = Budget::full(RATE, Mono(0));
+        assert!(!budget.pay(21, Mono(0)));
+        assert!(budget.pay(20, Mono(0)));
+    }
+
+    #[test]
+    fn many_budgets_are_bounded_and_the_emptiest_is_remembered() {
+        let mut budgets = Budgets::new(RATE, 3);
+        assert!(budgets.pay(1, 20, Mono(0)));
+        assert!(budgets.pay(2, 1, Mono(0)));
+        for who in 3..1_000 {
+            assert!(budgets.pay(who, 2, Mono(0)));
+            assert!(budgets.of.len() <= 3);
+            assert!(!budgets.has(1, 1, Mono(0)) && !budgets.pay(1, 1, Mono(0)));
+        }
+        // Those who lack nothing go first.
+        assert!(budgets.pay(2, 1, Mono(400)));
+        assert_eq!(budgets.of.len(), 2);
+        assert_eq!(budgets.ready(1, 5), Mono(1_000));
+        assert_eq!(budgets.ready(7, 5), Mono(0));
     }
 }

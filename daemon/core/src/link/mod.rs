@@ -4,6 +4,7 @@ mod budget;
 mod deliveries;
 mod dial;
 mod event;
+mod garbage;
 mod hello;
 mod peer;
 mod targets;
@@ -14,7 +15,8 @@ use std::net::SocketAddr;
 use bytchat_proto::id::{NetworkId, NodeId};
 use bytchat_proto::key::NodeKey;
 use bytchat_proto::limits::{
-    FRAME_BYTES_MAX, LINK_IDLE_MS, LINKS_AT_REST, LINKS_MAX, PROTOCOL_VERSION, REQUEST_COST_HEAVY,
+    FRAME_BYTES_MAX, LINK_IDLE_MS, LINKS_AT_REST, LINKS_MAX, PROTOCOL_VERSION, REQUEST_BUDGETS_MAX,
+    REQUEST_COST_HEAVY, REQUEST_TOKENS_MAX, REQUEST_TOKENS_PER_SECOND,
 };
 use bytchat_proto::record::Contact;
 use bytchat_proto::wire::{Body, Frame, Hello, Refusal, Response};
@@ -22,11 +24,17 @@ use bytchat_proto::wire::{Body, Frame, Hello, Refusal, Response};
 use crate::io::{DialId, LinkId, Output, Outputs};
 use crate::time::{Deadline, Mono, Now};
 
-use deliveries::{Deliveries, Pace};
+use budget::{Budgets, Rate};
+use deliveries::Deliveries;
 use dial::Dials;
 pub use dial::Named;
 pub use event::{Event, Failure, NewAsk, Target, Up};
+use garbage::Garbage;
+pub use garbage::Tried;
 use peer::{Ask, Peer};
+
+/// How much one node may ask.
+const REQUESTS: Rate = Rate { per_second: REQUEST_TOKENS_PER_SECOND, max: REQUEST_TOKENS_MAX };
 
 /// All links of this node; `T` says what a request is for.
 pub struct Links<T> {
@@ -36,7 +44,10 @@ pub struct Links<T> {
     peers: BTreeMap<LinkId, Peer<T>>,
     by_node: BTreeMap<NodeId, LinkId>,
     dials: Dials<T>,
+    /// By node and not by link: who opens a new link has the old budget.
+    budgets: Budgets<NodeId>,
     deliveries: Deliveries,
+    garbage: Garbage,
     kept: BTreeMap<NodeId, u32>,
     events: VecDeque<Event<T>>,
     swept: Mono,
@@ -52,7 +63,9 @@ impl<T> Links<T> {
             peers: BTreeMap::new(),
             by_node: BTreeMap::new(),
             dials: Dials::new(),
-            deliveries: Deliveries::default(),
+            budgets: Budgets::new(REQUESTS, REQUEST_BUDGETS_MAX),
+            deliveries: Deliveries::new(),
+            garbage: Garbage::new(),
             kept: BTreeMap::new(),
             events: VecDeque::new(),
             swept: Mono::default(),
@@ -236,7 +249,7 @@ impl<T> Links<T> {
             Body::Request(request) => {
                 peer.used = now.mono;
                 // SPEC 2.8: who asks for too much is told to come back later.
-                if !peer.budget.pay(budget::cost(&request), now.mono) {
+                if !self.budgets.pay(node, budget::cost(&request), now.mono) {
                     let response = Response::refused(Refusal::Busy, "too many requests at once");
                     return self.respond(link, frame.id, response, out);
                 }
@@ -249,37 +262,15 @@ impl<T> Links<T> {
             }
             Body::Hello(_) => self.misbehaved(link, "hello was said twice", now, out),
             // Each contact of a list is a signature to check; hearsay can be missed.
-            Body::Routing(_) if !peer.budget.pay(REQUEST_COST_HEAVY, now.mono) => {
+            Body::Routing(_) if !self.budgets.pay(node, REQUEST_COST_HEAVY, now.mono) => {
                 tracing::debug!(?link, "a peer tells of too many nodes");
             }
             body @ Body::Routing(_) => {
                 self.events.push_back(Event::Push { link, from: node, body });
             }
             body @ (Body::Delivery(_) | Body::Notice(_)) => {
-                self.handle_delivery(link, node, body, now, out);
+                self.handle_delivery((link, node), body, now, out);
             }
-        }
-    }
-
-    /// A holder pushes mail. SPEC 2.8: it is opened at the pace that one holder may have; the
-    /// holder notices by removals that come later, and then has less under way.
-    fn handle_delivery(
-        &mut self,
-        link: LinkId,
-        from: NodeId,
-        body: Body,
-        now: Now,
-        out: &mut Outputs,
-    ) {
-        // Links are kept to the nodes that we are attached to, and nobody else has mail for us.
-        if !self.kept.contains_key(&from) {
-            tracing::debug!(?link, "mail from a node that we are not attached to");
-            return;
-        }
-        match self.deliveries.take(link, from, body, now.mono) {
-            Pace::Now(body) => self.events.push_back(Event::Push { link, from, body }),
-            Pace::Later => {}
-            Pace::TooMuch => self.misbehaved(link, "mail comes faster than it goes", now, out),
         }
     }
 

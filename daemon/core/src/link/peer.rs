@@ -8,7 +8,6 @@ use bytchat_proto::key::NodeKey;
 use bytchat_proto::limits::{DIAL_TIMEOUT_MS, REQUESTS_PER_LINK_MAX};
 use bytchat_proto::wire::{Body, Frame, Response};
 
-use super::budget::Budget;
 use super::{Event, NewAsk, Up};
 use crate::io::DialId;
 use crate::time::{Deadline, Mono, Now};
@@ -26,7 +25,6 @@ pub(super) struct Peer<T> {
     pub(super) used: Mono,
     pub(super) rtt_ms: Option<u64>,
     pub(super) asks: BTreeMap<u64, Ask<T>>,
-    pub(super) budget: Budget,
     next_id: u64,
     forgiven: u32,
 }
@@ -49,7 +47,6 @@ impl<T> Peer<T> {
             used: now.mono,
             rtt_ms: None,
             asks: BTreeMap::new(),
-            budget: Budget::of_requests(now.mono),
             next_id: 1,
             forgiven: 0,
         }

@@ -7,8 +7,8 @@ use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::ENVELOPE_CLASS_MIN;
 use bytchat_proto::limits::{
     DELIVERIES_WAITING_PER_NODE_MAX, DELIVERY_TOKENS_MAX, DELIVERY_TOKENS_PER_SECOND,
-    DIAL_TIMEOUT_MS, DIALS_BURST_PER_ADDRESS, REQUEST_TIMEOUT_MS, REQUEST_TOKENS_MAX,
-    REQUESTS_PER_LINK_MAX,
+    DIAL_TIMEOUT_MS, DIALS_BURST_PER_ADDRESS, REQUEST_BUDGETS_MAX, REQUEST_TIMEOUT_MS,
+    REQUEST_TOKENS_MAX, REQUESTS_PER_LINK_MAX,
 };
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Unverified;
@@ -272,8 +272,33 @@ fn a_link_that_asks_for_too_much_is_told_to_come_back_later() {
         panic!("it was not refused");
     };
     assert_eq!(reason, Refusal::Busy);
-    bench.frame(Body::Request(Request::Ping), REQUEST_TOKENS_MAX + 2, 1_001);
+    // A new link does not bring new tokens; time does.
+    bench.links.link_down(LINK, now(1), &mut bench.out);
+    bench.up(&node(2, home()), None, 2);
+    bench.hello(&node(2, home()), home(), 2);
+    while bench.links.poll_event().is_some() {}
+    for id in 1..=10 {
+        bench.frame(Body::Request(Request::Ping), id, 2);
+    }
+    assert!(bench.links.poll_event().is_none());
+    bench.frame(Body::Request(Request::Ping), 20, 1_001);
     assert!(matches!(bench.links.poll_event(), Some(Event::Request { .. })));
+}
+
+#[test]
+fn tokens_of_nodes_that_are_gone_are_remembered_for_a_bounded_number() {
+    let mut bench = Bench::joined();
+    for id in 1..=REQUEST_TOKENS_MAX {
+        bench.frame(Body::Request(Request::Ping), id, 1);
+    }
+    let late = NodeId([9; 20]);
+    for number in 0..2 * REQUEST_BUDGETS_MAX {
+        let mut other = NodeId([8; 20]);
+        other.0[..8].copy_from_slice(&number.to_be_bytes());
+        assert!(bench.links.budgets.pay(other, 1, Mono(1)));
+    }
+    assert!(bench.links.budgets.pay(late, REQUEST_TOKENS_MAX, Mono(1)));
+    assert!(!bench.links.budgets.has(node(2, home()).record.node(), 1, Mono(1)));
 }
 
 fn garbage() -> Body {

@@ -24,6 +24,8 @@ pub(super) struct Attachment {
     source: Source,
     /// From this arrival on nothing was pushed yet.
     pub(super) next: u64,
+    /// Notices from this number on it was not told yet.
+    pub(super) told: u64,
     /// What was pushed, or is on its way from the disk, and is not removed.
     pub(super) in_flight: BTreeSet<EnvelopeId>,
     /// What the device asked to see again.
@@ -204,6 +206,7 @@ impl Attachments {
             link,
             source,
             next: 0,
+            told: 0,
             in_flight: BTreeSet::new(),
             again: VecDeque::new(),
             loading: None,

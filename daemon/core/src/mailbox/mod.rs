@@ -9,6 +9,7 @@ mod onetime;
 mod push;
 mod share;
 mod shelf;
+mod tell;
 mod tombstone;
 mod verbs;
 
@@ -37,6 +38,7 @@ use self::push::Purpose;
 pub use self::share::Source;
 use self::share::{Quota, Room};
 use self::shelf::{Owner, Shelf};
+use self::tell::Pages;
 use self::tombstone::{Mark, Tombstone, Tombstones};
 use crate::io::{LinkId, LoadId, Outputs, Sign};
 use crate::persist::Table;
@@ -135,6 +137,7 @@ pub struct Mailbox {
     keys: OneTimeKeys,
     notices: Notices,
     attachments: Attachments,
+    pages: Pages,
     /// Attached devices that wait for their turn to ask the disk.
     ready: VecDeque<Owner>,
     loads: BTreeMap<LoadId, Purpose>,
@@ -161,6 +164,7 @@ impl Mailbox {
             keys: OneTimeKeys::new(),
             notices: Notices::new(),
             attachments: Attachments::default(),
+            pages: Pages::default(),
             ready: VecDeque::new(),
             loads: BTreeMap::new(),
             effects: VecDeque::new(),
@@ -250,6 +254,7 @@ impl Mailbox {
             | Request::RegisterAlias { .. }
             | Request::ResolveAlias { .. } => return None,
         };
+        self.tell(now);
         self.pump(now, out);
         self.arm(now);
         Some(response)
@@ -258,6 +263,7 @@ impl Mailbox {
     /// Forgets a link: its challenge and the devices attached over it.
     pub fn link_down(&mut self, link: LinkId) {
         let gone = self.attachments.link_down(link);
+        self.pages.link_down(link);
         self.ready.retain(|owner| !gone.contains(owner));
     }
 
@@ -285,11 +291,13 @@ impl Mailbox {
     /// When something ends.
     pub fn poll_timeout(&self) -> Option<Deadline> {
         let why = "something in the mailbox ends";
-        self.sweep_at.map(|at| Deadline { at, why })
+        let sweep = self.sweep_at.map(|at| Deadline { at, why });
+        Deadline::earliest(sweep, self.pages.deadline())
     }
 
-    /// Removes what is over, a bounded number of rows at a time.
+    /// Removes what is over, a bounded number of rows at a time, and tells of what is left.
     pub fn handle_timeout(&mut self, now: Now, out: &mut Outputs) {
+        self.tell(now);
         if self.sweep_at.is_none_or(|at| at > now.mono) {
             return;
         }

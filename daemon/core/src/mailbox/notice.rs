@@ -120,19 +120,15 @@ impl Notices {
         Some(row_key(owner, kept.number, id))
     }
 
-    /// What is kept for an owner, the oldest first.
-    pub(super) fn of(&self, owner: Owner, now: Timestamp) -> Vec<Notice> {
-        let queue = self.queues.get(&owner).into_iter().flatten();
-        let notice = |(_, id): (&u64, &EnvelopeId)| {
-            let kept = self.kept.get(&(owner, *id))?;
-            (kept.until > now).then_some(Notice {
-                user: owner.user,
-                device: owner.device,
-                envelope: *id,
-                until: kept.until,
-            })
+    /// The first notice for an owner from a number on, and its number.
+    pub(super) fn after(&self, owner: Owner, from: u64, now: Timestamp) -> Option<(u64, Notice)> {
+        let notice = |(number, id): (&u64, &EnvelopeId)| {
+            let until = self.kept.get(&(owner, *id))?.until;
+            let (user, device) = (owner.user, owner.device);
+            let notice = Notice { user, device, envelope: *id, until };
+            (until > now).then_some((*number, notice))
         };
-        queue.filter_map(notice).collect()
+        self.queues.get(&owner)?.range(from..).find_map(notice)
     }
 
     /// The one that ends first.

@@ -109,12 +109,18 @@ impl Mailbox {
             return Vec::new();
         };
         attached.queued = false;
-        while let Some(id) = attached.again.pop_front() {
+        let free = PUSHES_IN_FLIGHT_MAX.saturating_sub(attached.in_flight.len());
+        // SPEC 6.9: what is asked for again has its place in the window too.
+        while let Some(id) = attached.again.front().copied() {
+            if free == 0 && !attached.in_flight.contains(&id) {
+                return Vec::new();
+            }
+            attached.again.pop_front();
             if self.shelf.get_of(owner, id).is_some() {
+                attached.in_flight.insert(id);
                 return vec![id];
             }
         }
-        let free = PUSHES_IN_FLIGHT_MAX.saturating_sub(attached.in_flight.len());
         let queue = self.shelf.queue(owner, attached.next);
         let lives = |id| self.shelf.get(id).is_some_and(|held| held.until > now);
         // No gaps: the rows of a batch follow each other on disk. The sweep clears what is over.
@@ -142,6 +148,7 @@ impl Mailbox {
             limit: PUSHES_PER_LOAD_MAX,
             reverse: false,
             follow: None,
+            bytes: usize::MAX,
         };
         out.push(Output::Load { load, query });
         load

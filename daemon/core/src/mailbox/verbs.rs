@@ -7,14 +7,14 @@ use bytchat_proto::limits::{
 };
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Unverified;
-use bytchat_proto::wire::{Body, Notice, Refusal, Response};
+use bytchat_proto::wire::{Notice, Refusal, Response};
 use serde_bytes::ByteBuf;
 
 use super::attach::{Answer, Expected, ProveError};
 use super::share::Source;
 use super::shelf::{Held, Owner, Placement, row_value};
 use super::tombstone::{Mark, Tombstone};
-use super::{Effect, Mailbox, Peer};
+use super::{Mailbox, Peer};
 use crate::io::{LinkId, Outputs, Sign};
 use crate::persist::Table;
 use crate::time::Now;
@@ -158,10 +158,7 @@ impl Mailbox {
         }
         self.detach(owner);
         self.attachments.attach(peer.link, owner, source);
-        for notice in self.notices.of(owner, now.wall) {
-            self.notices.told(owner, notice.envelope, now.wall);
-            self.push_notice(peer.link, notice);
-        }
+        self.pages.wake(peer.link, owner);
         self.wake(owner);
         Response::Attached {
             waiting: count(self.shelf.waiting(owner)),
@@ -283,16 +280,9 @@ impl Mailbox {
         let (key, value) = self.notices.push(owner, id, until, source);
         out.put(Table::Notice, key, value);
         if let Some(link) = self.attachments.get(owner).map(|attached| attached.link) {
-            self.notices.told(owner, id, now.wall);
-            let notice = Notice { until, ..notice.clone() };
-            self.push_notice(link, notice);
+            self.pages.wake(link, owner);
         }
         Response::Done
-    }
-
-    fn push_notice(&mut self, link: LinkId, notice: Notice) {
-        let body = Box::new(Body::Notice(notice));
-        self.effects.push_back(Effect::Push { link, body });
     }
 }
 

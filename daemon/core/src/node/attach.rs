@@ -61,14 +61,18 @@ impl Node {
         now: Now,
     ) {
         let Some(Response::Challenge { nonce }) = response else {
-            return self.inbox.failed(user, from, now);
+            return self.attach_failed(user, from, now);
         };
         let Some(link) = self.links.to(from) else {
-            return self.inbox.failed(user, from, now);
+            return self.attach_failed(user, from, now);
         };
+        if !self.inbox.proven(user, from, link) {
+            return;
+        }
+        self.links.keep(from);
         let binding = self.links.binding(link).unwrap_or_default();
         let Some(account) = self.accounts.get(user) else {
-            return;
+            return self.attach_failed(user, from, now);
         };
         let proof = AttachProof {
             user,
@@ -87,6 +91,12 @@ impl Node {
         self.links.request_on(link, ask, now, &mut self.out);
     }
 
+    fn attach_failed(&mut self, user: UserId, from: NodeId, now: Now) {
+        if self.inbox.failed(user, from, now) {
+            self.links.release(from);
+        }
+    }
+
     /// A holder believed us or not; it gets one-time keys if it has few.
     pub(super) fn handle_attached(
         &mut self,
@@ -97,15 +107,14 @@ impl Node {
     ) {
         let Some(Response::Attached { keys, .. }) = response else {
             tracing::debug!(%user, node = %from, ?response, "a holder does not attach us");
-            return self.inbox.failed(user, from, now);
+            return self.attach_failed(user, from, now);
         };
         let Some(link) = self.links.to(from) else {
-            return self.inbox.failed(user, from, now);
+            return self.attach_failed(user, from, now);
         };
-        if !self.inbox.attached(user, from, link) {
+        if !self.inbox.attached(user, from) {
             return;
         }
-        self.links.keep(from);
         let few = usize::try_from(keys).is_ok_and(|keys| keys < ONE_TIME_KEYS_LOW);
         let Some(account) = self.accounts.get_mut(user).filter(|_| few) else {
             return;
@@ -122,13 +131,17 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use bytchat_proto::alias::Host;
+    use bytchat_proto::envelope::{ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
     use bytchat_proto::id::NetworkId;
     use bytchat_proto::key::NodeKey;
-    use bytchat_proto::limits::ATTACH_RETRY_MIN_MS;
+    use bytchat_proto::limits::{
+        ATTACH_RETRY_MIN_MS, ENVELOPE_CLASS_MIN, GATHER_MS, PROTOCOL_VERSION,
+    };
+    use bytchat_proto::wire::{Body, Delivery, Frame, Hello};
 
     use super::*;
-    use crate::fixture::at;
-    use crate::io::{Input, Output};
+    use crate::fixture::{Signer, at};
+    use crate::io::{Input, LinkId, Output};
     use crate::link::Event;
     use crate::node::fixture::Machine;
 
@@ -171,5 +184,113 @@ mod tests {
         assert_eq!(resolves(&mut machine), 0);
         machine.node.handle_holders(user, &[], at(30_000));
         assert_eq!(resolves(&mut machine), 1);
+    }
+
+    const LINK: LinkId = LinkId(1);
+
+    /// A machine with a link to a holder, which is made by hand.
+    struct Bench {
+        machine: Machine,
+        user: UserId,
+        holder: NodeRecord,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let mut machine = Machine::new();
+            let user = machine.person(1);
+            let (signer, network) = (Signer::new(9), NetworkId::of_name("test"));
+            let (key, address) = (NodeKey(signer.public()), "192.0.2.1:4848".parse().unwrap());
+            let addresses = vec![address];
+            let stamp = ByteBuf::new();
+            let holder = NodeRecord { network, key, stamp, addresses, pod: None, sequence: 1 };
+            let contact = Unverified::sign(&holder, |digest| signer.sign(digest));
+            let up = Input::LinkUp { link: LINK, key, address, binding: [0; 32], dial: None };
+            machine.node.handle_input(up, at(0));
+            let mut bench = Self { machine, user, holder };
+            let hello = Hello {
+                version: PROTOCOL_VERSION,
+                network,
+                contact,
+                observed: "192.0.2.2:4848".parse().unwrap(),
+                frame_bytes_max: 1_000,
+                time: None,
+            };
+            bench.say(Body::Hello(hello), 0, 0);
+            bench
+        }
+
+        /// The holder says something; what the machine says in turn.
+        fn say(&mut self, body: Body, id: u64, ms: u64) -> Vec<Frame> {
+            let input = Input::Frame { link: LINK, bytes: body.with_id(id).encode() };
+            self.machine.node.handle_input(input, at(ms));
+            self.heard()
+        }
+
+        fn heard(&mut self) -> Vec<Frame> {
+            let outputs = self.machine.drain().into_iter();
+            let frame = |output| {
+                let Output::Transmit { link: LINK, bytes } = output else { return None };
+                Frame::decode(&bytes).ok()
+            };
+            outputs.filter_map(frame).collect()
+        }
+
+        /// Lets the machine ask for a challenge and prove itself; the id of its proof.
+        fn prove(&mut self) -> u64 {
+            let holders = [self.holder.clone()];
+            self.machine.node.handle_holders(self.user, &holders, at(1));
+            let frames = self.heard();
+            let asks = |frame: &&Frame| matches!(frame.body, Body::Request(Request::Attach { .. }));
+            let id = frames.iter().find(asks).unwrap().id;
+            let challenge = Response::Challenge { nonce: ByteBuf::from(vec![1; 32]) };
+            let frames = self.say(Body::Response(challenge), id, 2);
+            let proves =
+                |frame: &&Frame| matches!(frame.body, Body::Request(Request::Prove { .. }));
+            frames.iter().find(proves).unwrap().id
+        }
+
+        /// Mail that does not open; it is removed all the same.
+        fn delivery(&mut self) -> Body {
+            let device = &self.machine.node.accounts.get(self.user).unwrap().device;
+            let (device, kem) = (device.device(), device.prekeys().kem_id);
+            let sealed = vec![7; ENVELOPE_CLASS_MIN + TAG_BYTES];
+            let encapsulation = [7; ENCAPSULATION_BYTES];
+            let envelope = Envelope::assemble(self.user, device, kem, &encapsulation, &sealed);
+            Body::Delivery(Delivery { envelope: envelope.unwrap() })
+        }
+
+        /// Whether mail is removed within the time in which removals are gathered.
+        fn removes(&mut self, ms: u64) -> bool {
+            self.machine.node.handle_input(Input::Wake, at(ms + GATHER_MS));
+            let frames = self.heard();
+            frames.iter().any(|it| matches!(it.body, Body::Request(Request::Remove { .. })))
+        }
+    }
+
+    #[test]
+    fn mail_that_overtakes_the_answer_to_the_proof_is_taken() {
+        let mut bench = Bench::new();
+        let mail = bench.delivery();
+        bench.say(mail.clone(), 0, 1);
+        assert!(!bench.removes(1), "nobody has asked it for mail");
+        let proof = bench.prove();
+        bench.say(mail.clone(), 0, 3);
+        assert!(bench.removes(3));
+        let attached = Response::Attached { waiting: 1, keys: 20 };
+        bench.say(Body::Response(attached), proof, 20);
+        bench.say(mail, 0, 21);
+        assert!(bench.removes(21));
+    }
+
+    #[test]
+    fn who_refuses_the_proof_has_no_mail_for_us() {
+        let mut bench = Bench::new();
+        let mail = bench.delivery();
+        let proof = bench.prove();
+        let refused = Response::refused(bytchat_proto::wire::Refusal::NotClosest, "");
+        bench.say(Body::Response(refused), proof, 3);
+        bench.say(mail, 0, 4);
+        assert!(!bench.removes(4));
     }
 }

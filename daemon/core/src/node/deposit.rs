@@ -7,6 +7,7 @@ use bytchat_proto::id::{NodeId, UserId};
 use bytchat_proto::key::{DeviceKey, NodeKey};
 use bytchat_proto::limits::{HOLDERS, RECORD_TTL_MAX_MS, WRITE_QUORUM};
 use bytchat_proto::record::NodeRecord;
+use bytchat_proto::rpc::contact::Standing;
 use bytchat_proto::rpc::message::State;
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::wire::{Notice, Request, Response};
@@ -32,6 +33,9 @@ impl Node {
         };
         let mut nodes: BTreeMap<NodeId, NodeRecord> = BTreeMap::new();
         let places = self.places(to, now);
+        if self.book.standing(account, to) == Some(Standing::Accepted) {
+            places.iter().for_each(|place| self.links.know(place.node(), to, now));
+        }
         for record in places.into_iter().chain(route.closest.iter().take(HOLDERS).cloned()) {
             nodes.insert(record.node(), record);
         }

@@ -2,7 +2,7 @@
 
 use bytchat_proto::codec::{decode, encode};
 use bytchat_proto::id::{BlockId, UserId};
-use bytchat_proto::limits::{PAGE_DEFAULT, PAGE_MAX};
+use bytchat_proto::limits::{PAGE_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
 use bytchat_proto::rpc::message::{Direction, Message, Messages, State};
 use bytchat_proto::rpc::{ErrorKind, to_result};
 
@@ -17,7 +17,7 @@ use crate::time::{Mono, Now};
 /// What rows are read for.
 pub(super) enum Loading {
     /// A list of messages for a front end; the rows come newest first.
-    Messages { call: CallId },
+    Messages { call: CallId, limit: usize },
     /// One message for a front end.
     Show { call: CallId, accounts: Vec<UserId> },
     /// One message whose steps are read next.
@@ -49,7 +49,7 @@ impl Node {
             return;
         };
         match loading {
-            Loading::Messages { call } => self.answer_messages(call, rows),
+            Loading::Messages { call, limit } => self.answer_messages(call, limit, rows),
             Loading::Show { call, accounts } => match self.find(rows, &accounts) {
                 Some(message) => self.reply(call, Ok(to_result(&message))),
                 None => self.no_message(call),
@@ -83,7 +83,7 @@ impl Node {
             return;
         };
         let call = match loading {
-            Loading::Messages { call }
+            Loading::Messages { call, .. }
             | Loading::Show { call, .. }
             | Loading::Trace { call, .. }
             | Loading::Steps { call, .. }
@@ -151,8 +151,8 @@ impl Node {
         if let Some(before) = before {
             query.to = Some([prefix, &before.to_be_bytes()].concat());
         }
-        let query = query.backwards().following(Table::Message);
-        self.load(query, Loading::Messages { call });
+        let query = query.backwards().following(Table::Message).within(PAGE_BYTES_MAX);
+        self.load(query, Loading::Messages { call, limit });
     }
 
     /// Reads a message by its id; several accounts here may have it.
@@ -162,11 +162,14 @@ impl Node {
         self.load(query, loading);
     }
 
-    fn answer_messages(&mut self, call: CallId, rows: &[Row]) {
+    // SPEC 8.31: a page that was cut says that there may be more.
+    fn answer_messages(&mut self, call: CallId, limit: usize, rows: &[Row]) {
+        let bytes: usize = rows.iter().map(|(_, value)| value.len()).sum();
+        let more = rows.len() >= limit || bytes >= PAGE_BYTES_MAX;
         let mut messages: Vec<Message> =
             rows.iter().filter_map(|(_, value)| decode(value).ok()).collect();
         messages.reverse();
-        self.reply(call, Ok(to_result(&Messages { messages })));
+        self.reply(call, Ok(to_result(&Messages { messages, more })));
     }
 
     pub(super) fn no_message(&mut self, call: CallId) {

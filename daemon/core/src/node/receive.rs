@@ -2,15 +2,16 @@
 
 use bytchat_proto::envelope::{Envelope, HolderReceipt, Party, Removal, Sealed};
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
+use bytchat_proto::rpc::contact::Standing;
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Unverified;
 use bytchat_proto::wire::{Notice, Refusal, Request, Response};
 
 use super::Node;
-use super::links::Token;
+use super::links::{SELF, Token};
 use crate::crypto::{self, CryptoError};
 use crate::io::LinkId;
-use crate::link::NewAsk;
+use crate::link::{NewAsk, Tried};
 use crate::time::Now;
 
 /// What became of an envelope that was brought.
@@ -28,9 +29,9 @@ impl Node {
     /// A holder pushed an envelope over an attached link.
     pub(super) fn handle_delivery(&mut self, link: LinkId, envelope: Envelope, now: Now) {
         let user = envelope.user();
-        if self.inbox.is_attached(user, link)
+        if self.inbox.may_bring(user, link)
             && self.accounts.with_device(user, envelope.device()).is_some()
-            && self.open(&envelope, now) != Verdict::Done
+            && self.open(&envelope, now).0 != Verdict::Done
         {
             // It is not remembered, but it must not use up the quota at the holders.
             self.inbox.remove(user, envelope.id(), now);
@@ -41,7 +42,7 @@ impl Node {
     pub(super) fn handle_notice(&mut self, from: NodeId, notice: &Notice, now: Now) {
         let (user, id) = (notice.user, notice.envelope);
         let ours = self.accounts.with_device(user, notice.device).is_some();
-        let attached = self.links.to(from).is_some_and(|link| self.inbox.is_attached(user, link));
+        let attached = self.links.to(from).is_some_and(|link| self.inbox.may_bring(user, link));
         if !ours || !attached {
             return;
         }
@@ -59,6 +60,7 @@ impl Node {
     /// Takes an envelope that a sender deposits right here, if its device is ours.
     pub(super) fn take(
         &mut self,
+        (link, from): (LinkId, NodeId),
         envelope: &Envelope,
         until: Timestamp,
         now: Now,
@@ -67,8 +69,17 @@ impl Node {
         if until <= now.wall {
             return Some(Response::refused(Refusal::Expired, "the envelope is over"));
         }
+        // SPEC 2.8: who brings much that no contact wrote is told to come back later.
+        let paced = link != SELF && !self.inbox.has_seen(envelope.id());
+        if paced && !self.links.may_try(link, from, now) {
+            return Some(Response::refused(Refusal::Busy, "too much that is not known is brought"));
+        }
+        let (verdict, tried) = self.open(envelope, now);
+        if paced {
+            self.links.tried(link, from, tried, now);
+        }
         // Whoever likes can bring garbage here: it must leave no trace, on disk or at holders.
-        if self.open(envelope, now) == Verdict::Unreadable {
+        if verdict == Verdict::Unreadable {
             return Some(Response::refused(Refusal::Malformed, "the envelope does not open"));
         }
         let receipt =
@@ -79,38 +90,47 @@ impl Node {
 
     /// Opens an envelope once, whoever brought it. Letter, session and the mark that it was
     /// opened are committed together, before its removal becomes visible.
-    fn open(&mut self, envelope: &Envelope, now: Now) -> Verdict {
+    fn open(&mut self, envelope: &Envelope, now: Now) -> (Verdict, Tried) {
         let (user, id) = (envelope.user(), envelope.id());
         if self.inbox.has_seen(id) {
             self.seen_again(user, id, now);
-            return Verdict::Done;
+            return (Verdict::Done, Tried::Nothing);
         }
         let Some(account) = self.accounts.get(user) else {
-            return Verdict::Unreadable;
+            return (Verdict::Unreadable, Tried::Nothing);
         };
         let (own_party, owner) = (account.party(), account.owner);
         let sealed = match crypto::open_outer(&account.device, envelope) {
             Ok(sealed) => sealed,
             Err(error) => {
                 tracing::debug!(%error, %user, "an envelope does not open");
-                return Verdict::Unreadable;
+                let cheap = matches!(error, CryptoError::UnknownKem(_));
+                let tried = if cheap { Tried::Nothing } else { Tried::InVain };
+                return (Verdict::Unreadable, tried);
             }
         };
         // Who it claims to be from is not proven yet, but a false claim is not believed below.
         if !self.book.may_write(user, sealed.user) {
             tracing::debug!(%user, from = %sealed.user, "a letter of a blocked or pushy user");
-            return Verdict::Ignored;
+            return (Verdict::Ignored, Tried::InVain);
         }
         // Not remembered as opened: its sender brings it again when the person has decided.
         if self.book.is_user_damaged(owner, sealed.user) {
             tracing::debug!(%user, from = %sealed.user, "a letter of somebody with a damaged pin");
-            return Verdict::Ignored;
+            return (Verdict::Ignored, Tried::InVain);
         }
         let opened = self.open_inner(user, &own_party, &sealed);
         tracing::debug!(%user, %id, ok = opened.is_ok(), "an envelope is opened");
-        let mut brought = None;
+        let (mut brought, mut tried) = (None, Tried::InVain);
         match opened {
-            Ok(opened) => brought = self.handle_letter(user, opened, now),
+            Ok(opened) => {
+                let from = opened.letter.from.user;
+                brought = self.handle_letter(user, opened, now);
+                // Strangers are many, and what they write costs as much as garbage.
+                if self.book.standing(user, from) == Some(Standing::Accepted) {
+                    tried = Tried::Letter(from);
+                }
+            }
             Err(CryptoError::Replayed) => {}
             Err(error) if self.is_worth_asking(user, &sealed, &error) => {
                 tracing::info!(%error, %user, "a letter cannot be read; its sender is asked again");
@@ -118,12 +138,12 @@ impl Node {
             }
             Err(error) => {
                 tracing::debug!(%error, %user, "a letter is not believed");
-                return Verdict::Unreadable;
+                return (Verdict::Unreadable, tried);
             }
         }
         self.inbox.see(id, brought, self.clock.late(now), &mut self.out);
         self.inbox.remove(user, id, now);
-        Verdict::Done
+        (Verdict::Done, tried)
     }
 
     /// An envelope came that was opened before: it may go, and if its sender seems to have no

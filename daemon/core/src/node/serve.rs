@@ -61,7 +61,7 @@ impl Node {
             return refused;
         }
         if let Request::Deposit { envelope, until, .. } = request
-            && let Some(taken) = self.take(envelope, *until, now)
+            && let Some(taken) = self.take((link, from), envelope, *until, now)
         {
             return taken;
         }

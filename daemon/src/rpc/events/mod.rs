@@ -4,13 +4,15 @@ mod hub;
 mod stream;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bytchat_proto::limits::{EVENT_REPLAY_PAGE, RPC_SUBSCRIPTIONS_PER_CLIENT_MAX};
+use bytchat_proto::limits::{
+    EVENT_REPLAY_BYTES_MAX, EVENT_REPLAY_PAGE, RPC_SUBSCRIPTIONS_PER_CLIENT_MAX,
+};
 use bytchat_proto::rpc::event::{List, Subscribe, Subscribed, Unsubscribe};
 use bytchat_proto::rpc::{Call, Done, ErrorKind, RpcError, to_result};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::exchange::Exchange;
 
@@ -21,10 +23,26 @@ pub(super) use stream::Stream;
 const SUBSCRIBE: &str = "event.subscribe";
 const UNSUBSCRIBE: &str = "event.unsubscribe";
 
+/// A subscription that its connection knows, until this is dropped.
+#[derive(Debug)]
+struct Entry {
+    streams: Arc<Streams>,
+    id: String,
+}
+
 /// The subscriptions of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Streams {
     open: Mutex<Open>,
+    /// Bytes of events that wait to be written, of all of them together.
+    queue: Arc<Semaphore>,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        let queue = Arc::new(Semaphore::new(EVENT_REPLAY_BYTES_MAX));
+        Self { open: Mutex::default(), queue }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +60,7 @@ impl Streams {
 
     /// Answers one of its methods.
     pub(super) async fn call(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         exchange: &Exchange,
         call: Call,
         opened: &mut Vec<Stream>,
@@ -60,40 +78,35 @@ impl Streams {
     }
 
     async fn subscribe(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         exchange: &Exchange,
         with: Subscribe,
     ) -> Result<(Stream, Subscribed), RpcError> {
-        let place = exchange.desk.subscriptions.take(exchange.caller.uid)?;
+        let (desk, caller) = (Arc::clone(&exchange.desk), exchange.caller);
+        let place = desk.subscriptions.take(caller.uid)?;
         // What happens from here on is seen, whatever the log says first.
-        let follower = exchange.desk.service.follow(exchange.caller);
+        let follower = desk.service.follow(caller);
         let Subscribe { since, cursor, epoch, types } = with;
-        let ask = List {
-            since,
-            cursor,
-            epoch,
-            types: types.clone(),
-            limit: Some(EVENT_REPLAY_PAGE),
-            wait_ms: None,
-        };
-        let page = exchange.desk.service.call(exchange.caller, Call::EventList(ask)).await?;
-        let page = Page::read(page)?;
-        let (id, ended) = self.add()?;
+        let limit = Some(EVENT_REPLAY_PAGE);
+        let ask = List { since, cursor, epoch, types: types.clone(), limit, wait_ms: None };
+        let permit = desk.replays.acquire().await;
+        let page = desk.service.call(caller, Call::EventList(ask)).await?;
+        let page = Page::read(page, EVENT_REPLAY_PAGE)?;
+        let bytes = page.hold(&desk, caller)?;
+        drop(permit);
+        let (entry, ended) = self.add()?;
         let subscribed = Subscribed {
-            subscription: id.clone(),
+            subscription: entry.id.clone(),
             epoch: page.epoch.clone(),
             first: page.first,
             head: page.head,
         };
-        let desk = exchange.desk.clone();
-        let streams = std::sync::Arc::clone(self);
-        let caller = exchange.caller;
         let stream =
-            Stream { id, caller, types, page, follower, desk, streams, ended, _place: place };
+            Stream { entry, caller, types, page, bytes, follower, desk, ended, _place: place };
         Ok((stream, subscribed))
     }
 
-    fn add(&self) -> Result<(String, watch::Receiver<()>), RpcError> {
+    fn add(self: &Arc<Self>) -> Result<(Entry, watch::Receiver<()>), RpcError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.ends.len() >= RPC_SUBSCRIPTIONS_PER_CLIENT_MAX {
             return Err(ErrorKind::Quota.because(format!(
@@ -104,7 +117,7 @@ impl Streams {
         let id = format!("s{}", open.count);
         let (end, ended) = watch::channel(());
         open.ends.insert(id.clone(), end);
-        Ok((id, ended))
+        Ok((Entry { streams: Arc::clone(self), id }, ended))
     }
 
     fn unsubscribe(&self, with: &Unsubscribe) -> Result<Done, RpcError> {
@@ -117,5 +130,12 @@ impl Streams {
 
     fn remove(&self, id: &str) -> bool {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).ends.remove(id).is_some()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // It is gone already if the front end has unsubscribed.
+        self.streams.remove(&self.id);
     }
 }

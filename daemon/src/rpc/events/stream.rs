@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytchat_core::io::Caller;
-use bytchat_proto::limits::EVENT_REPLAY_PAGE;
+use bytchat_proto::limits::{EVENT_REPLAY_BYTES_MAX, EVENT_REPLAY_PAGE};
 use bytchat_proto::rpc::event::{Gap, List, Note, Place as Position, wanted};
 use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
 use serde::Deserialize;
@@ -13,46 +13,91 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::super::desk::{Desk, Place};
-use super::super::session::Answers;
-use super::Streams;
+use super::super::desk::Desk;
+use super::super::exchange::Kept;
+use super::super::quota::Place;
+use super::super::writer::{Answers, Outgoing, Word};
+use super::Entry;
 use super::hub::{Follower, Recent, Told};
 
 /// A subscription that has its answer and has told nothing yet.
 pub(crate) struct Stream {
-    pub(super) id: String,
+    pub(super) entry: Entry,
     pub(super) caller: Caller,
     pub(super) types: Option<Vec<String>>,
     pub(super) page: Page,
+    /// What the page takes.
+    pub(super) bytes: Place,
     pub(super) follower: Follower,
     pub(super) desk: Arc<Desk>,
-    pub(super) streams: Arc<Streams>,
     pub(super) ended: watch::Receiver<()>,
     pub(super) _place: Place,
 }
 
-/// A part of the log; events stay as they are.
-#[derive(Debug, Deserialize)]
+/// A part of the log as the node gives it.
+#[derive(Deserialize)]
+struct Whole {
+    events: Vec<Value>,
+    next: u64,
+    first: u64,
+    head: u64,
+    epoch: String,
+    gap: Option<Gap>,
+}
+
+/// As much of it as is kept for a subscriber; events stay as they are.
+#[derive(Debug)]
 pub(super) struct Page {
-    pub(super) events: Vec<Value>,
-    pub(super) next: u64,
+    events: Vec<String>,
+    next: u64,
     pub(super) first: u64,
     pub(super) head: u64,
     pub(super) epoch: String,
-    pub(super) gap: Option<Gap>,
+    gap: Option<Gap>,
+    /// How many events to ask for next.
+    limit: usize,
 }
 
+/// What stands around an event, at most.
+const NOTIFICATION_BYTES: usize = 128;
+
 impl Page {
-    pub(super) fn read(page: Value) -> Result<Self, RpcError> {
-        serde_json::from_value(page).map_err(|error| {
-            ErrorKind::Internal.because(format!("the log of events is no page: {error}"))
-        })
+    // SPEC 8.11: what is not read is not kept in memory, but read from the log again.
+    /// Reads an answer of `event.list` with so many events, up to some bytes.
+    pub(super) fn read(page: Value, limit: usize) -> Result<Self, RpcError> {
+        let no_page = |why: String| {
+            ErrorKind::Internal.because(format!("the log of events is no page: {why}"))
+        };
+        let Whole { events, next, first, head, epoch, gap } =
+            serde_json::from_value(page).map_err(|error| no_page(error.to_string()))?;
+        let limit = (2 * limit).min(EVENT_REPLAY_PAGE);
+        let mut page = Self { events: Vec::new(), next, first, head, epoch, gap, limit };
+        let (count, mut bytes) = (events.len(), 0);
+        for event in events {
+            let text = event.to_string();
+            bytes += text.len();
+            page.events.push(text);
+            if bytes >= EVENT_REPLAY_BYTES_MAX && page.events.len() < count {
+                let seq = event["seq"].as_u64();
+                page.next = seq.ok_or_else(|| no_page("an event has no number".to_owned()))?;
+                page.limit = page.events.len();
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    /// Counts its bytes.
+    pub(super) fn hold(&self, desk: &Desk, caller: Caller) -> Result<Place, RpcError> {
+        let mut place = desk.bytes.none(caller.uid);
+        place.resize(self.events.iter().map(String::len).sum())?;
+        Ok(place)
     }
 }
 
 impl std::fmt::Debug for Stream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stream").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Stream").field("id", &self.entry.id).finish_non_exhaustive()
     }
 }
 
@@ -63,14 +108,12 @@ impl Stream {
     /// Tells events until the reader is gone or wants no more, or the daemon stops.
     pub(crate) async fn run(self, answers: Answers) {
         let (mut ended, desk) = (self.ended.clone(), Arc::clone(&self.desk));
-        let (streams, id) = (Arc::clone(&self.streams), self.id.clone());
         let mut teller = Teller { stream: self, answers };
         tokio::select! {
             _ = teller.tell() => {}
             _ = ended.changed() => {}
             () = desk.stopped() => {}
         }
-        streams.remove(&id);
     }
 }
 
@@ -92,7 +135,7 @@ impl Teller {
                     lagged
                 }
             };
-            self.stream.page = self.read(lagged).await?;
+            self.read(lagged).await?;
         }
     }
 
@@ -103,13 +146,14 @@ impl Teller {
                 self.note(Note::Gap(gap)).await?;
             }
             for event in std::mem::take(&mut self.stream.page.events) {
-                self.event(&event.to_string()).await?;
+                self.event(&event).await?;
             }
             let Page { next, head, .. } = self.stream.page;
+            self.stream.bytes = self.stream.desk.bytes.none(self.stream.caller.uid);
             if next >= head {
                 return Ok(next);
             }
-            self.stream.page = self.read(next).await?;
+            self.read(next).await?;
         }
     }
 
@@ -155,10 +199,26 @@ impl Teller {
 
     // SPEC 8.11: one shape for all that is told.
     async fn send(&self, result: &str) -> Result<(), Left> {
-        let id = &self.stream.id;
+        let id = &self.stream.entry.id;
+        let length = result.len() + NOTIFICATION_BYTES;
+        let turn = u32::try_from(length.min(EVENT_REPLAY_BYTES_MAX)).unwrap_or(u32::MAX);
+        let queue = Arc::clone(&self.stream.entry.streams.queue);
+        let turn = queue.acquire_many_owned(turn).await.map_err(|_| Left)?;
+        let bytes = self.room(length).await;
         let params = format!(r#"{{"subscription":"{id}","result":{result}}}"#);
         let text = format!(r#"{{"jsonrpc":"2.0","method":"event","params":{params}}}"#);
-        self.answers.send(text.into()).await.map_err(|_| Left)
+        let (word, kept) = (Word::Text(text.into()), Some(Kept::event(bytes, turn)));
+        self.answers.send(Outgoing { word, kept }).await.map_err(|_| Left)
+    }
+
+    /// Takes so many bytes, once there is room: what is not told yet is on the disk.
+    async fn room(&self, bytes: usize) -> Place {
+        let Stream { desk, caller, .. } = &self.stream;
+        let mut place = desk.bytes.none(caller.uid);
+        while place.resize(bytes).is_err() {
+            sleep(desk.bounds.replay_retry).await;
+        }
+        place
     }
 
     fn position(&self, next: u64) -> Position {
@@ -166,20 +226,22 @@ impl Teller {
     }
 
     /// Reads the log after a position, again and again if it cannot be read for the moment.
-    async fn read(&self, since: u64) -> Result<Page, Left> {
-        let Stream { desk, types, caller, .. } = &self.stream;
+    async fn read(&mut self, since: u64) -> Result<(), Left> {
+        let limit = self.stream.page.limit;
         loop {
-            let ask = List {
-                since: Some(since),
-                types: types.clone(),
-                limit: Some(EVENT_REPLAY_PAGE),
-                ..List::default()
-            };
+            let Stream { desk, types, caller, .. } = &self.stream;
+            let (since, types, limit) = (Some(since), types.clone(), Some(limit));
+            let ask = List { since, types, limit, ..List::default() };
             let permit = desk.replays.acquire().await;
             let page = desk.service.call(*caller, Call::EventList(ask)).await;
+            let page = page.and_then(|page| Page::read(page, self.stream.page.limit));
+            let held = page.and_then(|page| Ok((page.hold(desk, *caller)?, page)));
             drop(permit);
-            match page.and_then(Page::read) {
-                Ok(page) => return Ok(page),
+            match held {
+                Ok((bytes, page)) => {
+                    (self.stream.bytes, self.stream.page) = (bytes, page);
+                    return Ok(());
+                }
                 Err(error) if [ErrorKind::Busy, ErrorKind::DiskFull].contains(&error.kind) => {
                     sleep(desk.bounds.replay_retry).await;
                 }

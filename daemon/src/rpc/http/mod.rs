@@ -1,6 +1,7 @@
 //! One front end that speaks HTTP/1.1, which may turn into WebSocket.
 
 mod answer;
+mod frames;
 mod metrics;
 mod patient;
 mod websocket;
@@ -14,11 +15,12 @@ use bytchat_proto::limits::{
 };
 use bytchat_proto::rpc::openrpc::DISCOVER;
 use bytchat_proto::rpc::{Call, ErrorKind, Nothing};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, ORIGIN, REFERER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
@@ -27,24 +29,20 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::asked::{Asked, Partial, Unread};
 use super::desk::{Desk, Speaking};
 use super::dialect::Dialect;
-use super::exchange::{Exchange, refusal, stalled, too_long};
+use super::exchange::{Exchange, Said, refusal, stalled, too_long};
 use super::methods::document;
-use answer::{Answer, empty, json, refused, text};
+use answer::{Answer, empty, failed, json, refused, text};
 use patient::Patient;
-
-/// The end of a connection as HTTP and its beginning as WebSocket.
-struct Upgrade {
-    coming: hyper::upgrade::OnUpgrade,
-    handshake: Server,
-}
 
 /// One front end.
 #[derive(Clone)]
 struct Visit {
     exchange: Exchange,
-    upgrade: Arc<Mutex<Option<Upgrade>>>,
+    /// The end of the connection as HTTP and its beginning as WebSocket.
+    upgrade: Arc<Mutex<Option<OnUpgrade>>>,
 }
 
 /// Serves one front end until it is gone, or until the daemon stops.
@@ -56,16 +54,16 @@ pub(super) async fn serve(stream: UnixStream, first: Vec<u8>, exchange: Exchange
     converse(stream, first, visit, &desk).await;
     let upgrade = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
     drop(speaking);
-    if let Some(Upgrade { coming, handshake }) = upgrade {
+    if let Some(coming) = upgrade {
         match coming.await {
-            Ok(upgraded) => websocket::serve(upgraded, handshake, exchange).await,
+            Ok(upgraded) => websocket::serve(upgraded, exchange).await,
             Err(error) => debug!(%error, "a front end did not become a WebSocket"),
         }
     }
 }
 
 async fn converse(stream: UnixStream, first: Vec<u8>, visit: Visit, desk: &Desk) {
-    let io = TokioIo::new(Patient::new(stream, first, desk.bounds.write));
+    let io = TokioIo::new(Patient::new(stream, first, desk.bounds));
     let service = service_fn(move |request| {
         let visit = visit.clone();
         async move { Ok::<_, Infallible>(visit.answer(request).await) }
@@ -131,7 +129,7 @@ impl Visit {
             Ok(response) => {
                 let coming = hyper::upgrade::on(&mut request);
                 let mut upgrade = self.upgrade.lock().unwrap_or_else(PoisonError::into_inner);
-                *upgrade = Some(Upgrade { coming, handshake });
+                *upgrade = Some(coming);
                 response.map(|()| empty())
             }
             Err(error) => {
@@ -153,38 +151,56 @@ impl Visit {
         if body.size_hint().lower() > RPC_LINE_BYTES_MAX as u64 {
             return json(StatusCode::PAYLOAD_TOO_LARGE, too_long());
         }
-        let reading = Limited::new(body, RPC_LINE_BYTES_MAX).collect();
-        let body = match timeout(self.exchange.desk.bounds.half_request, reading).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return json(StatusCode::PAYLOAD_TOO_LARGE, too_long());
-            }
-            Ok(Err(_)) | Err(_) => return json(StatusCode::REQUEST_TIMEOUT, stalled()),
+        let patience = self.exchange.desk.bounds.half_request;
+        let asked = match timeout(patience, self.read(body)).await {
+            Ok(Ok(asked)) => asked,
+            Ok(Err(answer)) => return answer,
+            Err(_) => return json(StatusCode::REQUEST_TIMEOUT, stalled()),
         };
-        if body.trim_ascii().is_empty() {
+        if asked.text.trim_ascii().is_empty() {
             let error = ErrorKind::BadRequest.because("the body is empty");
             return json(StatusCode::OK, refusal(&error));
         }
-        match self.exchange.answer(&body).await.json {
-            Some(answer) => json(StatusCode::OK, answer),
-            None => answer::nothing(),
-        }
+        let Said { json, kept, .. } = self.exchange.answer(asked).await;
+        json.map_or_else(answer::nothing, |json| answer::called(json, kept))
     }
 
     fn document(&self) -> Answer {
         match self.exchange.admit(DISCOVER) {
-            Ok(_place) => json(StatusCode::OK, document().get().into()),
-            Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, &error),
+            Ok(place) => answer::called(document().get(), self.exchange.kept(place)),
+            Err(error) => failed(&error),
         }
     }
 
+    /// Reads a body, or gives the answer that says why not.
+    async fn read(&self, mut body: Incoming) -> Result<Asked, Answer> {
+        let Exchange { desk, caller, .. } = &self.exchange;
+        let mut partial = Partial::at(desk, caller.uid, RPC_LINE_BYTES_MAX);
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else {
+                return Err(json(StatusCode::REQUEST_TIMEOUT, stalled()));
+            };
+            let data = frame.into_data().unwrap_or_default();
+            partial.extend(&data).map_err(|why| match why {
+                Unread::TooLong => json(StatusCode::PAYLOAD_TOO_LARGE, too_long()),
+                Unread::Refused(error) => failed(&error),
+            })?;
+        }
+        Ok(partial.finish().expect("what is skipped was refused above"))
+    }
+
+    // SPEC 8.12: the health of the daemon is asked for like any call.
     async fn health(&self) -> Answer {
+        let place = match self.exchange.admit("node.status") {
+            Ok(place) => place,
+            Err(error) => return failed(&error),
+        };
         let service = &self.exchange.desk.service;
         let asked = service.call(self.exchange.caller, Call::NodeStatus(Nothing {}));
         match timeout(Duration::from_millis(RPC_HEALTH_MS), asked).await {
             Ok(Ok(_)) => {
                 let well = json!({ "status": "ok" }).to_string();
-                json(StatusCode::OK, well.into())
+                answer::called(well, self.exchange.kept(place))
             }
             Ok(Err(error)) => refused(StatusCode::SERVICE_UNAVAILABLE, &error),
             Err(_) => {
@@ -195,15 +211,13 @@ impl Visit {
     }
 
     async fn metrics(&self) -> Answer {
-        if let Err(error) = self.exchange.admit("node.status") {
-            return refused(StatusCode::FORBIDDEN, &error);
-        }
+        let place = match self.exchange.admit("node.status") {
+            Ok(place) => place,
+            Err(error) => return failed(&error),
+        };
         match metrics::render(&self.exchange).await {
-            Ok(metrics) => text(metrics),
-            Err(error) if error.kind == ErrorKind::NotPermitted => {
-                refused(StatusCode::FORBIDDEN, &error)
-            }
-            Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, &error),
+            Ok(metrics) => text(metrics, self.exchange.kept(place)),
+            Err(error) => failed(&error),
         }
     }
 }

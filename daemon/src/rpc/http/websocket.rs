@@ -1,92 +1,68 @@
 //! One front end that speaks WebSocket: a text message is a request or a batch, and so is its
 //! answer.
 
-use std::io;
+use std::io::{self, Cursor};
+use std::time::Duration;
 
 use bytchat_proto::limits::{RPC_ANSWERS_WAITING_MAX, RPC_LINE_BYTES_MAX};
-use futures_util::io::{BufReader, BufWriter};
-use hyper::upgrade::Upgraded;
+use hyper::upgrade::{Parts, Upgraded};
 use hyper_util::rt::TokioIo;
-use soketto::connection::Error;
-use soketto::handshake::http::Server;
-use soketto::{Receiver, Sender};
+use tokio::io::{AsyncReadExt, Chain};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
-use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 use tracing::debug;
 
+use super::super::asked::Partial;
 use super::super::desk::Speaking;
 use super::super::dialect::Dialect;
 use super::super::exchange::Exchange;
+use super::super::lines::gone;
 use super::super::session::{Incoming, Session, Source};
+use super::super::writer::{Framing, write};
+use super::frames::Frames;
+use super::patient::Patient;
 
-type Wire = BufReader<BufWriter<Compat<TokioIo<Upgraded>>>>;
+/// Messages of a socket, after the bytes that came with the handshake.
+struct Wire {
+    frames: Frames<Chain<Cursor<Vec<u8>>, OwnedReadHalf>>,
+    gone_check: Duration,
+}
 
-/// Messages that were read; reading cannot be broken off, so it has its own loop.
-struct Messages(mpsc::Receiver<Incoming>);
-
-impl Source for Messages {
+impl Source for Wire {
     async fn next(&mut self, hold: bool) -> io::Result<Incoming> {
-        if hold {
-            // When the front end is gone the loop that reads ends, and with it everything.
-            std::future::pending::<()>().await;
+        if !hold {
+            return self.frames.next().await;
         }
-        Ok(self.0.recv().await.unwrap_or(Incoming::Gone))
+        self.frames.rest();
+        let (_, socket) = self.frames.stream().get_ref();
+        gone(socket, self.gone_check).await;
+        Ok(Incoming::Gone)
     }
 }
 
 /// Serves one front end until it is gone, or until the daemon stops.
-pub(super) async fn serve(upgraded: Upgraded, handshake: Server, exchange: Exchange) {
+pub(super) async fn serve(upgraded: Upgraded, exchange: Exchange) {
+    let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Patient>>() else {
+        debug!("what became a WebSocket is no socket of ours");
+        return;
+    };
     let _speaking = Speaking::new(&exchange.desk, Dialect::WebSocket);
-    let wire = BufReader::new(BufWriter::new(TokioIo::new(upgraded).compat()));
-    let mut builder = handshake.into_builder(wire);
-    builder.set_max_message_size(RPC_LINE_BYTES_MAX);
-    let (sender, receiver) = builder.finish();
-    let (read, messages) = mpsc::channel(1);
+    let bounds = exchange.desk.bounds;
+    let (stream, mut first) = io.into_inner().into_parts();
+    first.splice(0..0, read_buf);
+    let (input, output) = stream.into_split();
+    let input = Cursor::new(first).chain(input);
+    let message = Partial::at(&exchange.desk, exchange.caller.uid, RPC_LINE_BYTES_MAX);
+    let frames = Frames::new(input, message, bounds.half_request);
+    let mut wire = Wire { frames, gone_check: bounds.gone_check };
     let (answers, waiting) = mpsc::channel(RPC_ANSWERS_WAITING_MAX);
-    let mut messages = Messages(messages);
-    let writing = write(sender, waiting);
+    let writing = write(output, waiting, Framing::WebSocket, bounds);
     tokio::pin!(writing);
     let ended = tokio::select! {
         result = &mut writing => result,
-        () = pump(receiver, read) => Ok(()),
-        () = Session::new(exchange, answers).run(&mut messages) => writing.await,
+        () = Session::new(exchange, answers).run(&mut wire) => writing.await,
     };
     if let Err(error) = ended {
         debug!(%error, "a front end was cut off");
     }
-}
-
-/// Reads messages until the front end is gone.
-async fn pump(mut receiver: Receiver<Wire>, read: mpsc::Sender<Incoming>) {
-    loop {
-        let mut message = Vec::new();
-        let came = match receiver.receive(&mut message).await {
-            Ok(soketto::Incoming::Data(_)) => Incoming::Whole(message.into()),
-            Ok(soketto::Incoming::Pong(_)) => continue,
-            Err(Error::MessageTooLarge { .. }) => Incoming::TooLong,
-            Ok(soketto::Incoming::Closed(_)) => return,
-            Err(error) => {
-                debug!(%error, "a front end is gone");
-                return;
-            }
-        };
-        if read.send(came).await.is_err() {
-            // The daemon stops: who waits for the last answers decides when this ends.
-            return std::future::pending().await;
-        }
-    }
-}
-
-async fn write(
-    mut sender: Sender<Wire>,
-    mut waiting: mpsc::Receiver<Box<str>>,
-) -> Result<(), Error> {
-    while let Some(answer) = waiting.recv().await {
-        sender.send_text(&answer).await?;
-        while let Ok(answer) = waiting.try_recv() {
-            sender.send_text(&answer).await?;
-        }
-        sender.flush().await?;
-    }
-    sender.close().await
 }

@@ -5,16 +5,18 @@ mod read;
 use std::io::{self, Cursor};
 use std::time::Duration;
 
-use bytchat_proto::limits::{RPC_ANSWERS_WAITING_MAX, RPC_LINE_BYTES_MAX, RPC_WRITE_BYTES_TARGET};
+use bytchat_proto::limits::{RPC_ANSWERS_WAITING_MAX, RPC_LINE_BYTES_MAX};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Chain, Interest};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
 use tokio::time::{interval, timeout};
 use tracing::debug;
 
+use super::asked::Partial;
 use super::exchange::Exchange;
 use super::session::{Incoming, Session, Source};
+use super::writer::{Framing, write};
 use read::Lines;
 
 /// Lines of a socket, after the bytes that told the dialect.
@@ -28,6 +30,7 @@ impl Source for Wire {
         if !hold {
             return self.lines.next().await;
         }
+        self.lines.rest();
         let (_, socket) = self.lines.stream().get_ref();
         gone(socket, self.gone_check).await;
         Ok(Incoming::Gone)
@@ -40,10 +43,11 @@ pub(super) async fn serve(stream: UnixStream, first: Vec<u8>, exchange: Exchange
     let bounds = exchange.desk.bounds;
     let (input, output) = stream.into_split();
     let input = Cursor::new(first).chain(input);
-    let lines = Lines::new(input, RPC_LINE_BYTES_MAX, bounds.half_request);
+    let partial = Partial::at(&exchange.desk, exchange.caller.uid, RPC_LINE_BYTES_MAX);
+    let lines = Lines::new(input, partial, bounds.half_request);
     let mut wire = Wire { lines, gone_check: bounds.gone_check };
     let (answers, waiting) = mpsc::channel(RPC_ANSWERS_WAITING_MAX);
-    let writing = write(output, waiting, bounds.write);
+    let writing = write(output, waiting, Framing::Lines, bounds);
     tokio::pin!(writing);
     let ended = tokio::select! {
         result = &mut writing => result,
@@ -56,7 +60,7 @@ pub(super) async fn serve(stream: UnixStream, first: Vec<u8>, exchange: Exchange
 
 /// Ends when the front end has closed both directions. `nc` and shells close only theirs and
 /// go on reading, which a read cannot tell apart.
-async fn gone(socket: &OwnedReadHalf, check: Duration) {
+pub(super) async fn gone(socket: &OwnedReadHalf, check: Duration) {
     let mut ticks = interval(check);
     loop {
         ticks.tick().await;
@@ -65,29 +69,6 @@ async fn gone(socket: &OwnedReadHalf, check: Duration) {
             Ok(_) | Err(_) => return,
         }
     }
-}
-
-// SPEC 8.7: a front end that does not read is cut off.
-async fn write(
-    mut output: OwnedWriteHalf,
-    mut waiting: mpsc::Receiver<Box<str>>,
-    patience: Duration,
-) -> io::Result<()> {
-    while let Some(answer) = waiting.recv().await {
-        let mut text = String::from(answer) + "\n";
-        while text.len() < RPC_WRITE_BYTES_TARGET
-            && let Ok(answer) = waiting.try_recv()
-        {
-            text.push_str(&answer);
-            text.push('\n');
-        }
-        let mut rest = text.as_bytes();
-        while !rest.is_empty() {
-            let written = timeout(patience, output.write(rest)).await??;
-            rest = rest.get(written..).unwrap_or_default();
-        }
-    }
-    Ok(())
 }
 
 /// Says one thing to a front end and leaves it, if it takes that at once.

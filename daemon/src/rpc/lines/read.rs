@@ -1,28 +1,28 @@
 //! Lines of bounded length from a stream.
 
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::time::timeout;
-use zeroize::Zeroizing;
+use tokio::time::{Sleep, sleep};
 
+use super::super::asked::Partial;
 use super::super::session::Incoming;
 
 /// Reads lines and never keeps more than one of them.
 #[derive(Debug)]
 pub(super) struct Lines<R> {
     input: BufReader<R>,
-    partial: Zeroizing<Vec<u8>>,
-    skipping: bool,
-    bytes_max: usize,
+    partial: Partial,
     patience: Duration,
+    /// Runs while there is half a line.
+    waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    pub(super) fn new(input: R, bytes_max: usize, patience: Duration) -> Self {
-        let (input, partial) = (BufReader::new(input), Zeroizing::default());
-        Self { input, partial, skipping: false, bytes_max, patience }
+    pub(super) fn new(input: R, partial: Partial, patience: Duration) -> Self {
+        Self { input: BufReader::new(input), partial, patience, waiting: None }
     }
 
     /// The stream below.
@@ -30,84 +30,81 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         self.input.get_ref()
     }
 
+    /// Nothing is read for a while, which is not the fault of who writes.
+    pub(super) fn rest(&mut self) {
+        self.waiting = None;
+    }
+
+    // SPEC 8.7: half a request that does not become whole is given up.
     /// Reads on. Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> io::Result<Incoming> {
         loop {
-            let half = self.skipping || !self.partial.is_empty();
-            let chunk = if half {
-                match timeout(self.patience, self.input.fill_buf()).await {
-                    Ok(chunk) => chunk?,
-                    Err(_) => return Ok(Incoming::Stalled),
+            let chunk = if self.partial.is_begun() {
+                let patience = self.patience;
+                let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
+                tokio::select! {
+                    biased;
+                    chunk = self.input.fill_buf() => chunk?,
+                    () = waiting => return Ok(Incoming::Stalled),
                 }
             } else {
+                self.waiting = None;
                 self.input.fill_buf().await?
             };
             if chunk.is_empty() {
-                return Ok(self.end());
+                let last = self.partial.is_begun().then(|| self.partial.finish()).flatten();
+                return Ok(last.map_or(Incoming::End, Incoming::Whole));
             }
             let newline = chunk.iter().position(|byte| *byte == b'\n');
             let part = chunk.get(..newline.unwrap_or(chunk.len())).unwrap_or(chunk);
             let used = part.len() + usize::from(newline.is_some());
-            let fits = self.partial.len() + part.len() <= self.bytes_max;
-            if !self.skipping && fits {
-                extend(&mut self.partial, part);
-            }
+            let extended = self.partial.extend(part);
             self.input.consume(used);
-            if let Some(line) = self.progress(newline.is_some(), fits) {
-                return Ok(line);
+            let whole = newline.and_then(|_| self.partial.finish());
+            if let Err(why) = extended {
+                return Ok(Incoming::Unread(why));
+            }
+            if let Some(whole) = whole {
+                return Ok(Incoming::Whole(whole));
             }
         }
     }
-
-    fn progress(&mut self, complete: bool, fits: bool) -> Option<Incoming> {
-        if self.skipping {
-            self.skipping = !complete;
-            return None;
-        }
-        if !fits {
-            self.partial = Zeroizing::default();
-            self.skipping = !complete;
-            return Some(Incoming::TooLong);
-        }
-        complete.then(|| Incoming::Whole(std::mem::take(&mut self.partial)))
-    }
-
-    fn end(&mut self) -> Incoming {
-        if self.partial.is_empty() {
-            return Incoming::End;
-        }
-        Incoming::Whole(std::mem::take(&mut self.partial))
-    }
-}
-
-/// Appends to a line. One that has to grow moves, and its old place is wiped.
-fn extend(line: &mut Zeroizing<Vec<u8>>, part: &[u8]) {
-    let bytes = line.len() + part.len();
-    if bytes > line.capacity() {
-        let mut larger = Zeroizing::new(Vec::with_capacity(2 * bytes));
-        larger.extend_from_slice(line);
-        *line = larger;
-    }
-    line.extend_from_slice(part);
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::asked::Unread;
+    use super::super::super::quota::Quota;
     use super::*;
 
     const LONG: Duration = Duration::from_secs(3600);
 
-    async fn read_all(bytes: &[u8], bytes_max: usize) -> Vec<Incoming> {
-        let mut lines = Lines::new(bytes, bytes_max, LONG);
+    fn lines<R: AsyncRead + Unpin>(input: R, bytes_max: usize) -> Lines<R> {
+        let quota = Quota::new("bytes", usize::MAX, usize::MAX);
+        Lines::new(input, Partial::new(&quota, 1, bytes_max), LONG)
+    }
+
+    /// What came, as a text.
+    fn shown(incoming: Incoming) -> Option<String> {
+        match incoming {
+            Incoming::Whole(asked) => Some(String::from_utf8(asked.text.to_vec()).unwrap()),
+            Incoming::Unread(Unread::TooLong) => Some("too long".to_owned()),
+            Incoming::Unread(Unread::Refused(error)) => Some(error.message),
+            Incoming::Stalled
+            | Incoming::Ping(_)
+            | Incoming::End
+            | Incoming::Closed(_)
+            | Incoming::Gone => None,
+        }
+    }
+
+    async fn read_all(bytes: &[u8], bytes_max: usize) -> Vec<String> {
+        let mut lines = lines(bytes, bytes_max);
         let mut all = Vec::new();
-        while let line @ (Incoming::Whole(_) | Incoming::TooLong) = lines.next().await.unwrap() {
+        while let Some(line) = shown(lines.next().await.unwrap()) {
             all.push(line);
         }
         all
-    }
-
-    fn whole(text: &str) -> Incoming {
-        Incoming::Whole(text.as_bytes().to_vec().into())
     }
 
     #[tokio::test]
@@ -116,28 +113,21 @@ mod tests {
         let input = format!("a\n{long}\nb\n12345\n123456\nc");
         assert_eq!(
             read_all(input.as_bytes(), 5).await,
-            [
-                whole("a"),
-                Incoming::TooLong,
-                whole("b"),
-                whole("12345"),
-                Incoming::TooLong,
-                whole("c")
-            ]
+            ["a", "too long", "b", "12345", "too long", "c"]
         );
     }
 
     #[tokio::test]
     async fn a_long_line_without_an_end_is_told_once() {
         let long = "x".repeat(100_000);
-        assert_eq!(read_all(long.as_bytes(), 5).await, [Incoming::TooLong]);
+        assert_eq!(read_all(long.as_bytes(), 5).await, ["too long"]);
     }
 
     #[tokio::test]
     async fn half_a_line_is_kept_when_reading_is_given_up() {
         use tokio::io::AsyncWriteExt;
         let (mut writer, reader) = tokio::io::duplex(64);
-        let mut lines = Lines::new(reader, 100, LONG);
+        let mut lines = lines(reader, 100);
         writer.write_all(b"half").await.unwrap();
         {
             let next = lines.next();
@@ -148,16 +138,34 @@ mod tests {
             assert!(polled.await);
         }
         writer.write_all(b" more\n").await.unwrap();
-        assert_eq!(lines.next().await.unwrap(), whole("half more"));
+        assert_eq!(shown(lines.next().await.unwrap()).unwrap(), "half more");
     }
 
     #[tokio::test(start_paused = true)]
     async fn half_a_line_that_does_not_go_on_is_given_up() {
         use tokio::io::AsyncWriteExt;
         let (mut writer, reader) = tokio::io::duplex(64);
-        let mut lines = Lines::new(reader, 100, LONG);
+        let mut lines = lines(reader, 100);
         writer.write_all(b"whole\nhalf").await.unwrap();
-        assert_eq!(lines.next().await.unwrap(), whole("whole"));
-        assert_eq!(lines.next().await.unwrap(), Incoming::Stalled);
+        assert_eq!(shown(lines.next().await.unwrap()).unwrap(), "whole");
+        assert!(matches!(lines.next().await.unwrap(), Incoming::Stalled));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_line_that_goes_on_by_the_byte_is_given_up_too() {
+        use tokio::io::AsyncWriteExt;
+        let (mut writer, reader) = tokio::io::duplex(64);
+        let mut lines = lines(reader, 1_000_000);
+        let mut ticks = tokio::time::interval(LONG / 4);
+        let dripping = async {
+            loop {
+                writer.write_all(b"x").await.unwrap();
+                ticks.tick().await;
+            }
+        };
+        tokio::select! {
+            () = dripping => {}
+            came = lines.next() => assert!(matches!(came.unwrap(), Incoming::Stalled)),
+        }
     }
 }

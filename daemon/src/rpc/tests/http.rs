@@ -55,6 +55,26 @@ async fn batches_and_notifications_work_as_in_lines() {
 }
 
 #[tokio::test]
+async fn health_and_metrics_are_calls_like_others() {
+    let mut world = world_within(Bounds { calls_per_user: 1, ..bounds() });
+    let mut client = world.connect().await;
+    client.write((request(0, "event.list", &json!({})) + "\n").as_bytes()).await;
+    assert_eq!(world.words.recv().await, Some(Word::Waiting));
+    for path in ["/healthz", "/metrics"] {
+        let answer = get(&world, path, "").await;
+        assert_eq!(status_of(&answer), 503, "{answer}");
+        assert!(body_of(&answer).contains("you have 1 calls"), "{answer}");
+    }
+    drop(client);
+    assert_eq!(world.words.recv().await, Some(Word::Dropped));
+    until("the call is given back", || world.desk.calls.taken() == 0).await;
+    for path in ["/healthz", "/metrics"] {
+        assert_eq!(status_of(&get(&world, path, "").await), 200);
+        until("the call is given back", || world.desk.calls.taken() == 0).await;
+    }
+}
+
+#[tokio::test]
 async fn a_connection_answers_many_requests() {
     let world = world();
     let mut stream = world.connect().await;

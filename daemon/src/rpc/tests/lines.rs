@@ -1,6 +1,8 @@
 //! JSON-RPC in lines, and what holds for every dialect.
 
-use bytchat_proto::limits::{RPC_BATCH_MAX, RPC_CALLS_PER_CLIENT_MAX, RPC_LINE_BYTES_MAX};
+use bytchat_proto::limits::{
+    RPC_BATCH_MAX, RPC_CALLS_PER_CLIENT_MAX, RPC_LINE_BYTES_MAX, RPC_SUBSCRIPTIONS_PER_CLIENT_MAX,
+};
 
 use super::*;
 
@@ -204,7 +206,7 @@ async fn a_client_has_so_many_calls_in_flight_and_no_more() {
     let mut world = world();
     let mut client = world.connect().await;
     let waits: String = (0..2 * RPC_CALLS_PER_CLIENT_MAX as u64)
-        .map(|i| request(i, "event.list", &json!({})) + "\n")
+        .map(|i| request(i, "event.list", &json!({ "wait_ms": 60_000 })) + "\n")
         .collect();
     client.write(waits.as_bytes()).await;
     for _ in 0..RPC_CALLS_PER_CLIENT_MAX {
@@ -244,6 +246,49 @@ async fn stopping_answers_the_calls_that_wait_and_removes_the_socket() {
     (&mut world.serving).await.unwrap();
     assert!(!world.socket().exists());
     Listener::bind(&config(&world.dir)).unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_the_engine_has_is_answered_within_the_grace_of_a_stop() {
+    let mut world = world();
+    let mut client = world.connect().await;
+    client.write((send(5, "slow") + "\n").as_bytes()).await;
+    assert_eq!(world.words.recv().await, Some(Word::Waiting));
+    world.stop.send(true).unwrap();
+    until("the socket goes", || !world.socket().exists()).await;
+    world.slow.notify_one();
+    assert_eq!(client.read().await["result"]["echo"], "slow");
+}
+
+#[tokio::test]
+async fn a_stop_does_not_deny_what_may_have_been_carried_out() {
+    let mut world = world();
+    let mut client = world.connect().await;
+    client.write((send(5, "slow") + "\n").as_bytes()).await;
+    assert_eq!(world.words.recv().await, Some(Word::Waiting));
+    world.stop.send(true).unwrap();
+    let answer = client.read().await;
+    assert_eq!(answer["error"]["data"]["kind"], "shutting_down");
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("may have been carried out"), "{message}");
+    assert!(message.contains("the same `client_id`"), "{message}");
+}
+
+#[tokio::test]
+async fn a_batch_whose_answer_is_too_large_leaves_no_subscription() {
+    let world = world();
+    let mut client = world.connect().await;
+    let subscribe = request(0, "event.subscribe", &json!({}));
+    let peers = request(1, "node.peers", &json!({}));
+    let batch = [vec![subscribe.clone()], vec![peers; RPC_BATCH_MAX - 1]].concat().join(",");
+    let answer = client.ask(&format!("[{batch}]")).await;
+    assert_eq!(answer["error"]["code"], -32011, "{answer}");
+    until("the subscription ends", || world.desk.subscriptions.taken() == 0).await;
+    for _ in 0..RPC_SUBSCRIPTIONS_PER_CLIENT_MAX {
+        client.write((subscribe.clone() + "\n").as_bytes()).await;
+    }
+    let open = || world.desk.subscriptions.taken() == RPC_SUBSCRIPTIONS_PER_CLIENT_MAX;
+    until("there is room for others", open).await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod events;
 mod hostile;
 mod http;
 mod lines;
+mod memory;
 mod socket;
 mod websocket;
 
@@ -25,13 +26,15 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::desk::Bounds;
+use super::desk::{Bounds, Desk};
 use super::{Answer, Follower, Hub, Listener, MODE_USER, RpcConfig, Service};
 
 const NEVER: Duration = Duration::from_secs(3600);
+/// Bytes of a page that the service gives.
+const PAGE: usize = 300 * 1024;
 
 /// Says what happens to the calls that wait.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,6 +90,16 @@ impl Log {
 struct Fake {
     words: mpsc::Sender<Word>,
     log: Arc<Log>,
+    /// Pages that were asked for.
+    asked: Arc<AtomicUsize>,
+    /// Ends the wait of a slow call.
+    slow: Arc<Notify>,
+}
+
+impl Fake {
+    fn new(words: mpsc::Sender<Word>, log: Arc<Log>) -> Self {
+        Self { words, log, asked: Arc::default(), slow: Arc::default() }
+    }
 }
 
 struct TellDrop(mpsc::Sender<Word>);
@@ -100,11 +113,21 @@ impl Drop for TellDrop {
 impl Service for Fake {
     fn call(&self, caller: Caller, call: Call) -> Answer {
         let (words, log) = (self.words.clone(), Arc::clone(&self.log));
+        let (asked, slow) = (Arc::clone(&self.asked), Arc::clone(&self.slow));
         Box::pin(async move {
             let params = call.params();
             match call {
                 Call::NodeStatus(_) => Ok(status(caller)),
-                Call::NodePeers(_) => Ok(json!({ "peers": "x".repeat(256 * 1024) })),
+                Call::NodePeers(_) => {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    Ok(json!({ "peers": "x".repeat(PAGE) }))
+                }
+                // One that the engine has taken and answers when it is told to.
+                Call::MessageSend(_) if params["text"] == "slow" => {
+                    words.send(Word::Waiting).await.unwrap();
+                    slow.notified().await;
+                    Ok(json!({ "echo": "slow" }))
+                }
                 Call::MessageSend(_) if params["text"] == "refuse" => {
                     Err(ErrorKind::Blocked.because("you block bob"))
                 }
@@ -157,7 +180,11 @@ struct World {
     dir: tempfile::TempDir,
     words: mpsc::Receiver<Word>,
     log: Arc<Log>,
+    /// Pages that were asked for.
+    asked: Arc<AtomicUsize>,
+    slow: Arc<Notify>,
     stop: watch::Sender<bool>,
+    desk: Arc<Desk>,
     serving: JoinHandle<()>,
 }
 
@@ -169,6 +196,7 @@ fn config(dir: &tempfile::TempDir) -> RpcConfig {
 fn bounds() -> Bounds {
     Bounds {
         write: NEVER,
+        answer: NEVER,
         gone_check: Duration::from_millis(1),
         first_byte: NEVER,
         half_request: NEVER,
@@ -191,10 +219,12 @@ fn world_within(bounds: Bounds) -> World {
     let (tx, words) = mpsc::channel(1024);
     let (stop, stopped) = watch::channel(false);
     let log = Arc::new(Log { uid: own_uid(), ..Log::default() });
-    let listener = Listener::bind(&config(&dir)).unwrap().within(bounds);
-    let fake = Fake { words: tx, log: Arc::clone(&log) };
-    let serving = tokio::spawn(listener.serve(Arc::new(fake), stopped));
-    World { dir, words, log, stop, serving }
+    let listener = Listener::bind(&config(&dir)).unwrap();
+    let fake = Fake::new(tx, Arc::clone(&log));
+    let (asked, slow) = (Arc::clone(&fake.asked), Arc::clone(&fake.slow));
+    let desk = Arc::new(Desk::new(Arc::new(fake), bounds, stopped));
+    let serving = tokio::spawn(listener.serve_at(Arc::clone(&desk)));
+    World { dir, words, log, asked, slow, stop, desk, serving }
 }
 
 impl World {
@@ -219,6 +249,16 @@ impl World {
         drop(stream.read_to_end(&mut answer).await);
         String::from_utf8(answer).unwrap()
     }
+}
+
+/// Waits until something holds.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect(what);
 }
 
 struct Client {

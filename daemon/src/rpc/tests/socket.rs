@@ -62,9 +62,8 @@ async fn a_socket_that_was_handed_over_is_served_and_left_where_it_is() {
         let listener = Listener::adopt(socket.try_clone().unwrap()).unwrap();
         // Who called before anybody served waits and is answered.
         let early = UnixStream::connect(&path).await.unwrap();
-        let serving = tokio::spawn(
-            listener.serve(Arc::new(Fake { words: tx, log: Arc::default() }), stopped),
-        );
+        let serving =
+            tokio::spawn(listener.serve(Arc::new(Fake::new(tx, Arc::default())), stopped));
         Client::of(early).assert_well().await;
         stop.send(true).unwrap();
         serving.await.unwrap();

@@ -45,6 +45,106 @@ impl Socket {
     }
 }
 
+/// A front end's end that speaks in bytes, after the handshake.
+pub(super) async fn raw(world: &World) -> Client {
+    let mut client = world.connect().await;
+    let upgrade = "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                   sec-websocket-version: 13\r\n\
+                   sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    client.write(upgrade.as_bytes()).await;
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        client.input.read_line(&mut line).await.unwrap();
+    }
+    client
+}
+
+/// The beginning of a masked frame with so many bytes; the mask is all zeros.
+pub(super) fn head(first: u8, bytes: u64) -> Vec<u8> {
+    [&[first, 0x80 | 127][..], &bytes.to_be_bytes(), &[0; 4]].concat()
+}
+
+impl Client {
+    /// The first byte and the payload of a short frame.
+    async fn frame(&mut self) -> (u8, Vec<u8>) {
+        let mut head = [0; 2];
+        self.input.read_exact(&mut head).await.unwrap();
+        let mut long = [0; 2];
+        if head[1] == 126 {
+            self.input.read_exact(&mut long).await.unwrap();
+        }
+        let length = match head[1] {
+            126 => usize::from(u16::from_be_bytes(long)),
+            short => usize::from(short),
+        };
+        let mut payload = vec![0; length];
+        self.input.read_exact(&mut payload).await.unwrap();
+        (head[0], payload)
+    }
+}
+
+#[tokio::test]
+async fn a_message_in_pieces_with_a_ping_between_is_one() {
+    let world = world();
+    let mut client = raw(&world).await;
+    let text = request(1, "node.status", &json!({}));
+    let (one, two) = text.split_at(9);
+    let mask = [1, 2, 3, 4];
+    let masked: Vec<u8> =
+        two.bytes().enumerate().map(|(index, byte)| byte ^ mask[index % 4]).collect();
+    let mut last = vec![0x80, 0x80 | u8::try_from(two.len()).unwrap()];
+    last.extend([&mask[..], &masked].concat());
+    let ping = [&[0x89, 0x84, 0, 0, 0, 0][..], b"here"].concat();
+    client.write(&[head(0x01, 9), one.as_bytes().to_vec(), ping, last].concat()).await;
+    assert_eq!(client.frame().await, (0x8a, b"here".to_vec()));
+    let (first, payload) = client.frame().await;
+    let answer: Value = serde_json::from_slice(&payload).unwrap();
+    assert_eq!((first, &answer["result"]["uid"]), (0x81, &json!(own_uid())));
+    client.write(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9]).await;
+    assert_eq!(client.frame().await, (0x88, vec![0x03, 0xe9]));
+    let mut rest = Vec::new();
+    client.input.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.is_empty(), "{rest:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_websocket_is_cut_off_and_others_go_on() {
+    let world = world();
+    for wrong in [
+        &[0x81, 0x01, b'x'][..],
+        &[0x83, 0x80, 0, 0, 0, 0],
+        &[0x80, 0x80, 0, 0, 0, 0],
+        &[0x09, 0x80, 0, 0, 0, 0],
+        &[0xc1, 0x80, 0, 0, 0, 0],
+        &head(0x81, u64::MAX),
+        &[0x01, 0x80, 0, 0, 0, 0, 0x81, 0x80, 0, 0, 0, 0],
+    ] {
+        let mut client = raw(&world).await;
+        client.write(wrong).await;
+        let mut rest = Vec::new();
+        client.input.read_to_end(&mut rest).await.unwrap();
+        assert!(!rest.starts_with(&[0x81]), "{wrong:?}: {rest:?}");
+    }
+    world.connect().await.assert_well().await;
+}
+
+#[tokio::test]
+async fn half_a_message_is_given_up() {
+    let half_request = Duration::from_millis(20);
+    let world = world_within(Bounds { half_request, ..bounds() });
+    let whole = request(1, "node.status", &json!({}));
+    let first = [head(0x01, whole.len() as u64), whole.into_bytes()].concat();
+    for half in [&[0x81][..], &head(0x81, 9), &[head(0x81, 9), b"1234".to_vec()].concat(), &first] {
+        let mut client = raw(&world).await;
+        client.write(half).await;
+        let (_, payload) = client.frame().await;
+        let answer: Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(answer["error"]["code"], -32700, "{half:?}: {answer}");
+        assert_eq!(client.frame().await.0, 0x88);
+    }
+}
+
 #[tokio::test]
 async fn calls_batches_and_notifications_work_as_in_lines() {
     let mut world = world();

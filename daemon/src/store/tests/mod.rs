@@ -36,7 +36,7 @@ fn get(store: &Store, key: &str) -> Option<Vec<u8>> {
 }
 
 fn all(table: Table) -> Query {
-    Query { table, from: Vec::new(), to: None, limit: usize::MAX, reverse: false, follow: None }
+    Query { from: Vec::new(), to: None, ..Query::prefix(table, b"", usize::MAX) }
 }
 
 fn dump(store: &Store) -> Vec<Row> {

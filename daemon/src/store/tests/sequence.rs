@@ -40,9 +40,13 @@ fn write() -> impl Strategy<Value = Write> {
 
 fn query() -> impl Strategy<Value = Query> {
     let bounds = (key(), prop::option::of(key()));
-    (table(), bounds, 0..20_usize, any::<bool>()).prop_map(|(table, (from, to), limit, reverse)| {
-        Query { table, from, to, limit, reverse, follow: None }
-    })
+    let most = prop_oneof![Just(usize::MAX), 0..1_000_usize];
+    (table(), bounds, 0..20_usize, any::<bool>(), most).prop_map(
+        |(table, (from, to), limit, reverse, bytes)| {
+            let follow = None;
+            Query { table, from, to, limit, reverse, follow, bytes }
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -66,6 +70,9 @@ fn scan_model(model: &Model, query: &Query) -> Vec<(Vec<u8>, Vec<u8>)> {
         rows.reverse();
     }
     rows.truncate(query.limit);
+    let mut goes_on = query.meter();
+    let read = rows.iter().position(|(_, value)| !goes_on(value.len()));
+    rows.truncate(read.map_or(query.limit, |last| last + 1));
     rows
 }
 

@@ -289,6 +289,9 @@ class Messages(TypedDict):
 
     # The messages, oldest first.
     messages: list[Message]
+    # There may be older ones: ask again `before` the first of these. A page may have fewer messages
+    # than were asked for and still not be the last one.
+    more: bool
 
 
 # A network: SHA-256 of its name; nodes of two networks never talk (SPEC 3.5).

@@ -2,7 +2,7 @@
 
 use bytchat_proto::limits::{
     ACCOUNTS_MAX, CHALLENGE_MS, DEVICES_PER_USER_MAX, IDS_PER_REQUEST_MAX, LINKS_MAX,
-    MAILBOX_LOADS_MAX, PUSHES_IN_FLIGHT_MAX,
+    MAILBOX_LOADS_MAX, NOTICE_PAGE_MS, NOTICES_PER_PAGE_MAX, PUSHES_IN_FLIGHT_MAX,
 };
 
 use super::*;
@@ -309,6 +309,72 @@ fn notices_are_played_back_in_order_until_their_envelope_is_removed() {
     assert_eq!((world.mailbox.notices.len(), world.rows(Table::Notice)), (0, 0));
     let over = world.ask(9, &notify(&alice, 6));
     assert_eq!(reason(&over), Refusal::Expired);
+}
+
+#[test]
+fn notices_come_in_pages_over_each_link_and_devices_take_turns() {
+    let mut world = World::new();
+    let (alice, bob) = (Device::new(0, 1), Device::new(1, 2));
+    let until = world.in_days(2);
+    let count = 5 * NOTICES_PER_PAGE_MAX;
+    for number in (0..).take(count) {
+        for device in [&alice, &bob] {
+            let notify = Request::Notify { notice: device.notice(number, until) };
+            assert_eq!(world.ask(9, &notify), Response::Done);
+        }
+    }
+    world.attach(1, &alice);
+    world.attach(1, &bob);
+    let to_alice = ids(&envelopes(&alice, 0, count + 1));
+    let told = |world: &mut World| {
+        let told: Vec<EnvelopeId> = world.notices.drain(..).map(|(_, id)| id).collect();
+        let (first, second) = told.iter().partition(|id| to_alice.contains(id));
+        (first, second)
+    };
+    let (mut first, second): (Vec<EnvelopeId>, Vec<EnvelopeId>) = told(&mut world);
+    assert_eq!((&first[..], second.len()), (&to_alice[..NOTICES_PER_PAGE_MAX], 0));
+    // What comes now waits for its turn.
+    let last = u32::try_from(count).unwrap();
+    let notify = Request::Notify { notice: alice.notice(last, until) };
+    assert_eq!(world.ask(9, &notify), Response::Done);
+    assert!(world.notices.is_empty());
+    let (mut pages, mut to_bob) = (1, 0);
+    while first.len() + to_bob < 2 * count + 1 {
+        world.wait(NOTICE_PAGE_MS);
+        let (more, second) = told(&mut world);
+        assert!((1..=NOTICES_PER_PAGE_MAX).contains(&(more.len() + second.len())));
+        assert!(!second.is_empty(), "each has its turn");
+        first.extend(more);
+        to_bob += second.len();
+        pages += 1;
+    }
+    assert_eq!((first, pages), (to_alice, (2 * count + 1).div_ceil(NOTICES_PER_PAGE_MAX)));
+    assert_eq!(world.mailbox.pages.len(), 1);
+    world.mailbox.link_down(LinkId(1));
+    assert_eq!(world.mailbox.pages.len(), 0);
+}
+
+#[test]
+fn what_is_fetched_has_its_place_in_the_window() {
+    let (mut world, alice) = (World::new(), Device::new(0, 1));
+    let mail = envelopes(&alice, 0, PUSHES_IN_FLIGHT_MAX + 20);
+    let all = ids(&mail);
+    for envelope in &mail {
+        world.deposit(envelope);
+    }
+    world.attach(1, &alice);
+    assert_eq!(world.pushed(), all[..PUSHES_IN_FLIGHT_MAX]);
+    let fetch = |ids: &[EnvelopeId]| {
+        let (user, envelopes) = (alice.user(), ids.to_vec());
+        Request::Fetch { user, envelopes }
+    };
+    // What is under way is pushed again, and what waits waits.
+    assert_eq!(world.ask(1, &fetch(&all[..2])), Response::Done);
+    assert_eq!(world.pushed(), all[..2]);
+    assert_eq!(world.ask(1, &fetch(&all[PUSHES_IN_FLIGHT_MAX + 15..])), Response::Done);
+    assert_eq!(world.pushed(), []);
+    world.remove(1, &alice, &all[..1]);
+    assert_eq!(world.pushed(), all[PUSHES_IN_FLIGHT_MAX + 15..PUSHES_IN_FLIGHT_MAX + 16]);
 }
 
 #[test]

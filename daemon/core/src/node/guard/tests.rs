@@ -3,7 +3,9 @@
 use bytchat_proto::codec::encode;
 use bytchat_proto::envelope::{AttachProof, ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
 use bytchat_proto::id::{NetworkId, NodeId};
-use bytchat_proto::limits::{ENVELOPE_CLASS_MIN, RECORD_TTL_MAX_MS, SUITE};
+use bytchat_proto::limits::{
+    ENVELOPE_CLASS_MIN, GARBAGE_TOKENS_PER_NODE_MAX, RECORD_TTL_MAX_MS, SUITE,
+};
 use bytchat_proto::record::{Record, Signer as RecordSigner, verify_record};
 use bytchat_proto::rpc::Call;
 use bytchat_proto::rpc::account::Create;
@@ -15,6 +17,7 @@ use crate::crypto::account;
 use crate::fixture::{Account, Signer, at};
 use crate::io::{CallId, Caller, Input, LinkId, Output};
 use crate::node::NodeConfig;
+use crate::node::links::SELF;
 use crate::node::search::Lookup;
 
 fn network() -> NetworkId {
@@ -62,11 +65,40 @@ fn garbage_for_a_device_of_ours_leaves_no_trace() {
     let body = vec![7; ENVELOPE_CLASS_MIN + TAG_BYTES];
     let garbage = Envelope::assemble(user, device, kem, &[7; ENCAPSULATION_BYTES], &body).unwrap();
     let until = at(0).wall.plus_ms(RECORD_TTL_MAX_MS);
-    let answer = node.take(&garbage, until, at(1));
+    let answer = node.take((LinkId(1), NodeId([1; 20])), &garbage, until, at(1));
     assert!(matches!(answer, Some(Response::Refused { .. })), "{answer:?}");
     assert_eq!(writes(&mut node), 0);
     assert!(node.inbox.poll_removals(at(60_000)).is_empty());
     assert!(!node.inbox.has_seen(garbage.id()));
+}
+
+#[test]
+fn garbage_has_a_pace_by_node_whatever_the_link_and_our_own_mail_has_none() {
+    let mut node = node();
+    let user = person(&mut node);
+    let device = &node.accounts.get(user).unwrap().device;
+    let (device, kem) = (device.device(), device.prekeys().kem_id);
+    let until = at(0).wall.plus_ms(RECORD_TTL_MAX_MS);
+    let mut bring = |from: u8, link: LinkId, kem: u32, number: u64| {
+        let mut body = vec![7; ENVELOPE_CLASS_MIN + TAG_BYTES];
+        body[..8].copy_from_slice(&number.to_be_bytes());
+        let garbage = Envelope::assemble(user, device, kem, &[7; ENCAPSULATION_BYTES], &body);
+        let answer = node.take((link, NodeId([from; 20])), &garbage.unwrap(), until, at(1));
+        let Some(Response::Refused { reason, .. }) = answer else { panic!("{answer:?}") };
+        reason
+    };
+    // What is sealed to a key that is not here costs nothing.
+    for number in 0..2 * GARBAGE_TOKENS_PER_NODE_MAX {
+        assert_eq!(bring(1, LinkId(1), kem.wrapping_add(1), number), Refusal::Malformed);
+    }
+    for number in 0..GARBAGE_TOKENS_PER_NODE_MAX {
+        assert_eq!(bring(1, LinkId(number), kem, number), Refusal::Malformed);
+    }
+    assert_eq!(bring(1, LinkId(1_000), kem, 1_000), Refusal::Busy);
+    assert_eq!(bring(2, LinkId(1_001), kem, 1_000), Refusal::Malformed);
+    for number in 0..2 * GARBAGE_TOKENS_PER_NODE_MAX {
+        assert_eq!(bring(1, SELF, kem, number), Refusal::Malformed);
+    }
 }
 
 #[test]
