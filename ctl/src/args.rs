@@ -133,6 +133,8 @@ pub(crate) enum Account {
         /// A local name
         #[arg(long)]
         name: Option<String>,
+        #[command(flatten)]
+        change: Change,
     },
     /// Take an account's private key (RSA, PEM) from a file
     Import {
@@ -141,6 +143,8 @@ pub(crate) enum Account {
         /// A local name
         #[arg(long)]
         name: Option<String>,
+        #[command(flatten)]
+        change: Change,
     },
     /// Print an account's private key
     Export {
@@ -166,6 +170,8 @@ pub(crate) enum Profile {
         /// An image file, at most 16 KiB; without it the profile has no picture
         #[arg(long, value_name = "FILE")]
         avatar: Option<PathBuf>,
+        #[command(flatten)]
+        edit: Edit,
     },
     /// Show somebody's name and picture
     Show {
@@ -181,6 +187,8 @@ pub(crate) enum Alias {
     Register {
         /// name@pod.example
         alias: String,
+        #[command(flatten)]
+        change: Change,
     },
     /// Ask whose an alias is
     Resolve {
@@ -207,6 +215,27 @@ pub(crate) struct Send {
     /// For how long to wait
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
+    /// Only check whether it would be sent
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) dry_run: bool,
+}
+
+/// How something is changed.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct Change {
+    /// Change nothing: only say what would happen
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// How something is changed that others may change as well.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct Edit {
+    /// Only if nobody else has changed it since: the rev that was seen, 0 for none
+    #[arg(long, value_name = "REV")]
+    pub(crate) expect_rev: Option<u64>,
+    #[command(flatten)]
+    pub(crate) change: Change,
 }
 
 /// Which part of a list.
@@ -303,16 +332,22 @@ pub(crate) enum Contact {
     Add {
         /// Alias or user id
         who: String,
+        #[command(flatten)]
+        edit: Edit,
     },
     /// Accept somebody who wrote first, or end a block
     Accept {
         /// Alias or user id
         who: String,
+        #[command(flatten)]
+        edit: Edit,
     },
     /// Refuse to hear from somebody, silently
     Block {
         /// Alias or user id
         who: String,
+        #[command(flatten)]
+        edit: Edit,
     },
 }
 

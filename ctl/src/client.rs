@@ -110,10 +110,11 @@ impl Client {
     /// must be one that can be repeated. That the daemon runs at first is asked for.
     pub(crate) fn call_again(&mut self, call: &Call, until: Instant) -> Result<Value, Failure> {
         self.connect()?;
-        let mut away = None;
+        let (mut away, mut tried) = (None, false);
         loop {
             match self.call_json(call) {
-                Err(failure) if failure.is_passing() && Instant::now() < until => {
+                Err(failure) if passes(&failure, tried) && Instant::now() < until => {
+                    tried = true;
                     if self.shows_progress && away.is_none() {
                         away = Some(Progress::start(AWAY));
                     }
@@ -166,6 +167,11 @@ impl Client {
             }
         }
     }
+}
+
+/// Whether a call is made again: also when the daemon is still busy with it from the time before.
+fn passes(failure: &Failure, tried: bool) -> bool {
+    failure.is_passing() || (tried && failure.kind() == Some(ErrorKind::Busy))
 }
 
 /// A request as it is sent; neither it nor the line is left in memory.

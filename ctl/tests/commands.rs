@@ -62,7 +62,8 @@ fn a_page_that_the_daemon_cut_is_read_to_its_end() {
     let fake = Fake::new(move |_, params| {
         let before = params["before"].as_u64().unwrap_or(10);
         let page = [numbered(before - 2), numbered(before - 1)];
-        Reply::Result(json!({ "messages": page, "more": before > 4 }))
+        let next = (before > 4).then_some(before - 2);
+        Reply::Result(json!({ "messages": page, "next": next }))
     });
     let seqs = |args: &[&str]| {
         let ran = fake.run(&[args, &["--json"]].concat());
@@ -148,8 +149,10 @@ fn the_account_and_the_parameters_are_passed_on() {
         ),
     ] {
         fake.run(&[&["--account", "me"], args].concat());
+        let mut seen = fake.next();
+        assert_eq!(seen.take_id().is_some(), method == "contact.block");
         let method = method.to_owned();
-        assert_eq!(fake.next(), Seen { method, params }, "{args:?}");
+        assert_eq!(seen, Seen { method, params }, "{args:?}");
     }
 }
 
@@ -258,10 +261,89 @@ fn a_send_gives_up_at_its_deadline() {
     assert_eq!(ran.error()["kind"], "daemon.unreachable");
 }
 
+/// SPEC 8.50: a change is repeated with its id over a restart, also while it is under way there.
+#[test]
+fn every_change_is_repeated_with_the_same_id() {
+    let account = json!({ "id": ALICE, "name": "a", "aliases": [] });
+    let binding = json!({ "alias": "a@b.test", "id": ALICE });
+    let profile = json!({
+        "id": ALICE, "name": "A", "avatar": "", "sequence": 2, "more": {}, "holders": 5,
+    });
+    for (args, result) in [
+        (&["account", "create"][..], account),
+        (&["alias", "register", "a@b.test"], binding),
+        (&["profile", "set", "--name", "A"], profile),
+        (&["contact", "add", BOB], json!({})),
+    ] {
+        let (mut calls, result) = (0, result);
+        let fake = Fake::new(move |_, _| {
+            calls += 1;
+            match calls {
+                1 => Reply::HangUp,
+                2 => Reply::Error(json!({ "code": 1005, "message": "under way" })),
+                _ => Reply::Result(result.clone()),
+            }
+        });
+        let ran = fake.run(args);
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
+        let first = fake.next();
+        assert_eq!((fake.next(), fake.next()), (first.clone(), first.clone()));
+        assert_eq!(first.params["client_id"].as_str().unwrap().len(), 32, "{args:?}");
+    }
+}
+
+#[test]
+fn a_dry_run_says_what_would_happen_and_an_edit_names_what_it_expects() {
+    let would =
+        json!({ "id": BOB, "alias": null, "standing": "blocked", "rev": 5, "dry_run": true });
+    let fake = Fake::knowing("contact.block", would.clone());
+    let args = ["contact", "block", BOB, "--dry-run", "--expect-rev", "4"];
+    let ran = fake.run(&args);
+    assert_eq!(ran.out, format!("id\t{BOB}\nrev\t5\nstanding\tblocked\n"));
+    assert!(ran.err.contains("nothing was changed"), "{}", ran.err);
+    let seen = fake.next().params;
+    assert_eq!((&seen["dry_run"], &seen["expect_rev"]), (&json!(true), &json!(4)));
+    let ran = fake.run(&[&args[..], &["--json"]].concat());
+    assert_eq!((ran.json(), ran.err.as_str()), (would, ""));
+    let fake = Fake::knowing("message.send", json!({ "state": "queued", "to": BOB }));
+    let ran = fake.run(&["send", BOB, "hi", "--dry-run"]);
+    assert_eq!(ran.out, format!("state\tqueued\nto\t{BOB}\n"));
+    assert_eq!(fake.next().params["dry_run"], true);
+    assert_eq!(fake.run(&["send", BOB, "hi", "--dry-run", "--wait", "read"]).code, 2);
+    let fake = Fake::refusing(1009, "rev_conflict");
+    assert_eq!(fake.run(&args).code, 8);
+}
+
+/// SPEC 8.53: a short page is not the last one, and the last one says so.
+#[test]
+fn as_many_messages_are_listed_as_were_asked_for() {
+    let fake = Fake::new(|_, params| {
+        let before = params["before"].as_u64().unwrap_or(8);
+        let mut page = json!({ "messages": [message("hi", "read"), message("hi", "read")] });
+        if before > 2 {
+            page["next"] = json!(before - 2);
+        }
+        Reply::Result(page)
+    });
+    for (limit, messages, calls) in
+        [("3", 4, vec![None, Some(6)]), ("100", 8, vec![None, Some(6), Some(4), Some(2)])]
+    {
+        let ran = fake.run(&["inbox", "--limit", limit, "--json"]);
+        assert_eq!(ran.json().as_array().unwrap().len(), messages);
+        for before in calls {
+            assert_eq!(fake.next().params["before"].as_u64(), before);
+        }
+    }
+    let ran = fake.run(&["inbox"]);
+    assert!(!ran.err.contains("older"), "{}", ran.err);
+    let ran = fake.run(&["inbox", "--limit", "2"]);
+    assert!(ran.err.contains("--before 6"), "{}", ran.err);
+}
+
 #[test]
 fn other_calls_are_not_repeated() {
     let fake = Fake::new(|_, _| Reply::HangUp);
-    assert_eq!(fake.run(&["account", "create"]).code, 69);
+    assert_eq!(fake.run(&["account", "list"]).code, 69);
     fake.next();
     assert!(fake.seen.try_recv().is_err());
 }
@@ -332,8 +414,9 @@ fn an_avatar_goes_as_its_bytes_and_not_above_the_limit() {
     let args = ["profile", "set", "--name", "A", "--avatar", file.to_str().unwrap()];
     std::fs::write(&file, b"\x89PNG").unwrap();
     fake.run(&args);
-    let params = fake.next().params;
-    assert_eq!(params, json!({ "name": "A", "avatar": "iVBORw==" }));
+    let mut seen = fake.next();
+    seen.take_id().unwrap();
+    assert_eq!(seen.params, json!({ "name": "A", "avatar": "iVBORw==" }));
     std::fs::write(&file, vec![0; bytchat_proto::limits::AVATAR_BYTES_MAX + 1]).unwrap();
     assert_eq!(fake.run(&args).code, 2);
     std::fs::remove_file(&file).unwrap();
@@ -348,9 +431,13 @@ fn a_key_is_read_from_a_file_or_stdin() {
     let file = fake.dir.path().join("key.pem");
     std::fs::write(&file, "PEM").unwrap();
     fake.run(&["account", "import", file.to_str().unwrap(), "--name", "a"]);
-    assert_eq!(fake.next().params, json!({ "pem": "PEM", "name": "a" }));
+    let mut seen = fake.next();
+    let first = seen.take_id().unwrap();
+    assert_eq!(seen.params, json!({ "pem": "PEM", "name": "a" }));
     fake.run_with(&["account", "import", "-"], b"STDIN");
-    assert_eq!(fake.next().params, json!({ "pem": "STDIN" }));
+    let mut seen = fake.next();
+    assert_ne!(seen.take_id().unwrap(), first);
+    assert_eq!(seen.params, json!({ "pem": "STDIN" }));
 }
 
 #[test]

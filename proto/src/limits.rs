@@ -465,6 +465,17 @@ pub const CURSORS_PER_USER_MAX: usize = 64;
 pub const CURSORS_MAX: usize = 4_096;
 /// Bytes of the name of a position.
 pub const CURSOR_NAME_BYTES_MAX: usize = 64;
+/// Bytes of a front end's own id for a call: a message's id with the name of who answers it fits.
+pub const CLIENT_ID_BYTES_MAX: usize = 128;
+/// The answer to a call with a client id is kept for so long: who was away over a holiday may
+/// still repeat it.
+pub const ANSWERS_KEPT_MS: u64 = 7 * DAY_MS;
+/// Answers kept for one Unix user: more than one call a second, all the time.
+pub const ANSWERS_PER_USER_MAX: u64 = 700_000;
+/// Bytes of those answers: as many as their number allows, at some 380 bytes each.
+pub const ANSWERS_BYTES_PER_USER_MAX: u64 = 256 * 1024 * 1024;
+/// Answers forgotten at once: as many as come in a second are, and the engine has other work.
+pub const ANSWERS_FORGOTTEN_AT_ONCE: usize = 512;
 /// Recent events of one Unix user kept in memory for its subscribers: a second at full speed.
 pub const EVENT_RING_MAX: usize = 4_096;
 /// Bytes of those events.

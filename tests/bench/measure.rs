@@ -43,7 +43,7 @@ pub(crate) fn first(world: &World, pair: Pair) {
 
 fn message() -> Call {
     let (to, text) = (BOB.to_owned(), TEXT.to_owned());
-    Call::MessageSend(Send { account: None, to, text, client_id: None })
+    Call::MessageSend(Send { to, text, ..Send::default() })
 }
 
 fn send(client: &mut Client) -> BlockId {

@@ -42,7 +42,7 @@ pub(crate) struct Million {
 pub(crate) fn million(program: &Path, dir: &Path, messages: u64) -> Million {
     let mut world = World::start(program, dir);
     world.grow(PLACE + 1, 1);
-    let create = Call::AccountCreate(account::Create { name: None });
+    let create = Call::AccountCreate(account::Create::default());
     let created: account::Account = world.node(PLACE).client().call(&create);
     let empty = starts(&mut world);
     world.stop_node(PLACE);

@@ -38,16 +38,21 @@ pub(crate) fn introduce(world: &World) -> Pair {
     let mut far = places.into_iter().skip(HOLDERS).filter(|place| *place >= PODS.len());
     let mut next = || far.next().expect("there are more than twice as many nodes as holders");
     let pair = Pair { alice: next(), bob: next() };
-    let import = account::Import { pem: private_pem(&secret).into(), name: None };
+    let import = account::Import {
+        pem: private_pem(&secret).into(),
+        name: None,
+        client_id: None,
+        dry_run: false,
+    };
     world.node(pair.bob).client().call::<Value>(&Call::AccountImport(import));
-    let create = account::Create { name: None };
+    let create = account::Create::default();
     world.node(pair.alice).client().call::<Value>(&Call::AccountCreate(create));
     for (place, own) in [(pair.alice, ALICE), (pair.bob, BOB)] {
-        let register = alias::Register { account: None, alias: own.to_owned() };
+        let register = alias::Register { alias: own.to_owned(), ..Default::default() };
         world.node(place).client().call::<Value>(&Call::AliasRegister(register));
     }
     for (place, who) in [(pair.alice, BOB), (pair.bob, ALICE)] {
-        let add = contact::Change { account: None, who: who.to_owned() };
+        let add = contact::Change { who: who.to_owned(), ..Default::default() };
         world.node(place).client().call::<Value>(&Call::ContactAdd(add));
     }
     pair

@@ -90,8 +90,8 @@ fn while_it_works(chance: &mut ChaCha20Rng) {
 /// The named position of a bot, once there is one.
 fn position(daemon: &Daemon, name: &str) -> u64 {
     until("the position of a bot", || {
-        let mut answer = daemon.socket().call("cursor.get", &json!({ "name": name }));
-        answer["result"].take()["seq"].as_u64()
+        let answer = daemon.socket().call("cursor.list", &json!({ "name": name }));
+        answer["result"]["cursors"][0]["seq"].as_u64()
     })
 }
 

@@ -65,7 +65,7 @@ fn a_hook_is_run_once_for_each_event_through_kills_of_the_daemon_and_failures() 
     let all = send(END.to_owned());
     until("the last event", || done(&alice).contains_key(END).then_some(()));
     assert_eq!(done(&alice), all);
-    let cursor = || alice.get(&["rpc", "cursor.get", "name=bot"]);
+    let cursor = || alice.get(&["rpc", "cursor.list", "name=bot"])["cursors"][0].clone();
     until("a cursor that has come to the end", || (cursor()["behind"] == 0).then_some(()));
     // What began again goes on where the first one was, and does nothing twice.
     drop(bot);

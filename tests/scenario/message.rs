@@ -172,10 +172,10 @@ fn a_repeated_call_with_one_client_id_is_one_message() {
     let backbone = Backbone::shared();
     let (alice, _) = backbone.user("twice@a.test");
     let (bob, bob_id) = backbone.user("once@b.test");
-    let call = json!({ "to": bob_id, "text": "once", "client_id": "a retry" });
+    let call = json!({ "to": bob_id, "text": "once", "client_id": "a-retry" });
     let first = alice.call("message.send", &call);
     assert_eq!(alice.call("message.send", &call)["id"], first["id"]);
-    let other = json!({ "to": bob_id, "text": "another", "client_id": "a retry" });
+    let other = json!({ "to": bob_id, "text": "another", "client_id": "a-retry" });
     let answer = alice.socket().call("message.send", &other);
     assert_eq!(answer["error"]["data"]["kind"], "conflict");
     let after = alice.get(&["send", &bob_id, "after", "--wait", "delivered"]);

@@ -212,6 +212,16 @@ fn every_example_comes_true_at_a_real_daemon() {
         }
         story.tell(&told);
     }
+    // A dry run leaves out what it cannot know.
+    for (name, result) in [("account.create", "id"), ("profile.set", "nothing")] {
+        let params = json!({ "account": "home", "name": "Alice", "dry_run": true });
+        let params = if name == "account.create" { json!({ "dry_run": true }) } else { params };
+        let tried = alice.call(name, &params);
+        assert!(tried[result].is_null(), "{tried}");
+        let schema = &method(&story.document, name)["result"]["schema"];
+        assert_fits(&rules(&story.document, schema), name, &tried);
+        assert!(!rules(&story.document, schema).is_valid(&json!({})));
+    }
     assert!(story.heard >= 3, "{} notifications", story.heard);
 }
 

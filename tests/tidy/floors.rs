@@ -21,7 +21,7 @@ const CORE: &[Row] = &[
         1,
         &[
             "link", "dht", "pod", "mailbox", "round", "outbox", "route", "account", "inbox",
-            "host", "event",
+            "host", "event", "answer",
         ],
     ),
     (0, &["crypto"]),

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use bytchat_proto::rpc::account::{Account, Create, Export, Exported, Import};
-use bytchat_proto::rpc::{Call, Nothing};
+use bytchat_proto::rpc::Call;
+use bytchat_proto::rpc::account::{Account, Create, Export, Exported, Import, List};
 use bytchat_proto::secret::SecretText;
 use zeroize::Zeroizing;
 
@@ -20,10 +20,14 @@ const PEM_BYTES_ROOM: usize = 64 * 1024 + 1024;
 
 pub(super) fn run(context: &mut Context, command: args::Account) -> Result<(), Failure> {
     match command {
-        args::Account::Create { name } => show_new(context, &Call::AccountCreate(Create { name })),
-        args::Account::Import { file, name } => {
+        args::Account::Create { name, change } => {
+            let call = Call::AccountCreate(Create { name, ..Create::default() });
+            show_new(context, call, change)
+        }
+        args::Account::Import { file, name, change } => {
             let pem = read_pem(&file)?;
-            show_new(context, &Call::AccountImport(Import { pem, name }))
+            let call = Import { pem, name, client_id: None, dry_run: false };
+            show_new(context, Call::AccountImport(call), change)
         }
         args::Account::Export { public } => export(context, public),
         args::Account::List => list(context),
@@ -31,8 +35,8 @@ pub(super) fn run(context: &mut Context, command: args::Account) -> Result<(), F
     }
 }
 
-fn show_new(context: &mut Context, call: &Call) -> Result<(), Failure> {
-    match context.one(call)? {
+fn show_new(context: &mut Context, call: Call, change: args::Change) -> Result<(), Failure> {
+    match context.change(call, change)? {
         Some(account) => print(context, &[account]),
         None => Ok(()),
     }
@@ -48,7 +52,7 @@ fn export(context: &mut Context, public: bool) -> Result<(), Failure> {
 }
 
 fn list(context: &mut Context) -> Result<(), Failure> {
-    let call = Call::AccountList(Nothing {});
+    let call = Call::AccountList(List::default());
     let Some(accounts) = context.list::<Account>(&call, "accounts")? else {
         return Ok(());
     };

@@ -10,12 +10,16 @@ use crate::failure::Failure;
 pub(super) fn run(context: &mut Context, command: args::Alias) -> Result<(), Failure> {
     let account = context.account.clone();
     match command {
-        args::Alias::Register { alias } => {
-            show(context, &Call::AliasRegister(Register { account, alias }))
+        args::Alias::Register { alias, change } => {
+            let call = Register { account, alias, ..Register::default() };
+            match context.change(Call::AliasRegister(call), change)? {
+                Some(binding) => print(context, &[binding]),
+                None => Ok(()),
+            }
         }
         args::Alias::Resolve { alias } => show(context, &Call::AliasResolve(Resolve { alias })),
         args::Alias::List => {
-            let call = Call::AliasList(List { account });
+            let call = Call::AliasList(List { account, ..List::default() });
             match context.list(&call, "aliases")? {
                 Some(aliases) => print(context, &aliases),
                 None => Ok(()),

@@ -10,18 +10,23 @@ use crate::failure::Failure;
 
 pub(super) fn run(context: &mut Context, command: args::Contact) -> Result<(), Failure> {
     let account = context.account.clone();
-    let call = match command {
+    let (decide, who, edit) = match command {
         args::Contact::List => return list(context),
-        args::Contact::Add { who } => Call::ContactAdd(Change { account, who }),
-        args::Contact::Accept { who } => Call::ContactAccept(Change { account, who }),
-        args::Contact::Block { who } => Call::ContactBlock(Change { account, who }),
+        args::Contact::Add { who, edit } => (Call::ContactAdd as Decide, who, edit),
+        args::Contact::Accept { who, edit } => (Call::ContactAccept as Decide, who, edit),
+        args::Contact::Block { who, edit } => (Call::ContactBlock as Decide, who, edit),
     };
-    context.one::<IgnoredAny>(&call).map(drop)
+    let expect_rev = edit.expect_rev;
+    let call = decide(Change { account, who, expect_rev, ..Change::default() });
+    context.change::<IgnoredAny>(call, edit.change).map(drop)
 }
+
+/// What is decided about somebody.
+type Decide = fn(Change) -> Call;
 
 fn list(context: &mut Context) -> Result<(), Failure> {
     let account = context.account.clone();
-    let call = Call::ContactList(List { account });
+    let call = Call::ContactList(List { account, ..List::default() });
     let Some(contacts) = context.list::<Contact>(&call, "contacts")? else {
         return Ok(());
     };
@@ -34,7 +39,8 @@ fn list(context: &mut Context) -> Result<(), Failure> {
             Standing::Blocked => "blocked",
         };
         let alias = alias.unwrap_or_else(|| "-".to_owned());
-        rows.push([alias, contact.id.to_string(), standing.to_owned()]);
+        let rev = contact.rev.to_string();
+        rows.push([alias, contact.id.to_string(), standing.to_owned(), rev]);
     }
-    context.printer.table(["ALIAS", "ID", "STANDING"], &rows)
+    context.printer.table(["ALIAS", "ID", "STANDING", "REV"], &rows)
 }

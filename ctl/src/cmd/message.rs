@@ -64,7 +64,7 @@ fn list(
     ask: impl Fn(Option<usize>, Option<u64>) -> Call,
     (times, at): Times,
 ) -> Result<(), Failure> {
-    let messages = gather(&mut context.client, page, ask)?;
+    let (messages, next) = gather(&mut context.client, page, ask)?;
     if context.printer.json() {
         return context.printer.value(&messages);
     }
@@ -89,35 +89,36 @@ fn list(
     };
     let rows: Vec<_> = messages.iter().map(row).collect();
     let heading = [times, "FROM", "STATE", "TEXT", "ID"];
-    context.printer.table(heading, &rows)
+    context.printer.table(heading, &rows)?;
+    if let Some(next) = next {
+        context.printer.remark(&format!("there are older ones: --before {next}"));
+    }
+    Ok(())
 }
 
-/// Asks for older pages until there are as many messages as were asked for: the daemon cuts a page
-/// with many bytes.
+// SPEC 8.53: a page with fewer messages than were asked for need not be the last one.
+/// Asks for older pages until there are as many messages as were asked for; with them comes where
+/// still older ones are.
 fn gather(
     client: &mut Client,
     page: &args::Page,
     ask: impl Fn(Option<usize>, Option<u64>) -> Call,
-) -> Result<Value, Failure> {
+) -> Result<(Value, Option<u64>), Failure> {
     let wanted = page.limit.unwrap_or(PAGE_DEFAULT);
-    let mut answer = client.call_json(&ask(page.limit, page.before))?;
-    let mut messages = answer["messages"].take();
-    while answer["more"] == true {
-        let Value::Array(newer) = &mut messages else {
-            break;
-        };
-        let oldest = newer.first().and_then(|message| message["seq"].as_u64());
-        let (Some(oldest), true) = (oldest, newer.len() < wanted) else {
-            break;
-        };
-        answer = client.call_json(&ask(Some(wanted - newer.len()), Some(oldest)))?;
-        let Value::Array(mut older) = answer["messages"].take() else {
-            break;
-        };
-        older.append(newer);
-        *newer = older;
+    let (mut limit, mut before) = (page.limit, page.before);
+    let mut messages = Vec::new();
+    loop {
+        let mut answer = client.call_json(&ask(limit, before))?;
+        let mut older: Vec<Value> = understand(answer["messages"].take())?;
+        older.append(&mut messages);
+        messages = older;
+        let next = answer["next"].as_u64();
+        let left = wanted.saturating_sub(messages.len());
+        if left == 0 || next.is_none() {
+            return Ok((messages.into(), next));
+        }
+        (limit, before) = (Some(left), next);
     }
-    Ok(messages)
 }
 
 fn show(context: &mut Context, message: &Message) -> Result<(), Failure> {

@@ -19,11 +19,13 @@ mod watch;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
+use std::time::Duration;
 
 use bytchat_proto::rpc::Call;
 use bytchat_proto::secret::wipe;
 use data_encoding::HEXLOWER;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::args::{self, Args, Command};
 use crate::client::{Client, sockets, understand};
@@ -31,6 +33,10 @@ use crate::complete::{self, Place};
 use crate::failure::Failure;
 use crate::manual;
 use crate::print::Printer;
+use send::deadline;
+
+/// For so long a change is tried again while the daemon is away: an upgrade takes less.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What every command works with.
 pub(crate) struct Context {
@@ -63,6 +69,38 @@ impl Context {
             return printed.map(|()| None);
         }
         understand(item).map(Some)
+    }
+
+    // SPEC 8.50: the call has a client id, so that it is the same one over a restart of the daemon.
+    /// Calls for a change, likewise, or says what it would be.
+    fn change<T: DeserializeOwned>(
+        &mut self,
+        mut call: Call,
+        with: args::Change,
+    ) -> Result<Option<T>, Failure> {
+        if let Some(repeat) = call.repeat() {
+            *repeat.client_id = Some(random_hex(16)?);
+            *repeat.dry_run = with.dry_run;
+        }
+        let item = self.client.call_again(&call, deadline(CHANGE_TIMEOUT))?;
+        if self.printer.json() {
+            return self.printer.value(&item).map(|()| None);
+        }
+        if with.dry_run {
+            return self.would(&item).map(|()| None);
+        }
+        understand(item).map(Some)
+    }
+
+    /// Shows what would come of a change.
+    fn would(&mut self, item: &Value) -> Result<(), Failure> {
+        self.printer.remark("dry run: nothing was changed; it would be:");
+        let text =
+            |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        let fields = item.as_object().into_iter().flatten();
+        let shown = fields.filter(|(name, value)| *name != "dry_run" && !value.is_null());
+        let pairs: Vec<_> = shown.map(|(name, value)| (name.as_str(), text(value))).collect();
+        self.printer.pairs(&pairs)
     }
 }
 

@@ -14,15 +14,20 @@ use crate::args;
 use crate::failure::Failure;
 
 pub(super) fn run(context: &mut Context, command: args::Profile) -> Result<(), Failure> {
-    let call = match command {
-        args::Profile::Set { name, avatar } => Call::ProfileSet(Set {
-            account: context.account.clone(),
-            name,
-            avatar: avatar.map(|file| read_avatar(&file)).transpose()?,
-        }),
-        args::Profile::Show { who } => Call::ProfileShow(Show { who }),
+    let profile: Option<Profile> = match command {
+        args::Profile::Set { name, avatar, edit } => {
+            let call = Call::ProfileSet(Set {
+                account: context.account.clone(),
+                name,
+                avatar: avatar.map(|file| read_avatar(&file)).transpose()?,
+                expect_rev: edit.expect_rev,
+                ..Set::default()
+            });
+            context.change(call, edit.change)?
+        }
+        args::Profile::Show { who } => context.one(&Call::ProfileShow(Show { who }))?,
     };
-    let Some(profile) = context.one::<Profile>(&call)? else {
+    let Some(profile) = profile else {
         return Ok(());
     };
     let bytes = BASE64.decode_len(profile.avatar.len()).unwrap_or(0);

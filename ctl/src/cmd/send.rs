@@ -7,6 +7,7 @@ use bytchat_proto::id::BlockId;
 use bytchat_proto::limits::{RPC_WAIT_MS_MAX, TEXT_BYTES_MAX};
 use bytchat_proto::rpc::message::{Message, Send, Sent, State, Wait};
 use bytchat_proto::rpc::{Call, ErrorKind, to_result};
+use serde::de::IgnoredAny;
 
 use super::{Context, random_hex};
 use crate::args;
@@ -32,9 +33,14 @@ pub(super) fn send(
         account: context.account.clone(),
         to: command.to.clone(),
         text,
-        // SPEC 8.6: a repeated call with the same client id is the same message.
+        // SPEC 8.50: a repeated call with the same client id is the same message.
         client_id: Some(random_hex(16)?),
+        dry_run: command.dry_run,
     });
+    if command.dry_run {
+        let change = args::Change { dry_run: true };
+        return context.change::<IgnoredAny>(call, change).map(drop);
+    }
     let mut sent: Sent = understand(context.client.call_again(&call, until)?)?;
     let Some(state) = command.wait else {
         return print(context, &sent);

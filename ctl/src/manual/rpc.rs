@@ -2,7 +2,7 @@
 //! errors and the limits.
 
 use bytchat_proto::limits::{RPC_CALLS_PER_CLIENT_MAX, RPC_LINE_BYTES_MAX, RPC_WRITE_TIMEOUT_MS};
-use bytchat_proto::rpc::{ErrorKind, openrpc};
+use bytchat_proto::rpc::{Deprecation, ErrorKind, openrpc};
 use clap_mangen::roff::{Roff, roman};
 
 use super::{MANUAL, entry, paragraph, section, verbatim, version};
@@ -23,7 +23,12 @@ pub(super) fn page() -> String {
     description(&mut page);
     section(&mut page, "METHODS");
     for method in openrpc::methods() {
-        entry(&mut page, method.name, &one_line(method.summary));
+        let summary = one_line(method.summary);
+        let leaving = |it: Deprecation| {
+            format!("{summary} Deprecated since {}: call {} instead.", it.since, it.instead)
+        };
+        let text = method.deprecated.map_or_else(|| summary.clone(), leaving);
+        entry(&mut page, method.name, &text);
     }
     paragraph(
         &mut page,
@@ -66,9 +71,23 @@ fn description(page: &mut Roff) {
     );
     paragraph(
         page,
-        "message.send is answered when the message is on disk. With a client_id it may be \
-         repeated: the same id with the same content gives the first answer again, with another \
-         content the error conflict.",
+        "message.send is answered when the message is on disk. Calls that change something take a \
+         client_id, with which they may be repeated for seven days: the same call gives the first \
+         answer again, marked replayed, and another one the error conflict. With dry_run they only \
+         say what would happen. With expect_rev an edit is done only if nobody else has edited \
+         since.",
+    );
+    paragraph(
+        page,
+        "A list that goes on has a member next: pass it as before (message.inbox, \
+         message.history) or after (all others). A page with fewer entries than were asked for \
+         need not be the last one.",
+    );
+    paragraph(
+        page,
+        "A method that is deprecated stays for two more minor versions at least. session.set with \
+         deprecated false refuses such methods on the connection, so that the tests of a front \
+         end find them early.",
     );
     paragraph(
         page,
@@ -89,4 +108,19 @@ fn description(page: &mut Roff) {
 fn one_line(doc: &str) -> String {
     let words: Vec<_> = doc.split_whitespace().collect();
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SPEC 8.54: the page says what is on its way out, and what stands for it.
+    #[test]
+    fn a_deprecated_method_is_marked() {
+        let page = page();
+        let leaving: Vec<_> = openrpc::methods().filter(|it| it.deprecated.is_some()).collect();
+        assert_eq!(leaving.iter().map(|it| it.name).collect::<Vec<_>>(), ["cursor.get"]);
+        assert!(page.contains("Deprecated since 0.1: call cursor.list instead."), "{page}");
+        assert_eq!(page.matches("Deprecated since").count(), leaving.len());
+    }
 }

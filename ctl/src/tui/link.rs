@@ -12,7 +12,7 @@ use bytchat_proto::rpc::account::Accounts;
 use bytchat_proto::rpc::contact::{Change, Contact, Contacts, List, Standing};
 use bytchat_proto::rpc::event::Event;
 use bytchat_proto::rpc::message::{ById, History, Inbox, Message, Messages, Read, Send, Sent};
-use bytchat_proto::rpc::{Call, ErrorKind, Nothing};
+use bytchat_proto::rpc::{Call, ErrorKind};
 use serde_json::{Value, json};
 
 use super::model::{Answer, Command, Msg, Older, Page};
@@ -137,7 +137,7 @@ fn passes(failure: &Failure) -> bool {
 fn call(client: &mut Client, command: &Command) -> Result<Answer, Failure> {
     Ok(match command {
         Command::Accounts => {
-            let Accounts { accounts } = client.call(&Call::AccountList(Nothing {}))?;
+            let Accounts { accounts, .. } = client.call(&Call::AccountList(Default::default()))?;
             Answer::Accounts(accounts)
         }
         Command::Contacts { account } => Answer::Contacts(*account, contacts(client, *account)?),
@@ -147,7 +147,7 @@ fn call(client: &mut Client, command: &Command) -> Result<Answer, Failure> {
                 limit: Some(INBOX_PAGE),
                 before: *older,
             });
-            Answer::Inbox(*account, page(client, &call, INBOX_PAGE)?)
+            Answer::Inbox(*account, page(client, &call)?)
         }
         Command::History { account, peer, older } => Answer::History {
             account: *account,
@@ -163,15 +163,15 @@ fn call(client: &mut Client, command: &Command) -> Result<Answer, Failure> {
             send(client, *account, (to, text), client_id)?
         }
         Command::Read { ids } => {
-            client.call_json(&Call::MessageRead(Read { ids: ids.clone() }))?;
+            client.call_json(&Call::MessageRead(Read { ids: ids.clone(), ..Read::default() }))?;
             Answer::Read
         }
         Command::Add { account, who } => {
-            let with = Change { account: Some(account.to_string()), who: who.clone() };
+            let with = change(*account, who.clone());
             Answer::Added(*account, client.call(&Call::ContactAdd(with))?)
         }
         Command::Stand { account, peer, standing } => {
-            let with = Change { account: Some(account.to_string()), who: peer.to_string() };
+            let with = change(*account, peer.to_string());
             let call = match standing {
                 Standing::Blocked => Call::ContactBlock(with),
                 Standing::Accepted | Standing::Request => Call::ContactAccept(with),
@@ -181,10 +181,21 @@ fn call(client: &mut Client, command: &Command) -> Result<Answer, Failure> {
     })
 }
 
+fn change(account: UserId, who: String) -> Change {
+    Change { account: Some(account.to_string()), who, ..Change::default() }
+}
+
 fn contacts(client: &mut Client, account: UserId) -> Result<Vec<Contact>, Failure> {
-    let call = Call::ContactList(List { account: Some(account.to_string()) });
-    let Contacts { contacts } = client.call(&call)?;
-    Ok(contacts)
+    let mut all = Vec::new();
+    let mut with = List { account: Some(account.to_string()), ..List::default() };
+    loop {
+        let Contacts { contacts, next } = client.call(&Call::ContactList(with.clone()))?;
+        all.extend(contacts);
+        if next.is_none() {
+            return Ok(all);
+        }
+        with.after = next;
+    }
 }
 
 fn history(
@@ -199,15 +210,12 @@ fn history(
         limit: Some(limit),
         before: older,
     });
-    page(client, &call, limit)
+    page(client, &call)
 }
 
-fn page(client: &mut Client, call: &Call, limit: usize) -> Result<Page, Failure> {
-    let Messages { messages, more } = client.call(call)?;
-    // An older daemon does not say it.
-    let more = more || messages.len() >= limit;
-    let older = messages.first().map(|first| first.seq).filter(|_| more);
-    Ok(Page { messages, older })
+fn page(client: &mut Client, call: &Call) -> Result<Page, Failure> {
+    let Messages { messages, next } = client.call(call)?;
+    Ok(Page { messages, older: next })
 }
 
 fn send(
@@ -220,8 +228,9 @@ fn send(
         account: Some(account.to_string()),
         to: to.to_owned(),
         text: text.to_owned(),
-        // SPEC 8.6: a call that is repeated is the same message.
+        // SPEC 8.50: a call that is repeated is the same message.
         client_id: Some(client_id.to_owned()),
+        dry_run: false,
     });
     let sent: Sent = client.call(&call)?;
     let message: Message = client.call(&Call::MessageShow(ById { id: sent.id }))?;

@@ -18,10 +18,18 @@ pub(crate) enum Reply {
 }
 
 /// What a call was.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) method: String,
     pub(crate) params: Value,
+}
+
+impl Seen {
+    /// Takes the client id out, which is another one each time.
+    pub(crate) fn take_id(&mut self) -> Option<String> {
+        let id = self.params.as_object_mut()?.remove("client_id")?;
+        Some(id.as_str()?.to_owned())
+    }
 }
 
 type Answer = Box<dyn FnMut(&str, &Value) -> Reply + Send>;

@@ -1,6 +1,7 @@
 //! The decisions of BytChat: everything a node does, without clock, socket, disk or threads.
 
 pub mod account;
+pub mod answer;
 pub mod crypto;
 pub mod dht;
 pub mod event;

@@ -46,11 +46,13 @@ pub enum Table {
     Trace = 19,
     /// Notices held for devices that are away.
     Notice = 20,
+    /// What calls with a client id were answered.
+    Answer = 21,
 }
 
 impl Table {
     /// Every table, in the order of its number.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Node,
         Self::Peer,
         Self::Record,
@@ -71,6 +73,7 @@ impl Table {
         Self::Event,
         Self::Trace,
         Self::Notice,
+        Self::Answer,
     ];
 
     /// Finds the table with a number, if there is one.

@@ -208,6 +208,7 @@ pub(super) fn reads_only(request: &Call) -> bool {
         Call::NodeStatus(_)
         | Call::NodePeers(_)
         | Call::NodeConfig(_)
+        | Call::SessionSet(_)
         | Call::AccountExport(_)
         | Call::AccountList(_)
         | Call::AliasList(_)

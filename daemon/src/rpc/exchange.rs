@@ -23,6 +23,7 @@ use super::desk::Desk;
 use super::events::{Stream, Streams};
 use super::methods::object;
 use super::quota::Place;
+use super::settings::Settings;
 
 /// Answers requests of one caller, in whatever dialect they come.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ pub(super) struct Exchange {
     pub(super) desk: Arc<Desk>,
     pub(super) caller: Caller,
     pub(super) streams: Option<Arc<Streams>>,
+    pub(super) settings: Arc<Settings>,
 }
 
 /// What there is to say to a text.
@@ -91,7 +93,7 @@ impl Exchange {
     // SPEC 8.3: who calls is what the kernel says of the peer of the socket.
     /// Speaks for a caller whose connection carries nothing but answers.
     pub(super) fn new(desk: Arc<Desk>, caller: Caller) -> Self {
-        Self { desk, caller, streams: None }
+        Self { desk, caller, streams: None, settings: Arc::default() }
     }
 
     /// The same over a connection that carries notifications too.
@@ -220,7 +222,8 @@ impl Exchange {
     }
 
     /// Tells whether the caller may call a method now: the one place that decides it.
-    pub(super) fn admit(&self, _method: &str) -> Result<Place, RpcError> {
+    pub(super) fn admit(&self, method: &str) -> Result<Place, RpcError> {
+        self.settings.check(method)?;
         self.desk.calls.take(self.caller.uid)
     }
 }

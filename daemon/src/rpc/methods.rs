@@ -3,12 +3,12 @@
 use std::sync::LazyLock;
 
 use bytchat_proto::rpc::openrpc::{self, DISCOVER, METHODS};
-use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
+use bytchat_proto::rpc::{Call, Deprecation, ErrorKind, RpcError};
 use jsonrpsee::RpcModule;
 use jsonrpsee::core::server::Methods;
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Registers what is not a call: those are answered by the service.
 pub(super) fn methods() -> Methods {
@@ -24,7 +24,11 @@ pub(super) fn methods() -> Methods {
 
 fn list() -> Value {
     let names: Vec<_> = openrpc::methods().map(|method| method.name).collect();
-    json!({ "methods": names })
+    let leaving = Call::TABLE.iter().filter_map(|method| {
+        let Deprecation { since, instead } = method.deprecated?;
+        Some((method.name.to_owned(), json!({ "since": since, "instead": instead })))
+    });
+    json!({ "methods": names, "deprecated": leaving.collect::<Map<_, _>>() })
 }
 
 // SPEC 8.20: the document that the daemon gives is made of what it obeys.

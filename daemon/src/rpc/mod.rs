@@ -12,6 +12,7 @@ mod methods;
 mod perform;
 mod quota;
 mod session;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod writer;

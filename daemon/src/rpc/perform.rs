@@ -1,7 +1,7 @@
 //! What a request is answered with: by the service, by its connection, or by the table of methods.
 
 use bytchat_proto::limits::RPC_ANSWER_BYTES_MAX;
-use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
+use bytchat_proto::rpc::{Call, ErrorKind, RpcError, to_result};
 use jsonrpsee::core::server::{Extensions, MethodCallback, MethodResponse, ResponsePayload};
 use jsonrpsee::types::{Params, Request};
 use serde_json::Value;
@@ -62,6 +62,10 @@ impl Exchange {
             let value = streams.call(self, call, opened).await?;
             return Ok(Outcome { value, _page: None });
         }
+        if let Call::SessionSet(with) = &call {
+            let value = to_result(&self.settings.set(with));
+            return Ok(Outcome { value, _page: None });
+        }
         let page = match is_page(&call) {
             true => self.desk.pages.acquire().await.ok(),
             false => None,
@@ -88,6 +92,7 @@ fn is_page(call: &Call) -> bool {
         | Call::CursorList(_) => true,
         Call::NodeStatus(_)
         | Call::NodeConfig(_)
+        | Call::SessionSet(_)
         | Call::AccountExport(_)
         | Call::AccountList(_)
         | Call::AccountCreate(_)

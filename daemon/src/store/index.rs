@@ -30,19 +30,20 @@ pub(super) const LIVE: &[u8] = &[0, b'l'];
 
 /// Tables that grow with the years. Nobody reads many of their rows at once, but for marks that
 /// are short, so longer values stay in the log.
-const PACKED: [Table; 6] = [
+const PACKED: [Table; 7] = [
     Table::Message,
     Table::MessageIndex,
     Table::Event,
     Table::Trace,
     Table::Seen,
     Table::Tombstone,
+    Table::Answer,
 ];
 const PACKED_INLINE_BYTES_MAX: usize = 32;
 
-/// Pages that sled keeps in memory: a node at rest is to stay below 40 MB, of which the program
-/// takes a third and all else as much as this.
-const CACHE_BYTES: u64 = 8 * 1024 * 1024;
+/// Pages that sled keeps in memory, by their size on disk; unpacked they take three times as much.
+/// A node at rest is to stay below 40 MB, with a million messages as well.
+const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 const FLUSH_EVERY_MS: u64 = 1000;
 // sled gives its lock back a moment after it was dropped.
 const LOCK_TRIES: u32 = 50;

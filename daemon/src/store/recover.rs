@@ -13,6 +13,9 @@ use super::segment::{self, HEAD_BYTES, Head, HeadState, Walk};
 use super::shared::Shared;
 use super::verify::Problem;
 
+/// Memory for a segment that is read; the system lends only what is written to.
+const READ_BYTES_MIN: usize = 40 * 1024 * 1024;
+
 /// The segment that is written to.
 pub(super) struct Active {
     /// The number of the segment.
@@ -99,7 +102,18 @@ pub(super) fn list(shared: &Shared) -> Result<Vec<Found>, StoreError> {
 /// Reads a whole segment.
 pub(super) fn read(shared: &Shared, segment: &Found) -> Result<Vec<u8>, StoreError> {
     let path = segment::path(&shared.log_folder(), segment.number);
-    fs::read(&path).map_err(|source| StoreError::io(&path, source))
+    read_all(&path).map_err(|source| StoreError::io(&path, source))
+}
+
+// What is smaller than glibc's largest threshold for maps may be taken from its heap, and would
+// then stay with the process for good (mallopt(3), M_MMAP_THRESHOLD).
+fn read_all(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let bytes = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let mut all = Vec::new();
+    all.try_reserve_exact(bytes.max(READ_BYTES_MIN))?;
+    file.read_to_end(&mut all)?;
+    Ok(all)
 }
 
 fn look_at(path: &Path, number: u64) -> Result<Found, StoreError> {
@@ -110,7 +124,7 @@ fn look_at(path: &Path, number: u64) -> Result<Found, StoreError> {
     (&file).take(HEAD_BYTES as u64).read_to_end(&mut start).map_err(fail)?;
     let mut state = segment::read_head(&start, number);
     if matches!(state, HeadState::Damaged(_)) {
-        state = segment::read_head(&fs::read(path).map_err(fail)?, number);
+        state = segment::read_head(&read_all(path).map_err(fail)?, number);
     }
     let (head, sound) = match state {
         HeadState::Whole(head) => (Some(head), true),

@@ -143,7 +143,9 @@ class Types:
     def record(self, name: str, schema: Any, base: Any) -> list[str]:
         """An object with the fields of a schema and of what is common to several."""
         fields = {**base.get("properties", {}), **schema["properties"]}
-        required = {*base.get("required", []), *schema.get("required", [])}
+        # What only a dry run leaves out is there for whoever makes none.
+        parts = (base, schema, schema.get("else", {}))
+        required = {field for part in parts for field in part.get("required", [])}
         typed = {}
         for field, of in fields.items():
             kind = self.type_of(of, name + camel(field))

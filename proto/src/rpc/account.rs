@@ -14,6 +14,12 @@ pub struct Create {
     /// A local name for the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Repeating the call with the same id gives the first answer again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Only says what would happen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// Parameters of `account.import`.
@@ -25,6 +31,12 @@ pub struct Import {
     /// A local name for the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Repeating the call with the same id gives the first answer again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Only says what would happen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// Parameters of `account.export`.
@@ -46,6 +58,18 @@ pub struct Exported {
     pub pem: SecretText,
 }
 
+/// Parameters of `account.list`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct List {
+    /// At most so many; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Only those after this one: the `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<UserId>,
+}
+
 /// One account; result of `account.create` and `account.import`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Account {
@@ -63,6 +87,9 @@ pub struct Account {
 /// Result of `account.list`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Accounts {
-    /// The caller's accounts.
+    /// The caller's accounts, by id.
     pub accounts: Vec<Account>,
+    /// There are more: pass it as `after` to go on. Absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<UserId>,
 }

@@ -13,10 +13,16 @@ pub struct List {
     /// Which account; the only one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// At most so many; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Only those after this one: the `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<UserId>,
 }
 
 /// Parameters of `contact.add`, `contact.accept` and `contact.block`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// Which account; the only one if absent.
@@ -24,6 +30,15 @@ pub struct Change {
     pub account: Option<String>,
     /// Whom: alias or user id.
     pub who: String,
+    /// Only if the entry still has this `rev`; 0 stands for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_rev: Option<u64>,
+    /// Repeating the call with the same id gives the first answer again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Only says what would happen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// How somebody stands to an account.
@@ -47,11 +62,17 @@ pub struct Contact {
     pub alias: Option<Alias>,
     /// How the user stands.
     pub standing: Standing,
+    /// Grows whenever alias or standing change.
+    #[serde(default)]
+    pub rev: u64,
 }
 
 /// Result of `contact.list`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Contacts {
-    /// The entries.
+    /// The entries, by user.
     pub contacts: Vec<Contact>,
+    /// There are more: pass it as `after` to go on. Absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<UserId>,
 }

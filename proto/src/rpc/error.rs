@@ -67,7 +67,11 @@ errors! {
     /// There is no such thing, or it is not the caller's.
     NotFound = 1007, "not_found", exit 5, "check the id";
     /// The same client id came with another body.
-    Conflict = 1008, "conflict", exit 8, "use a new client id for a new message";
+    Conflict = 1008, "conflict", exit 8, "use a new client id for a new call";
+    /// What was to be changed is no longer as the caller saw it.
+    RevConflict = 1009, "rev_conflict", exit 8, "read it again, then decide by its new `rev`";
+    /// The method is on its way out, and the caller wants none of those.
+    Deprecated = 1014, "method.deprecated", exit 2, "call what stands for it now";
     /// A limit is reached.
     Quota = 1010, "quota", exit 1, "remove something first";
     /// The caller has no account yet.

@@ -35,7 +35,7 @@ pub enum Direction {
 }
 
 /// Parameters of `message.send`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Send {
     /// Which account; the only one if absent.
@@ -45,9 +45,12 @@ pub struct Send {
     pub to: String,
     /// The text.
     pub text: String,
-    /// Repeating a call with the same id gives the first answer again.
+    /// Repeating the call with the same id gives the first answer again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// Only says what would happen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// Result of `message.send`.
@@ -92,7 +95,7 @@ pub struct Inbox {
     /// At most so many, the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Only messages before this `seq`.
+    /// Only messages before this `seq`: the `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
 }
@@ -109,17 +112,23 @@ pub struct History {
     /// At most so many, the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Only messages before this `seq`.
+    /// Only messages before this `seq`: the `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
 }
 
 /// Parameters of `message.read`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Read {
     /// The messages.
     pub ids: Vec<BlockId>,
+    /// Repeating the call with the same id gives the first answer again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Only says what would happen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// One message.
@@ -156,10 +165,9 @@ pub struct Message {
 pub struct Messages {
     /// The messages, oldest first.
     pub messages: Vec<Message>,
-    /// There may be older ones: ask again `before` the first of these. A page may have fewer
-    /// messages than were asked for and still not be the last one.
-    #[serde(default)]
-    pub more: bool,
+    /// There are older ones: pass it as `before` to go on. Absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }
 
 /// One step on a message's way.

@@ -10,12 +10,15 @@ pub mod message;
 pub mod node;
 pub mod openrpc;
 pub mod profile;
+mod repeat;
+pub mod session;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use error::{ErrorKind, RpcError};
+pub use repeat::{Changed, Repeat};
 
 /// What is known of a method without calling it.
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +33,38 @@ pub struct Method {
     pub params: fn(&mut SchemaGenerator) -> Schema,
     /// The schema of its result: a reference to a named one.
     pub result: fn(&mut SchemaGenerator) -> Schema,
+    /// It is on its way out.
+    pub deprecated: Option<Deprecation>,
+}
+
+/// What is said of a method that will be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deprecation {
+    /// The version that said so first; it stays for two minor versions after that at least.
+    pub since: &'static str,
+    /// What to call instead.
+    pub instead: &'static str,
+}
+
+impl Method {
+    /// What is known of the method of a name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        Call::TABLE.iter().find(|method| method.name == name)
+    }
+}
+
+/// The one deprecation, if there is any.
+const fn only(deprecations: &[Deprecation]) -> Option<Deprecation> {
+    match deprecations {
+        [one, ..] => Some(*one),
+        [] => None,
+    }
 }
 
 /// What a caller may do; each role includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// See how the node stands.
@@ -59,7 +90,8 @@ impl Eq for Method {}
 macro_rules! calls {
     ($(
         $(#[doc = $doc:literal])*
-        $variant:ident($params:ty) -> $result:ty = $method:literal, $role:ident;
+        $variant:ident($params:ty) -> $result:ty = $method:literal, $role:ident
+            $(, deprecated $since:literal for $instead:literal)?;
     )*) => {
         /// One call, with its parameters checked.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +111,7 @@ macro_rules! calls {
                 role: Role::$role,
                 params: <$params as JsonSchema>::json_schema,
                 result: SchemaGenerator::subschema_for::<$result>,
+                deprecated: only(&[$(Deprecation { since: $since, instead: $instead })?]),
             }),*];
 
             /// The name of this call's method.
@@ -106,26 +139,28 @@ calls! {
     /// Shows the configuration in effect and where each value comes from; for root and the
     /// daemon's own Unix user.
     NodeConfig(Nothing) -> node::Config = "node.config", Admin;
+    /// Says how this connection is to be served.
+    SessionSet(session::Set) -> session::Settings = "session.set", Observe;
     /// Makes an account.
-    AccountCreate(account::Create) -> account::Account = "account.create", Send;
+    AccountCreate(account::Create) -> Changed<account::Account> = "account.create", Send;
     /// Takes an account's key from elsewhere.
-    AccountImport(account::Import) -> account::Account = "account.import", Send;
+    AccountImport(account::Import) -> Changed<account::Account> = "account.import", Send;
     /// Gives an account's key out.
     AccountExport(account::Export) -> account::Exported = "account.export", Send;
     /// Lists the caller's accounts.
-    AccountList(Nothing) -> account::Accounts = "account.list", Read;
+    AccountList(account::List) -> account::Accounts = "account.list", Read;
     /// Sets name and picture of an account.
-    ProfileSet(profile::Set) -> profile::Profile = "profile.set", Send;
+    ProfileSet(profile::Set) -> Changed<profile::Profile> = "profile.set", Send;
     /// Reads somebody's name and picture.
     ProfileShow(profile::Show) -> profile::Profile = "profile.show", Read;
     /// Registers an alias at its pod.
-    AliasRegister(alias::Register) -> alias::Binding = "alias.register", Send;
+    AliasRegister(alias::Register) -> Changed<alias::Binding> = "alias.register", Send;
     /// Asks whose an alias is.
     AliasResolve(alias::Resolve) -> alias::Binding = "alias.resolve", Read;
     /// Lists the aliases of the caller's accounts.
     AliasList(alias::List) -> alias::Bindings = "alias.list", Read;
     /// Sends a message; answers when it is on disk.
-    MessageSend(message::Send) -> message::Sent = "message.send", Send;
+    MessageSend(message::Send) -> Changed<message::Sent> = "message.send", Send;
     /// Reads one message.
     MessageShow(message::ById) -> message::Message = "message.show", Read;
     /// Lists the steps of a message with their evidence.
@@ -137,15 +172,15 @@ calls! {
     /// Lists the conversation with somebody, newest last.
     MessageHistory(message::History) -> message::Messages = "message.history", Read;
     /// Marks messages as read and says so to their senders.
-    MessageRead(message::Read) -> Done = "message.read", Send;
+    MessageRead(message::Read) -> Changed<Done> = "message.read", Send;
     /// Lists the address book.
     ContactList(contact::List) -> contact::Contacts = "contact.list", Read;
     /// Puts somebody into the address book.
-    ContactAdd(contact::Change) -> contact::Contact = "contact.add", Send;
+    ContactAdd(contact::Change) -> Changed<contact::Contact> = "contact.add", Send;
     /// Accepts somebody who wrote first.
-    ContactAccept(contact::Change) -> contact::Contact = "contact.accept", Send;
+    ContactAccept(contact::Change) -> Changed<contact::Contact> = "contact.accept", Send;
     /// Refuses to hear from somebody, silently.
-    ContactBlock(contact::Change) -> contact::Contact = "contact.block", Send;
+    ContactBlock(contact::Change) -> Changed<contact::Contact> = "contact.block", Send;
     /// Reads the durable log of events, waiting for new ones if asked to.
     EventList(event::List) -> event::Events = "event.list", Read;
     /// Follows the log of events: notifications on this connection, from a position on.
@@ -153,13 +188,14 @@ calls! {
     /// Ends a subscription of this connection.
     EventUnsubscribe(event::Unsubscribe) -> Done = "event.unsubscribe", Read;
     /// Sets a named position in the log of events.
-    CursorSet(cursor::Set) -> cursor::Cursor = "cursor.set", Read;
+    CursorSet(cursor::Set) -> Changed<cursor::Cursor> = "cursor.set", Read;
     /// Reads a named position.
-    CursorGet(cursor::ByName) -> cursor::Cursor = "cursor.get", Read;
+    CursorGet(cursor::ByName) -> cursor::Cursor = "cursor.get", Read,
+        deprecated "0.1" for "cursor.list";
     /// Lists the named positions.
-    CursorList(Nothing) -> cursor::Cursors = "cursor.list", Read;
+    CursorList(cursor::List) -> cursor::Cursors = "cursor.list", Read;
     /// Removes a named position.
-    CursorDelete(cursor::ByName) -> Done = "cursor.delete", Read;
+    CursorDelete(cursor::Delete) -> Changed<Done> = "cursor.delete", Read;
 }
 
 /// Parameters of a call that takes none.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytchat_proto::rpc::{
-    Call, Done, ErrorKind, Nothing, account, alias, contact, cursor, event, message, node, profile,
-    to_result,
+    Call, Changed, Done, ErrorKind, Nothing, account, alias, contact, cursor, event, message, node,
+    profile, session, to_result,
 };
 use serde_json::{Value, json};
 
@@ -26,30 +26,51 @@ fn some(text: &str) -> Option<String> {
 }
 
 fn change() -> contact::Change {
-    contact::Change { account: some("home"), who: "alice@pod.example".to_owned() }
+    contact::Change {
+        account: some("home"),
+        who: "alice@pod.example".to_owned(),
+        expect_rev: Some(3),
+        client_id: some("1"),
+        dry_run: true,
+    }
 }
 
 fn account_calls() -> Vec<Call> {
     vec![
-        Call::AccountCreate(account::Create { name: some("home") }),
+        Call::AccountCreate(account::Create {
+            name: some("home"),
+            client_id: some("1"),
+            dry_run: true,
+        }),
         Call::AccountImport(account::Import {
             pem: "-----BEGIN …".to_owned().into(),
             name: some("home"),
+            client_id: some("1"),
+            dry_run: true,
         }),
         Call::AccountExport(account::Export { account: some("home"), public: true }),
-        Call::AccountList(Nothing {}),
+        Call::AccountList(account::List { limit: Some(10), after: Some(USER) }),
         Call::ProfileSet(profile::Set {
             account: some("home"),
             name: "Alice".to_owned(),
             avatar: some("IyMjIw=="),
+            expect_rev: Some(9),
+            client_id: some("1"),
+            dry_run: true,
         }),
         Call::ProfileShow(profile::Show { who: USER.to_string() }),
         Call::AliasRegister(alias::Register {
             account: some("home"),
             alias: an_alias().to_string(),
+            client_id: some("1"),
+            dry_run: true,
         }),
         Call::AliasResolve(alias::Resolve { alias: an_alias().to_string() }),
-        Call::AliasList(alias::List { account: some("home") }),
+        Call::AliasList(alias::List {
+            account: some("home"),
+            limit: Some(10),
+            after: Some(an_alias()),
+        }),
     ]
 }
 
@@ -60,6 +81,7 @@ fn message_calls() -> Vec<Call> {
             to: an_alias().to_string(),
             text: "hi".to_owned(),
             client_id: some("1"),
+            dry_run: true,
         }),
         Call::MessageShow(message::ById { id: BLOCK }),
         Call::MessageTrace(message::ById { id: BLOCK }),
@@ -79,13 +101,12 @@ fn message_calls() -> Vec<Call> {
             limit: Some(10),
             before: Some(7),
         }),
-        Call::MessageRead(message::Read { ids: vec![BLOCK] }),
+        Call::MessageRead(message::Read { ids: vec![BLOCK], client_id: some("1"), dry_run: true }),
     ]
 }
 
 fn event_calls() -> Vec<Call> {
     let types = || Some(vec!["message.*".to_owned()]);
-    let by_name = || cursor::ByName { name: "bot".to_owned() };
     vec![
         Call::EventList(event::List {
             since: Some(4),
@@ -102,10 +123,21 @@ fn event_calls() -> Vec<Call> {
             types: types(),
         }),
         Call::EventUnsubscribe(event::Unsubscribe { subscription: "s1".to_owned() }),
-        Call::CursorSet(cursor::Set { name: "bot".to_owned(), seq: 4, epoch: some(EPOCH) }),
-        Call::CursorGet(by_name()),
-        Call::CursorList(Nothing {}),
-        Call::CursorDelete(by_name()),
+        Call::CursorSet(cursor::Set {
+            name: "bot".to_owned(),
+            seq: 4,
+            epoch: some(EPOCH),
+            expect_rev: Some(3),
+            client_id: some("1"),
+            dry_run: true,
+        }),
+        Call::CursorGet(cursor::ByName { name: "bot".to_owned() }),
+        Call::CursorList(cursor::List { name: some("bot"), limit: Some(10), after: some("a") }),
+        Call::CursorDelete(cursor::Delete {
+            name: "bot".to_owned(),
+            client_id: some("1"),
+            dry_run: true,
+        }),
     ]
 }
 
@@ -115,7 +147,12 @@ pub(crate) fn calls() -> Vec<Call> {
     calls.extend(account_calls());
     calls.extend(message_calls());
     calls.extend([
-        Call::ContactList(contact::List { account: some("home") }),
+        Call::ContactList(contact::List {
+            account: some("home"),
+            limit: Some(10),
+            after: Some(USER),
+        }),
+        Call::SessionSet(session::Set { deprecated: Some(false) }),
         Call::ContactAdd(change()),
         Call::ContactAccept(change()),
         Call::ContactBlock(change()),
@@ -150,27 +187,36 @@ fn result_of(call: &Call) -> Value {
         Call::NodeStatus(_) => to_result(&status()),
         Call::NodePeers(_) => to_result(&node::Peers { peers: vec![peer()] }),
         Call::NodeConfig(_) => to_result(&a_config()),
-        Call::AccountCreate(_) | Call::AccountImport(_) => to_result(&an_account()),
+        Call::SessionSet(_) => to_result(&session::Settings { deprecated: false }),
+        Call::AccountCreate(_) | Call::AccountImport(_) => changed(an_account()),
         Call::AccountExport(_) => {
             to_result(&account::Exported { pem: "-----BEGIN …".to_owned().into() })
         }
-        Call::AccountList(_) => to_result(&account::Accounts { accounts: vec![an_account()] }),
-        Call::ProfileSet(_) | Call::ProfileShow(_) => to_result(&a_profile()),
-        Call::AliasRegister(_) | Call::AliasResolve(_) => to_result(&a_binding()),
-        Call::AliasList(_) => to_result(&alias::Bindings { aliases: vec![a_binding()] }),
+        Call::AccountList(_) => {
+            to_result(&account::Accounts { accounts: vec![an_account()], next: Some(USER) })
+        }
+        Call::ProfileSet(_) => changed(a_profile()),
+        Call::ProfileShow(_) => to_result(&a_profile()),
+        Call::AliasRegister(_) => changed(a_binding()),
+        Call::AliasResolve(_) => to_result(&a_binding()),
+        Call::AliasList(_) => {
+            to_result(&alias::Bindings { aliases: vec![a_binding()], next: Some(an_alias()) })
+        }
         Call::MessageSend(_) => {
-            to_result(&message::Sent { id: BLOCK, state: message::State::Queued, to: USER })
+            changed(message::Sent { id: BLOCK, state: message::State::Queued, to: USER })
         }
         Call::MessageShow(_) | Call::MessageWait(_) => to_result(&a_message()),
         Call::MessageTrace(_) => to_result(&a_trace()),
         Call::MessageInbox(_) | Call::MessageHistory(_) => {
-            to_result(&message::Messages { messages: vec![a_message()], more: true })
+            to_result(&message::Messages { messages: vec![a_message()], next: Some(7) })
         }
-        Call::MessageRead(_)
-        | Call::ContactAdd(_)
-        | Call::ContactAccept(_)
-        | Call::ContactBlock(_) => to_result(&Done {}),
-        Call::ContactList(_) => to_result(&contact::Contacts { contacts: vec![a_contact()] }),
+        Call::MessageRead(_) | Call::CursorDelete(_) => changed(Done {}),
+        Call::ContactAdd(_) | Call::ContactAccept(_) | Call::ContactBlock(_) => {
+            changed(a_contact())
+        }
+        Call::ContactList(_) => {
+            to_result(&contact::Contacts { contacts: vec![a_contact()], next: Some(USER) })
+        }
         Call::EventList(_) => to_result(&events()),
         Call::EventSubscribe(_) => to_result(&event::Subscribed {
             subscription: "s1".to_owned(),
@@ -178,15 +224,22 @@ fn result_of(call: &Call) -> Value {
             first: 0,
             head: 7,
         }),
-        Call::EventUnsubscribe(_) | Call::CursorDelete(_) => to_result(&Done {}),
-        Call::CursorSet(_) | Call::CursorGet(_) => to_result(&a_cursor()),
+        Call::EventUnsubscribe(_) => to_result(&Done {}),
+        Call::CursorSet(_) => changed(a_cursor()),
+        Call::CursorGet(_) => to_result(&a_cursor()),
         Call::CursorList(_) => to_result(&cursor::Cursors {
             cursors: vec![a_cursor()],
             epoch: EPOCH.to_owned(),
             first: 0,
             head: 7,
+            next: some("bot"),
         }),
     }
+}
+
+/// The result of a call that was repeated.
+fn changed<T: serde::Serialize>(result: T) -> Value {
+    to_result(&Changed { result, replayed: true, dry_run: false })
 }
 
 fn status() -> node::Status {
@@ -249,6 +302,7 @@ fn a_contact() -> contact::Contact {
         id: account_key().user(),
         alias: Some(an_alias()),
         standing: contact::Standing::Accepted,
+        rev: 3,
     }
 }
 

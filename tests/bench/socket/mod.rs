@@ -65,7 +65,7 @@ pub(crate) struct Socket {
 pub(crate) fn socket(bytchatd: &Path, bytctl: &Path, dir: &Path) -> Socket {
     let mut world = World::start(bytchatd, dir);
     world.grow(PLACE + 1, 1);
-    let create = Call::AccountCreate(account::Create { name: None });
+    let create = Call::AccountCreate(account::Create::default());
     let created: account::Account = world.node(PLACE).client().call(&create);
     world.stop_node(PLACE);
     let history = History { account: created.id, messages: EVENTS, end: machine::now() };

@@ -82,9 +82,9 @@ impl Teller<'_> {
         for (place, friend) in [(ALICE, BOB), (BOB, ALICE)] {
             let (name, alias) = (name(place), alias(place));
             self.step(&format!("{name} makes a key and registers {alias}"), |world| {
-                let create = account::Create { name: Some(name.to_owned()) };
+                let create = account::Create { name: Some(name.to_owned()), ..Default::default() };
                 call(world, place, &Call::AccountCreate(create))?;
-                let register = alias::Register { account: None, alias: alias.to_owned() };
+                let register = alias::Register { alias: alias.to_owned(), ..Default::default() };
                 call(world, place, &Call::AliasRegister(register))
             })?;
             debug_assert_ne!(place, friend);
@@ -92,7 +92,7 @@ impl Teller<'_> {
         for (place, friend) in [(ALICE, BOB), (BOB, ALICE)] {
             let (name, who) = (name(place), alias(friend));
             self.step(&format!("{name} puts {who} into the address book"), |world| {
-                let add = contact::Change { account: None, who: who.to_owned() };
+                let add = contact::Change { who: who.to_owned(), ..Default::default() };
                 call(world, place, &Call::ContactAdd(add))
             })?;
         }
@@ -154,6 +154,7 @@ impl Teller<'_> {
                 to: to.to_owned(),
                 text: text.to_owned(),
                 client_id: Some(random_hex(16)?),
+                dry_run: false,
             });
             let sent: Sent = world.node(writer).client.call(&call)?;
             Ok(sent.id)

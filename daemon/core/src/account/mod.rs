@@ -223,7 +223,7 @@ impl Accounts {
         self.damaged.len()
     }
 
-    /// All accounts of one caller as front ends see them, with those that are damaged.
+    /// All accounts of one caller as front ends see them, with those that are damaged, by id.
     pub fn views(&self, caller: Caller) -> Vec<rpc::Account> {
         let damaged = self.damaged.values().filter(|it| it.owner == Some(caller));
         let views = damaged.map(|it| rpc::Account {
@@ -232,7 +232,9 @@ impl Accounts {
             aliases: it.aliases.clone(),
             damaged: true,
         });
-        self.of(caller).map(Account::view).chain(views).collect()
+        let mut views: Vec<_> = self.of(caller).map(Account::view).chain(views).collect();
+        views.sort_by_key(|account| account.id);
+        views
     }
 
     /// Takes a new account.

@@ -52,13 +52,8 @@ impl Cursors {
         self.saved.get(&uid)?.values().map(|saved| saved.seq).min()
     }
 
-    pub(super) fn set(
-        &mut self,
-        uid: u32,
-        name: &str,
-        saved: Saved,
-        out: &mut Outputs,
-    ) -> Result<(), RpcError> {
+    /// Whether a user may have a position of a name.
+    pub(super) fn check(&self, uid: u32, name: &str) -> Result<(), RpcError> {
         let good = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
         if name.is_empty() || name.len() > CURSOR_NAME_BYTES_MAX || !name.chars().all(good) {
             return Err(ErrorKind::BadParameters.because(format!(
@@ -68,9 +63,12 @@ impl Cursors {
         if self.get(uid, name).is_none() {
             self.check_room(uid)?;
         }
+        Ok(())
+    }
+
+    pub(super) fn set(&mut self, uid: u32, name: &str, saved: Saved, out: &mut Outputs) {
         out.put(Table::Node, key(uid, name), encode(&saved));
         self.saved.entry(uid).or_default().insert(name.to_owned(), saved);
-        Ok(())
     }
 
     fn check_room(&self, uid: u32) -> Result<(), RpcError> {

@@ -212,12 +212,22 @@ impl Logs {
         saved: Saved,
         out: &mut Outputs,
     ) -> Result<(), RpcError> {
+        self.check_cursor(uid, name, saved.seq)?;
+        self.cursors.set(uid, name, saved, out);
+        Ok(())
+    }
+
+    /// Whether a named position may be set.
+    ///
+    /// # Errors
+    /// As for setting it.
+    pub fn check_cursor(&self, uid: u32, name: &str, seq: u64) -> Result<(), RpcError> {
         let last = self.span(uid).last;
-        if saved.seq > last {
+        if seq > last {
             return Err(ErrorKind::BadParameters
-                .because(format!("`seq` is at most {last}, the last event, got {}", saved.seq)));
+                .because(format!("`seq` is at most {last}, the last event, got {seq}")));
         }
-        self.cursors.set(uid, name, saved, out)
+        self.cursors.check(uid, name)
     }
 
     /// Removes a named position; false if there is none.

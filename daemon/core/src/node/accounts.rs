@@ -11,6 +11,7 @@ use serde_bytes::ByteBuf;
 use zeroize::Zeroizing;
 
 use super::Node;
+use super::repeat::page;
 use crate::account::Account;
 use crate::crypto::DeviceSecret;
 use crate::io::{CallId, Caller, JobId, JobResult, Output, Task};
@@ -25,7 +26,7 @@ pub(super) enum Working {
     /// The user record.
     Record { user: UserId, bytes: Vec<u8> },
     /// The profile.
-    Profile { user: UserId, call: CallId, bytes: Vec<u8> },
+    Profile { user: UserId, call: CallId, bytes: Vec<u8>, expect_rev: Option<u64> },
     /// A claim on an alias.
     Claim { call: CallId, user: UserId, bytes: Vec<u8> },
 }
@@ -55,6 +56,11 @@ impl Node {
         with: rpc::Create,
     ) -> Result<(), RpcError> {
         self.check_name(caller, with.name.as_deref())?;
+        if self.kept.is_dry(call) {
+            // The id follows from a key that is made only when it is wanted.
+            self.reply(call, Ok(to_result(&with)));
+            return Ok(());
+        }
         let working = Working::Account(Wish { call, caller, name: with.name });
         self.job(Task::GenerateAccount, working);
         Ok(())
@@ -118,8 +124,9 @@ impl Node {
             (Working::Record { user, bytes }, JobResult::Signature(signature)) => {
                 self.finish_record(user, Unverified::assemble(bytes, signature), now);
             }
-            (Working::Profile { user, call, bytes }, JobResult::Signature(signature)) => {
-                self.finish_profile(user, call, Unverified::assemble(bytes, signature), now);
+            (Working::Profile { user, call, bytes, expect_rev }, JobResult::Signature(it)) => {
+                let record = Unverified::assemble(bytes, it);
+                self.finish_profile((user, call), record, expect_rev, now);
             }
             (Working::Claim { call, user, bytes }, JobResult::Signature(signature)) => {
                 let claim: Unverified<AliasClaim> = Unverified::assemble(bytes, signature);
@@ -165,6 +172,10 @@ impl Node {
             return self.reply(call, Err(error));
         }
         let name = name.unwrap_or_else(|| user.to_string().chars().take(8).collect());
+        if self.kept.is_dry(call) {
+            let account = rpc::Account { id: user, name, aliases: Vec::new(), damaged: false };
+            return self.reply(call, Ok(to_result(&account)));
+        }
         let device = DeviceSecret::generate(now.wall, self.out.random());
         let certificate = DeviceCertificate {
             user,
@@ -227,7 +238,11 @@ impl Node {
         Ok(rpc::Exported { pem })
     }
 
-    pub(super) fn account_list(&self, caller: Caller) -> rpc::Accounts {
-        rpc::Accounts { accounts: self.accounts.views(caller) }
+    pub(super) fn account_list(&self, caller: Caller, with: &rpc::List) -> rpc::Accounts {
+        let mut views = self.accounts.views(caller);
+        views.retain(|account| with.after.is_none_or(|after| account.id > after));
+        let (accounts, more) = page(views.into_iter(), with.limit);
+        let next = accounts.last().filter(|_| more).map(|account: &rpc::Account| account.id);
+        rpc::Accounts { accounts, next }
     }
 }

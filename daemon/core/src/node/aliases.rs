@@ -9,6 +9,7 @@ use bytchat_proto::unverified::Unverified;
 use super::Node;
 use super::accounts::Working;
 use super::pods::{Purpose, Then};
+use super::repeat::page;
 use crate::io::{CallId, Caller};
 use crate::time::Now;
 
@@ -18,6 +19,11 @@ pub(super) fn parse(text: &str) -> Result<Alias, RpcError> {
         let error: bytchat_proto::alias::ParseAliasError = error;
         ErrorKind::BadAddress.because(error.to_string())
     })
+}
+
+/// The error for an alias of somebody else.
+pub(super) fn taken(alias: &Alias) -> RpcError {
+    ErrorKind::AliasTaken.because(format!("{alias} is somebody else's"))
 }
 
 impl Node {
@@ -31,6 +37,11 @@ impl Node {
     ) -> Result<(), RpcError> {
         let alias = parse(&with.alias)?;
         let account = self.accounts.pick(caller, with.account.as_deref())?;
+        if self.kept.is_dry(call) {
+            let user = account.user();
+            self.resolve(caller, alias, Then::Register { call, user }, now);
+            return Ok(());
+        }
         let claim = AliasClaim {
             alias,
             account: account.key.clone(),
@@ -133,11 +144,27 @@ impl Node {
             let id = account.user();
             account.aliases.iter().map(move |alias| rpc::Binding { alias: alias.clone(), id })
         });
-        Ok(rpc::Bindings { aliases: bindings.collect() })
+        let after = with.after.as_ref();
+        let mut rest: Vec<rpc::Binding> =
+            bindings.filter(|binding| after.is_none_or(|after| binding.alias > *after)).collect();
+        rest.sort_by(|a, b| (&a.alias, a.id).cmp(&(&b.alias, b.id)));
+        let all = rest.len();
+        let (mut aliases, _) = page(rest.iter().cloned(), with.limit);
+        // Two accounts may hold one alias; `next` would pass the second over.
+        let cut = aliases.last().map(|last| last.alias.clone());
+        let same = rest.into_iter().skip(aliases.len());
+        aliases.extend(same.take_while(|binding| Some(&binding.alias) == cut.as_ref()));
+        let last = aliases.last().filter(|_| aliases.len() < all);
+        let next = last.map(|binding: &rpc::Binding| binding.alias.clone());
+        Ok(rpc::Bindings { aliases, next })
     }
 
-    pub(super) fn alias_failed(&mut self, then: Then, error: RpcError) {
+    pub(super) fn alias_failed(&mut self, alias: &Alias, then: Then, error: RpcError) {
         match then {
+            Then::Register { call, user } if error.kind == ErrorKind::UnknownAddress => {
+                self.would_be_registered(call, alias, user);
+            }
+            Then::Register { call, .. } => self.reply(call, Err(error)),
             Then::Answer { call } | Then::Person { call, .. } => self.reply(call, Err(error)),
             Then::Send { draft } => self.reply(draft.call, Err(error)),
             Then::Check => {}
@@ -153,28 +180,42 @@ impl Node {
         then: Then,
         now: Now,
     ) {
-        if self.book.is_alias_damaged(owner, &resolved.alias) {
-            return self.alias_failed(then, super::contacts::damaged(&resolved.alias));
+        let alias = &resolved.alias;
+        if let Then::Register { call, user } = then {
+            return match resolved.user == user {
+                true => self.would_be_registered(call, alias, user),
+                false => self.reply(call, Err(taken(alias))),
+            };
+        }
+        if self.book.is_alias_damaged(owner, alias) {
+            return self.alias_failed(alias, then, super::contacts::damaged(alias));
         }
         let pinned = self.book.pin_alias(owner, resolved, now.wall, &mut self.out);
         let user = match pinned {
             Ok(user) => user,
             Err(user) => {
                 self.tell_change(owner, user, now);
-                return self.alias_failed(then, super::contacts::changed(&resolved.alias));
+                return self.alias_failed(alias, then, super::contacts::changed(alias));
             }
         };
         match then {
-            Then::Check => {}
+            // It was answered above.
+            Then::Check | Then::Register { .. } => {}
             Then::Answer { call } => {
                 let binding = rpc::Binding { alias: resolved.alias.clone(), id: user };
                 self.reply(call, Ok(to_result(&binding)));
             }
-            Then::Send { draft } => self.send_checked(*draft, user, now),
+            Then::Send { draft } => self.send(*draft, user, now),
             Then::Person { call, ask } => {
                 self.person(call, ask, user, Some(resolved.alias.clone()), now);
             }
         }
+    }
+
+    /// Nothing speaks against it: an alias that was only asked for would be registered.
+    fn would_be_registered(&mut self, call: CallId, alias: &Alias, user: UserId) {
+        let binding = rpc::Binding { alias: alias.clone(), id: user };
+        self.reply(call, Ok(to_result(&binding)));
     }
 
     /// Tells the accounts of a Unix user that know somebody that the key behind the alias has

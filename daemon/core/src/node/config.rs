@@ -4,8 +4,21 @@ use std::net::SocketAddr;
 
 use bytchat_proto::alias::Host;
 use bytchat_proto::id::NetworkId;
+use bytchat_proto::record::RecordError;
 
+use crate::crypto::CryptoError;
 use crate::event::Keep;
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Its secret is unusable.
+    #[error("the node's key is unusable: {0}")]
+    Secret(#[from] CryptoError),
+    /// Its own record is refused.
+    #[error("the node's own record is refused: {0}")]
+    Own(#[from] RecordError),
+}
 
 /// What a node is told at start.
 pub struct NodeConfig {

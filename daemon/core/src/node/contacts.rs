@@ -1,6 +1,7 @@
 //! The address book: who is accepted or blocked, and which keys are pinned.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use bytchat_proto::alias::Alias;
 use bytchat_proto::codec::{decode, encode};
@@ -11,16 +12,9 @@ use bytchat_proto::rpc::{ErrorKind, RpcError};
 use serde::{Deserialize, Serialize};
 
 use super::pins::Pin;
+use super::repeat::page;
 use crate::io::{Caller, Outputs};
 use crate::persist::Table;
-
-/// What a call wants with somebody whose user id had to be found first.
-#[derive(Clone, Debug)]
-pub(super) enum PersonAsk {
-    Profile,
-    History { account: UserId, limit: usize, before: Option<u64> },
-    Stand { account: UserId, standing: Standing },
-}
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Person {
@@ -29,6 +23,9 @@ struct Person {
     /// Messages that came while it was a request.
     #[serde(default)]
     asked: u32,
+    /// Grows whenever alias or standing change.
+    #[serde(default)]
+    rev: u64,
     /// The row cannot be read and stays as it is until the person decides.
     #[serde(skip)]
     damaged: bool,
@@ -39,6 +36,8 @@ struct Person {
 #[derive(Debug, Default)]
 pub(super) struct Book {
     people: BTreeMap<(UserId, UserId), Person>,
+    /// The highest `rev` of each account.
+    revs: BTreeMap<UserId, u64>,
     pub(super) aliases: BTreeMap<(Caller, Alias), Pin>,
     pub(super) users: BTreeMap<(Caller, UserId), Fingerprint>,
     /// Pins that cannot be read: what stands in for them is not trusted as if it were the first.
@@ -77,8 +76,10 @@ impl Book {
                 "an entry of an address book is damaged on disk and counts as blocked: \
                  `bytctl contact accept` or `bytctl contact block` decides anew"
             );
-            Person { alias: None, standing: Standing::Blocked, asked: 0, damaged: true }
+            Person { alias: None, standing: Standing::Blocked, asked: 0, rev: 0, damaged: true }
         });
+        let highest = self.revs.entry(account).or_default();
+        *highest = person.rev.max(*highest);
         self.people.insert((account, user), person);
     }
 
@@ -167,24 +168,75 @@ impl Book {
             self.people.remove(&(account, user));
             out.remove(Table::Contact, [account.as_bytes(), user.as_bytes()].concat());
         }
-        let new = Person { alias: None, standing, asked: 1, damaged: false };
-        let person = self.people.entry(key).or_insert(new);
-        person.standing = standing;
-        person.damaged = false;
-        person.alias = alias.or_else(|| person.alias.take());
-        let row = encode(person);
+        let person = self.changed(key, standing, alias);
+        let highest = self.revs.entry(account).or_default();
+        *highest = person.rev.max(*highest);
+        let row = encode(&person);
+        self.people.insert(key, person);
         out.put(Table::Contact, [account.as_bytes(), user.as_bytes()].concat(), row);
     }
 
-    pub(super) fn contact(&self, account: UserId, user: UserId) -> Option<Contact> {
-        let person = self.people.get(&(account, user))?;
-        Some(Contact { id: user, alias: person.alias.clone(), standing: person.standing })
+    /// An entry as it will be.
+    fn changed(&self, key: (UserId, UserId), standing: Standing, alias: Option<Alias>) -> Person {
+        let old = self.people.get(&key);
+        let alias = alias.or_else(|| old?.alias.clone());
+        let same = |old: &&Person| old.standing == standing && old.alias == alias && !old.damaged;
+        let next = || self.revs.get(&key.0).copied().unwrap_or_default().saturating_add(1);
+        let rev = old.filter(same).map_or_else(next, |old| old.rev);
+        Person { alias, standing, asked: old.map_or(1, |old| old.asked), rev, damaged: false }
     }
 
-    pub(super) fn list(&self, account: UserId) -> Contacts {
-        let mine = self.people.keys().filter(|(owner, _)| *owner == account);
-        Contacts { contacts: mine.filter_map(|(_, user)| self.contact(account, *user)).collect() }
+    /// What a change would make of an entry.
+    pub(super) fn would_be(
+        &self,
+        account: UserId,
+        user: UserId,
+        standing: Standing,
+        alias: Option<Alias>,
+    ) -> Result<Contact, RpcError> {
+        let makes_room = |person: &Person| person.standing == Standing::Request;
+        let room = self.people.len() < CONTACTS_MAX || self.people.values().any(makes_room);
+        if !room && !self.people.contains_key(&(account, user)) {
+            return Err(full());
+        }
+        Ok(self.changed((account, user), standing, alias).view(user))
     }
+
+    /// The `rev` of an entry, 0 if there is none.
+    pub(super) fn rev(&self, account: UserId, user: UserId) -> u64 {
+        self.people.get(&(account, user)).map_or(0, |person| person.rev)
+    }
+
+    pub(super) fn contact(&self, account: UserId, user: UserId) -> Option<Contact> {
+        self.people.get(&(account, user)).map(|person| person.view(user))
+    }
+
+    pub(super) fn list(
+        &self,
+        account: UserId,
+        limit: Option<usize>,
+        after: Option<UserId>,
+    ) -> Contacts {
+        let first = Bound::Included((account, UserId([0; 20])));
+        let first = after.map_or(first, |after| Bound::Excluded((account, after)));
+        // Both ends excluded would not be a range if they were the same.
+        let last = Bound::Included((account, UserId([0xff; 20])));
+        let mine = self.people.range((first, last));
+        let (contacts, more) = page(mine.map(|((_, user), person)| person.view(*user)), limit);
+        let next = contacts.last().filter(|_| more).map(|contact: &Contact| contact.id);
+        Contacts { contacts, next }
+    }
+}
+
+impl Person {
+    fn view(&self, user: UserId) -> Contact {
+        Contact { id: user, alias: self.alias.clone(), standing: self.standing, rev: self.rev }
+    }
+}
+
+/// The error for an address book without room.
+pub(super) fn full() -> RpcError {
+    ErrorKind::Quota.because("the address book is full")
 }
 
 #[cfg(test)]

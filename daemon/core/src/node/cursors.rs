@@ -1,16 +1,19 @@
 //! `cursor.*`: named positions in the log of events.
 
-use bytchat_proto::rpc::cursor::{ByName, Cursor, Cursors, Set};
+use bytchat_proto::rpc::cursor::{ByName, Cursor, Cursors, Delete, List, Set};
 use bytchat_proto::rpc::{Done, ErrorKind, RpcError};
 
 use super::Node;
+use super::people::check_rev;
+use super::repeat::page;
 use crate::event::{Saved, Span};
-use crate::io::Caller;
+use crate::io::{CallId, Caller};
 use crate::time::Now;
 
 impl Node {
     pub(super) fn cursor_set(
         &mut self,
+        call: CallId,
         caller: Caller,
         with: &Set,
         now: Now,
@@ -18,8 +21,14 @@ impl Node {
         if with.epoch.as_ref().is_some_and(|epoch| epoch != self.events.epoch()) {
             return Err(ErrorKind::OtherEpoch.because("`epoch` names another log than this one"));
         }
+        let before = self.events.cursors().get(caller.uid, &with.name);
+        check_rev("the position", with.expect_rev, before.map_or(0, |saved| saved.seq))?;
         let saved = Saved { seq: with.seq, at: now.wall };
-        self.events.set_cursor(caller.uid, &with.name, saved, &mut self.out)?;
+        if self.kept.is_dry(call) {
+            self.events.check_cursor(caller.uid, &with.name, with.seq)?;
+        } else {
+            self.events.set_cursor(caller.uid, &with.name, saved, &mut self.out)?;
+        }
         Ok(self.cursor(caller, &with.name, saved))
     }
 
@@ -28,24 +37,31 @@ impl Node {
         saved.map(|saved| self.cursor(caller, &with.name, saved)).ok_or_else(|| none(&with.name))
     }
 
-    pub(super) fn cursor_list(&self, caller: Caller) -> Cursors {
+    pub(super) fn cursor_list(&self, caller: Caller, with: &List) -> Cursors {
         let Span { first, last } = self.events.span(caller.uid);
         let cursors = self.events.cursors().of(caller.uid);
-        Cursors {
-            cursors: cursors.map(|(name, saved)| self.cursor(caller, name, saved)).collect(),
-            epoch: self.events.epoch().to_owned(),
-            first,
-            head: last,
-        }
+        let rest = cursors.filter(|(name, _)| {
+            with.after.as_deref().is_none_or(|after| *name > after)
+                && with.name.as_deref().is_none_or(|only| *name == only)
+        });
+        let views = rest.map(|(name, saved)| self.cursor(caller, name, saved));
+        let (cursors, more) = page(views, with.limit);
+        let next = cursors.last().filter(|_| more).map(|cursor: &Cursor| cursor.name.clone());
+        let epoch = self.events.epoch().to_owned();
+        Cursors { cursors, epoch, first, head: last, next }
     }
 
     pub(super) fn cursor_delete(
         &mut self,
+        call: CallId,
         caller: Caller,
-        with: &ByName,
+        with: &Delete,
     ) -> Result<Done, RpcError> {
-        let removed = self.events.remove_cursor(caller.uid, &with.name, &mut self.out);
-        if removed { Ok(Done {}) } else { Err(none(&with.name)) }
+        let there = match self.kept.is_dry(call) {
+            true => self.events.cursors().get(caller.uid, &with.name).is_some(),
+            false => self.events.remove_cursor(caller.uid, &with.name, &mut self.out),
+        };
+        if there { Ok(Done {}) } else { Err(none(&with.name)) }
     }
 
     fn cursor(&self, caller: Caller, name: &str, saved: Saved) -> Cursor {

@@ -66,6 +66,7 @@ impl Node {
             let more = self.events.expire(calm.wall, &mut self.out);
             self.upkeep.sweep = now.mono.plus_ms(if more { 1_000 } else { HOUR_MS });
             self.inbox.expire(calm, &mut self.out);
+            self.sweep_answers(now);
         }
     }
 

@@ -11,14 +11,16 @@ use super::{Node, NodeConfig, NodeError};
 use crate::crypto::account;
 use crate::fixture::at;
 use crate::io::{CallId, Caller, Input, Output};
-use crate::persist::{Row, Table, Write};
+use crate::persist::{Query, Row, Table, Write};
 use crate::time::Now;
 
 /// A machine: what runs, and what lies on its disk.
 pub(super) struct Machine {
     pub(super) node: Node,
     pub(super) disk: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
-    replies: Vec<Result<Value, RpcError>>,
+    pub(super) replies: Vec<Result<Value, RpcError>>,
+    /// When jobs and questions to the disk are done.
+    now: Now,
 }
 
 fn start(disk: &BTreeMap<(Table, Vec<u8>), Vec<u8>>, now: Now) -> Result<Node, NodeError> {
@@ -44,12 +46,18 @@ impl Machine {
     pub(super) fn new() -> Self {
         let disk = BTreeMap::new();
         let node = start(&disk, at(0)).unwrap();
-        Self { node, disk, replies: Vec::new() }
+        Self { node, disk, replies: Vec::new(), now: at(0) }
     }
 
     /// Stops and starts it with what is on its disk.
     pub(super) fn restart(&mut self, now: Now) {
         self.drain();
+        self.crash(now);
+    }
+
+    /// Starts it with what is on its disk; nothing else of what it was about to do is done.
+    pub(super) fn crash(&mut self, now: Now) {
+        self.now = now;
         self.node = start(&self.disk, now).unwrap();
         self.drain();
     }
@@ -62,18 +70,48 @@ impl Machine {
                 Output::Persist(writes) => writes.into_iter().for_each(|write| self.write(write)),
                 Output::Job { job, task } => {
                     let done = Input::Done { job, result: account::run(task) };
-                    self.node.handle_input(done, at(0));
+                    self.node.handle_input(done, self.now);
                 }
                 Output::Reply { result, .. } => self.replies.push(result),
                 Output::Event { .. } => {}
+                Output::Load { load, query } => {
+                    let rows = self.read(&query);
+                    self.node.handle_input(Input::Loaded { load, rows }, self.now);
+                }
                 output @ (Output::Transmit { .. }
                 | Output::Dial { .. }
                 | Output::Close { .. }
-                | Output::Load { .. }
                 | Output::Resolve { .. }) => rest.push(output),
             }
         }
         rest
+    }
+
+    fn read(&self, query: &Query) -> Vec<Row> {
+        let table = self.rows(query.table).into_iter();
+        let within = |key: &[u8]| {
+            key >= query.from.as_slice() && query.to.as_ref().is_none_or(|to| key < to.as_slice())
+        };
+        let mut rows: Vec<Row> = table.filter(|(key, _)| within(key)).collect();
+        if query.reverse {
+            rows.reverse();
+        }
+        rows.truncate(query.limit);
+        if let Some(table) = query.follow {
+            let followed = |(_, at): Row| Some((at.clone(), self.disk.get(&(table, at))?.clone()));
+            rows = rows.into_iter().filter_map(followed).collect();
+        }
+        let mut goes_on = query.meter();
+        let last = rows.iter().position(|(_, value)| !goes_on(value.len()));
+        rows.truncate(last.map_or(rows.len(), |last| last + 1));
+        rows
+    }
+
+    /// Lets time pass.
+    pub(super) fn wake(&mut self, now: Now) {
+        self.now = now;
+        self.node.handle_input(Input::Wake, now);
+        self.drain();
     }
 
     fn write(&mut self, write: Write) {
@@ -91,6 +129,7 @@ impl Machine {
 
     /// Calls the node as a Unix user.
     pub(super) fn ask(&mut self, uid: u32, request: Call, now: Now) -> Result<Value, RpcError> {
+        self.now = now;
         let (call, method) = (CallId(1), request.method());
         self.node.handle_input(Input::Call { call, caller: Caller { uid }, request }, now);
         self.drain();
@@ -104,7 +143,7 @@ impl Machine {
 
     /// Makes an account of a Unix user.
     pub(super) fn person(&mut self, uid: u32) -> UserId {
-        let made = self.ask(uid, Call::AccountCreate(Create { name: None }), at(0)).unwrap();
+        let made = self.ask(uid, Call::AccountCreate(Create::default()), at(0)).unwrap();
         serde_json::from_value(made["id"].clone()).unwrap()
     }
 }

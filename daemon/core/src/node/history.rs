@@ -7,9 +7,8 @@ use bytchat_proto::rpc::message::{Direction, Message, Messages, State};
 use bytchat_proto::rpc::{ErrorKind, to_result};
 
 use super::Node;
-use super::clients::hash;
 use super::events::EventAsk;
-use super::send::Draft;
+use super::repeat::Repeated;
 use crate::io::{CallId, LoadId, Output};
 use crate::persist::{Query, Row, Table};
 use crate::time::{Mono, Now};
@@ -28,10 +27,16 @@ pub(super) enum Loading {
     Wait { call: CallId, accounts: Vec<UserId>, id: BlockId, state: State, until: Mono },
     /// A message of ours whose recipient says that it got further.
     Advance { from: UserId, by: Option<UserId>, state: State },
-    /// Messages that a person has read.
-    Read { accounts: Vec<UserId> },
-    /// Whether a client id was used before.
-    Client { draft: Box<Draft>, to: UserId },
+    /// A message that a person has read, and those that are still to be marked.
+    Read { call: CallId, accounts: Vec<UserId>, rest: Vec<BlockId> },
+    /// What a client id led to.
+    Repeated { repeated: Box<Repeated> },
+    /// The same, as former versions kept it.
+    Former { repeated: Box<Repeated> },
+    /// Answers that are no longer kept.
+    OldAnswers,
+    /// Answers of former versions that are no longer kept.
+    OldFormer,
     /// Events.
     Events { ask: Box<EventAsk> },
 }
@@ -69,8 +74,14 @@ impl Node {
                 }
             }
             Loading::Advance { from, by, state } => self.advance_rows(from, by, state, rows, now),
-            Loading::Read { accounts } => self.mark_read(&accounts, rows, now),
-            Loading::Client { draft, to } => self.handle_client(*draft, to, rows, now),
+            Loading::Read { call, accounts, rest } => {
+                self.mark_read(&accounts, rows, now);
+                self.read_next(call, accounts, rest);
+            }
+            Loading::Repeated { repeated } => self.handle_repeated(*repeated, rows, now),
+            Loading::Former { repeated } => self.handle_former(*repeated, rows, now),
+            Loading::OldAnswers => self.forget_answers(rows, now),
+            Loading::OldFormer => self.forget_former(rows, now),
             Loading::Events { ask } => self.handle_events(*ask, rows),
         }
     }
@@ -87,14 +98,11 @@ impl Node {
             | Loading::Show { call, .. }
             | Loading::Trace { call, .. }
             | Loading::Steps { call, .. }
-            | Loading::Wait { call, .. } => call,
+            | Loading::Wait { call, .. }
+            | Loading::Read { call, .. } => call,
             Loading::Events { ask } => ask.call,
-            Loading::Client { draft, .. } => {
-                let client_id = draft.client_id.unwrap_or_default();
-                self.waits.end_client(&(draft.account, hash(&client_id)));
-                draft.call
-            }
-            Loading::Advance { .. } | Loading::Read { .. } => return,
+            Loading::Repeated { repeated } | Loading::Former { repeated } => repeated.call,
+            Loading::Advance { .. } | Loading::OldAnswers | Loading::OldFormer => return,
         };
         self.reply(call, Err(ErrorKind::Internal.because(reason)));
     }
@@ -147,7 +155,8 @@ impl Node {
         before: Option<u64>,
     ) {
         let limit = limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
-        let mut query = Query::prefix(Table::MessageIndex, prefix, limit);
+        // One more than is shown tells whether there are more.
+        let mut query = Query::prefix(Table::MessageIndex, prefix, limit + 1);
         if let Some(before) = before {
             query.to = Some([prefix, &before.to_be_bytes()].concat());
         }
@@ -162,14 +171,17 @@ impl Node {
         self.load(query, loading);
     }
 
-    // SPEC 8.31: a page that was cut says that there may be more.
+    // SPEC 8.53: where the next page begins follows from the last row of this one, be it readable
+    // or not. SPEC 8.31: a page that its bytes have cut is like any other.
     fn answer_messages(&mut self, call: CallId, limit: usize, rows: &[Row]) {
+        let shown = &rows[..rows.len().min(limit)];
         let bytes: usize = rows.iter().map(|(_, value)| value.len()).sum();
-        let more = rows.len() >= limit || bytes >= PAGE_BYTES_MAX;
+        let more = rows.len() > shown.len() || bytes >= PAGE_BYTES_MAX;
+        let next = shown.last().filter(|_| more).and_then(|(key, _)| number_of(key));
         let mut messages: Vec<Message> =
-            rows.iter().filter_map(|(_, value)| decode(value).ok()).collect();
+            shown.iter().filter_map(|(_, value)| decode(value).ok()).collect();
         messages.reverse();
-        self.reply(call, Ok(to_result(&Messages { messages, more })));
+        self.reply(call, Ok(to_result(&Messages { messages, next })));
     }
 
     pub(super) fn no_message(&mut self, call: CallId) {
@@ -179,6 +191,11 @@ impl Node {
 
 pub(super) fn message_key(account: UserId, seq: u64) -> Vec<u8> {
     [account.as_bytes(), &seq.to_be_bytes()].concat()
+}
+
+/// The number at the end of a message's key, or of an index of it.
+fn number_of(key: &[u8]) -> Option<u64> {
+    key.last_chunk().map(|number| u64::from_be_bytes(*number))
 }
 
 /// The account whose history a message stands in.

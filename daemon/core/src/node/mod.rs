@@ -5,7 +5,6 @@ mod aliases;
 mod attach;
 mod calls;
 mod checks;
-mod clients;
 mod clock;
 mod config;
 mod contacts;
@@ -15,16 +14,19 @@ mod duties;
 mod events;
 #[cfg(test)]
 mod fixture;
+mod former;
 mod guard;
 mod history;
 mod letters;
 mod links;
 mod observed;
+mod people;
 mod pins;
 mod pods;
 mod profile;
 mod publish;
 mod receive;
+mod repeat;
 mod restore;
 mod seal;
 mod search;
@@ -44,7 +46,8 @@ use bytchat_proto::key::DeviceKey;
 use bytchat_proto::record::{Contact, RecordError};
 
 use crate::account::Accounts;
-use crate::crypto::{CryptoError, NodeSecret, Sessions, Vault};
+use crate::answer::Answers;
+use crate::crypto::{NodeSecret, Sessions, Vault};
 use crate::dht::{Dht, LookupId, PutId};
 use crate::event::Logs;
 use crate::host::Hosts;
@@ -59,7 +62,7 @@ use crate::round::Round;
 use crate::route::Routes;
 use crate::time::{Deadline, Mono, Now};
 
-pub use config::NodeConfig;
+pub use config::{NodeConfig, NodeError};
 pub use status::Standing;
 
 use accounts::Working;
@@ -73,17 +76,6 @@ use pods::Purpose;
 use search::{Lookup, Put};
 use upkeep::Upkeep;
 use waits::Waits;
-
-/// Why a node cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// Its secret is unusable.
-    #[error("the node's key is unusable: {0}")]
-    Secret(#[from] CryptoError),
-    /// Its own record is refused.
-    #[error("the node's own record is refused: {0}")]
-    Own(#[from] RecordError),
-}
 
 /// One running node.
 pub struct Node {
@@ -110,6 +102,7 @@ pub struct Node {
     book: Book,
     events: Logs,
     waits: Waits,
+    kept: Answers,
     jobs: BTreeMap<JobId, Working>,
     lookups: BTreeMap<LookupId, Lookup>,
     puts: BTreeMap<PutId, Put>,
@@ -173,6 +166,7 @@ impl Node {
             book: Book::default(),
             events: Logs::new(config.events),
             waits: Waits::default(),
+            kept: Answers::default(),
             jobs: BTreeMap::new(),
             lookups: BTreeMap::new(),
             puts: BTreeMap::new(),

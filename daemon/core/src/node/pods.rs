@@ -9,6 +9,7 @@ use bytchat_proto::unverified::Unverified;
 use bytchat_proto::wire::{Notice, Refusal, Request, Response};
 
 use super::Node;
+use super::aliases::taken;
 use super::links::Token;
 use super::send::Draft;
 use crate::host::{Event, HostError};
@@ -40,9 +41,11 @@ pub(super) enum Then {
     /// Send a message.
     Send { draft: Box<Draft> },
     /// Go on with a call that named somebody.
-    Person { call: CallId, ask: super::contacts::PersonAsk },
+    Person { call: CallId, ask: super::people::PersonAsk },
     /// Compare with what is pinned.
     Check,
+    /// Tell a front end whether it could be registered for a user.
+    Register { call: CallId, user: UserId },
 }
 
 /// A request to a pod under way.
@@ -121,7 +124,7 @@ impl Node {
                 {
                     self.tell_change(owner, user, now);
                 }
-                self.alias_failed(then, kind.because(error.to_string()));
+                self.alias_failed(&alias, then, kind.because(error.to_string()));
             }
             Purpose::Register { call, .. } => {
                 self.reply(call, Err(kind.because(error.to_string())));
@@ -143,13 +146,12 @@ impl Node {
             (What::Alias { owner, then, .. }, Ok(resolved)) => {
                 self.handle_resolved(owner, &resolved, then, now);
             }
-            (What::Alias { then, .. }, Err(error)) => self.alias_failed(then, error),
+            (What::Alias { then, .. }, Err(error)) => self.alias_failed(&alias, then, error),
             (What::Register { call, user, .. }, Ok(resolved)) if resolved.user == user => {
                 self.handle_registered(call, user, &alias, now);
             }
             (What::Register { call, .. }, Ok(_)) => {
-                let error = ErrorKind::AliasTaken.because(format!("{alias} is somebody else's"));
-                self.reply(call, Err(error));
+                self.reply(call, Err(taken(&alias)));
             }
             (What::Register { call, .. }, Err(error)) => self.reply(call, Err(error)),
         }

@@ -12,6 +12,7 @@ use serde_bytes::ByteBuf;
 
 use super::Node;
 use super::accounts::Working;
+use super::people::check_rev;
 use super::search::{Lookup, Put};
 use crate::account::profile_body;
 use crate::io::{CallId, Caller};
@@ -45,29 +46,47 @@ impl Node {
         }
         let user = account.user();
         let known = account.profile.as_ref().and_then(profile_body);
+        let expect_rev = with.expect_rev;
+        check_rev("the profile", expect_rev, known.as_ref().map_or(0, |(_, rev)| *rev))?;
         let (more, last) = known.map_or_else(Default::default, |(body, seq)| (body.more, seq));
         let avatar = ByteBuf::from(avatar);
         let body = ProfileBody { uid: user, name: with.name.clone(), avatar, more };
         let sequence = now.wall.0.max(last + 1);
+        if self.kept.is_dry(call) {
+            self.reply(call, Ok(to_result(&view(body, sequence, 0))));
+            return Ok(());
+        }
         let record = account.profile_record(self.config.network, &body, sequence, now.wall);
         let (bytes, digest) = Unverified::prepare(&record);
-        self.sign(user, digest, Working::Profile { user, call, bytes });
+        self.sign(user, digest, Working::Profile { user, call, bytes, expect_rev });
         Ok(())
     }
 
     pub(super) fn finish_profile(
         &mut self,
-        user: UserId,
-        call: CallId,
+        (user, call): (UserId, CallId),
         record: Unverified<RecordBody>,
+        expect_rev: Option<u64>,
         now: Now,
     ) {
         let Some(account) = self.accounts.get_mut(user) else {
             return;
         };
+        // Another one may have been signed meanwhile.
+        let known = account.profile.as_ref().and_then(profile_body);
+        let rev = known.map_or(0, |(_, rev)| rev);
+        if let Err(error) = check_rev("the profile", expect_rev, rev) {
+            return self.reply(call, Err(error));
+        }
         account.profile = Some(record.clone());
         account.save(&self.vault, &mut self.out);
-        self.publish(&record, Some(Put::Profile { user, call }), now);
+        // SPEC 8.50: in one commit with the profile, though nobody has it yet.
+        if let Some((body, sequence)) = profile_body(&record) {
+            self.kept.keep(call, &to_result(&view(body, sequence, 0)), &mut self.out);
+        }
+        if !self.publish(&record, Some(Put::Profile { user, call }), now) {
+            self.handle_profile_stored(user, call, 0, false, None);
+        }
     }
 
     /// The holders have it: answer the front end that waits.

@@ -42,7 +42,11 @@ impl Node {
                 Table::Alias => self.pod.restore(&key, &value),
                 Table::Pin => self.restore_pin(&key, &value),
                 Table::Contact => self.book.restore_contact(&key, &value),
-                Table::Message | Table::MessageIndex | Table::Event | Table::Trace => {}
+                Table::Message
+                | Table::MessageIndex
+                | Table::Event
+                | Table::Trace
+                | Table::Answer => {}
             }
         }
         self.events.restored(&mut self.out);
@@ -52,6 +56,7 @@ impl Node {
             self.set_state(account, block, state);
         }
         self.restore_accounts(&accounts, &devices, &numbers, now);
+        self.restored_former(accounts.is_empty(), now);
         self.keep_clock(now);
     }
 
@@ -95,7 +100,7 @@ impl Node {
         numbers: &mut BTreeMap<UserId, u64>,
         now: Now,
     ) {
-        if self.events.restore(key, value) {
+        if self.events.restore(key, value) || self.kept.restore(key, value) {
             return;
         }
         if let Some(owed) = key.strip_prefix(super::letters::OWED) {
@@ -172,7 +177,7 @@ fn text<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use bytchat_proto::rpc::account::{Export, Import};
+    use bytchat_proto::rpc::account::{Export, Import, List};
     use bytchat_proto::rpc::{Call, ErrorKind, Nothing};
 
     use super::*;
@@ -192,6 +197,11 @@ mod tests {
         (machine, alice, bob, pem)
     }
 
+    fn import(pem: String) -> Call {
+        let pem = pem.into();
+        Call::AccountImport(Import { pem, name: None, client_id: None, dry_run: false })
+    }
+
     #[test]
     fn a_damaged_account_stops_nobody_else_and_is_never_written_over() {
         for table in [Table::Account, Table::Device] {
@@ -204,7 +214,7 @@ mod tests {
             assert_eq!(machine.node.accounts.users(), [bob]);
             let status = machine.ask(2, Call::NodeStatus(Nothing {}), at(2)).unwrap();
             assert_eq!(status["damaged_accounts"], 1);
-            let import = Call::AccountImport(Import { pem: pem.into(), name: None });
+            let import = import(pem);
             let error = machine.ask(1, import, at(2)).unwrap_err();
             assert_eq!(error.kind, ErrorKind::AccountExists);
             machine.node.handle_input(crate::io::Input::Wake, at(3_600_000));
@@ -217,7 +227,7 @@ mod tests {
     fn a_damaged_account_is_shown_to_its_owner_alone() {
         let (mut machine, alice, _, _) = spoil(Table::Device);
         let list = |machine: &mut Machine, uid| {
-            machine.ask(uid, Call::AccountList(Nothing {}), at(2)).unwrap()["accounts"].clone()
+            machine.ask(uid, Call::AccountList(List::default()), at(2)).unwrap()["accounts"].clone()
         };
         let mine = list(&mut machine, 1);
         assert_eq!(mine[0]["id"], alice.to_string());
@@ -225,7 +235,7 @@ mod tests {
         let others = list(&mut machine, 2);
         assert_eq!(others.as_array().unwrap().len(), 1);
         assert!(others[0].get("damaged").is_none());
-        let whole = Machine::new().ask(1, Call::AccountList(Nothing {}), at(0)).unwrap();
+        let whole = Machine::new().ask(1, Call::AccountList(List::default()), at(0)).unwrap();
         assert!(whole["accounts"].as_array().unwrap().is_empty());
     }
 }

@@ -187,19 +187,21 @@ impl Node {
         places
     }
 
-    /// Publishes a record of ours and remembers what for.
-    pub(super) fn publish(&mut self, record: &Record, why: Option<Put>, now: Now) {
+    /// Publishes a record of ours and remembers what for; false if that has to wait.
+    pub(super) fn publish(&mut self, record: &Record, why: Option<Put>, now: Now) -> bool {
         match verify_record(record, self.config.network, now.wall) {
             Ok(verified) => match self.dht.publish(verified, now, &mut self.out) {
                 Ok(put) => {
                     if let Some(why) = why {
                         self.puts.insert(put, why);
                     }
+                    return true;
                 }
                 Err(error) => tracing::debug!(%error, "a record has to wait"),
             },
             Err(error) => tracing::error!(%error, "a record of our own is refused"),
         }
+        false
     }
 
     pub(super) fn handle_stored(

@@ -7,9 +7,9 @@ use bytchat_proto::limits::TEXT_BYTES_MAX;
 use bytchat_proto::rpc::message::{Direction, Message, Sent, State};
 use bytchat_proto::rpc::{ErrorKind, RpcError, to_result};
 use serde_bytes::ByteBuf;
+use serde_json::json;
 
 use super::Node;
-use super::clients::{ClientDone, hash};
 use super::contacts::damaged;
 use super::trace::Mark;
 use crate::io::CallId;
@@ -28,17 +28,20 @@ pub(super) struct Draft {
     pub(super) account: UserId,
     pub(super) alias: Option<Alias>,
     pub(super) text: String,
-    pub(super) client_id: Option<String>,
 }
 
 impl Node {
     /// Writes a message into its round and the outbox; answers when that is on disk.
     pub(super) fn send(&mut self, draft: Draft, to: UserId, now: Now) {
         let call = draft.call;
-        match self.queue(draft, to, now) {
-            Ok(sent) => self.reply(call, Ok(to_result(&sent))),
-            Err(error) => self.reply(call, Err(error)),
+        if self.kept.is_dry(call) {
+            let would = self.check_draft(&draft, to);
+            // What the message will be called is known when it is written.
+            let sent = || json!({ "state": State::Queued, "to": to });
+            return self.reply(call, would.map(|()| sent()));
         }
+        let sent = self.queue(draft, to, now);
+        self.reply(call, sent.map(|sent| to_result(&sent)));
     }
 
     fn queue(&mut self, draft: Draft, to: UserId, now: Now) -> Result<Sent, RpcError> {
@@ -55,7 +58,6 @@ impl Node {
         let (id, bytes) =
             self.round(draft.account, to).append(draft.account, device, now.wall, kind);
         self.save_round(draft.account, to);
-        let text = hash(&draft.text);
         let message = Message {
             id,
             seq: 0,
@@ -76,10 +78,6 @@ impl Node {
         let entry = self.outbox.queue(entry, &mut self.out);
         self.step_entry(entry, "queued: it is on this machine's disk", now);
         let sent = Sent { id, state: State::Queued, to };
-        if let Some(client_id) = draft.client_id {
-            let done = ClientDone { sent: sent.clone(), text };
-            self.remember_client(draft.account, &client_id, &done);
-        }
         self.book.wrote_to(draft.account, to, &mut self.out);
         self.work(entry, now);
         Ok(sent)

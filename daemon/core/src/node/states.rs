@@ -4,7 +4,7 @@ use bytchat_proto::codec::encode;
 use bytchat_proto::id::{BlockId, UserId};
 use bytchat_proto::rpc::event::What;
 use bytchat_proto::rpc::message::{Direction, Message, State};
-use bytchat_proto::rpc::{ErrorKind, to_result};
+use bytchat_proto::rpc::{Done, ErrorKind, to_result};
 
 use super::Node;
 use super::history::{Loading, find, message_key, owner_of};
@@ -88,6 +88,19 @@ impl Node {
             let key = message_key(account, message.seq);
             self.out.put(Table::Message, key, encode(&message));
             self.send_receipt(account, message.from, vec![message.id], true, now);
+        }
+    }
+
+    /// Marks the next message as read; the call is answered when all are on disk.
+    pub(super) fn read_next(
+        &mut self,
+        call: CallId,
+        accounts: Vec<UserId>,
+        mut rest: Vec<BlockId>,
+    ) {
+        match rest.pop() {
+            Some(id) => self.load_message(id, Loading::Read { call, accounts, rest }),
+            None => self.reply(call, Ok(to_result(&Done {}))),
         }
     }
 

@@ -86,6 +86,11 @@ impl Upkeep {
         self.publish.insert(user, now.mono.plus_ms(10_000));
     }
 
+    /// There is more to be forgotten.
+    pub(super) fn sweep_soon(&mut self, now: Now) {
+        self.sweep = self.sweep.min(now.mono.plus_ms(1_000));
+    }
+
     pub(super) fn attach_soon(&mut self, user: UserId, now: Now) {
         self.attach.insert(user, now.mono);
     }

@@ -1,6 +1,6 @@
 //! What waits for a moment: receipts that are gathered, calls that wait for news.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytchat_proto::id::{BlockId, UserId};
 use bytchat_proto::limits::{GATHER_MS, OUTBOX_MAX, RPC_WAITS_MAX};
@@ -19,9 +19,6 @@ pub(super) enum Waiting {
     Event { uid: u32, types: Option<Vec<String>> },
 }
 
-/// A front end's own id for a call, hashed, within an account.
-pub(super) type ClientKey = (UserId, [u8; 32]);
-
 /// A call that waited, until when, and for what.
 pub(super) type Parked = (CallId, Mono, Waiting);
 
@@ -32,7 +29,6 @@ pub(super) struct Waits {
     gather_at: Option<Mono>,
     calls: BTreeMap<CallId, (Mono, Waiting)>,
     reached: BTreeMap<(UserId, BlockId), State>,
-    clients: BTreeSet<ClientKey>,
 }
 
 impl Waits {
@@ -116,16 +112,6 @@ impl Waits {
     /// How far a message has come, if it moved lately.
     pub(super) fn reached(&self, account: UserId, block: BlockId) -> Option<State> {
         self.reached.get(&(account, block)).copied()
-    }
-
-    /// Marks a client id as under way; false if it is already.
-    pub(super) fn begin_client(&mut self, client: ClientKey) -> bool {
-        self.clients.len() < RPC_WAITS_MAX && self.clients.insert(client)
-    }
-
-    /// The call with a client id is answered.
-    pub(super) fn end_client(&mut self, client: &ClientKey) {
-        self.clients.remove(client);
     }
 
     /// When something is due.

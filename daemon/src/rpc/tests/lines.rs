@@ -57,6 +57,37 @@ async fn the_methods_are_listed() {
     }
 }
 
+/// SPEC 8.54: what is deprecated works, is marked, and is refused where it is not wanted.
+#[tokio::test]
+async fn a_deprecated_method_works_until_a_connection_wants_none() {
+    let world = world();
+    let mut client = world.connect().await;
+    let mut call =
+        async |id, method: &str, params: Value| client.ask(&request(id, method, &params)).await;
+    let listed = call(1, "rpc.methods", json!({})).await;
+    assert_eq!(listed["result"]["deprecated"]["cursor.get"]["instead"], "cursor.list");
+    assert!(listed["result"]["deprecated"].get("cursor.list").is_none());
+    let get = json!({ "name": "bot" });
+    let answer = call(2, "cursor.get", get.clone()).await;
+    assert_eq!(answer["result"]["name"], "bot", "{answer}");
+    let set = call(3, "session.set", json!({ "deprecated": false })).await;
+    assert_eq!(set["result"], json!({ "deprecated": false }));
+    let answer = call(4, "cursor.get", get.clone()).await;
+    assert_eq!(answer["error"]["data"]["kind"], "method.deprecated");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("cursor.list"), "{answer}");
+    assert!(call(5, "node.status", json!({})).await["error"].is_null());
+    // Others are none the wiser, and it can be taken back.
+    let mut other = world.connect().await;
+    let answer = other.ask(&request(1, "cursor.get", &get)).await;
+    assert!(answer["error"].is_null(), "{answer}");
+    assert_eq!(call(6, "session.set", json!({})).await["result"]["deprecated"], false);
+    assert_eq!(
+        call(7, "session.set", json!({ "deprecated": true })).await["result"]["deprecated"],
+        true
+    );
+    assert!(call(8, "cursor.get", get).await["error"].is_null());
+}
+
 #[tokio::test]
 async fn what_is_no_request_is_refused_and_the_connection_goes_on() {
     let world = world();

@@ -118,6 +118,7 @@ impl Service for Fake {
             let params = call.params();
             match call {
                 Call::NodeStatus(_) => Ok(status(caller)),
+                Call::CursorGet(with) => Ok(json!({ "name": with.name })),
                 Call::NodePeers(_) => {
                     asked.fetch_add(1, Ordering::SeqCst);
                     Ok(json!({ "peers": "x".repeat(PAGE) }))

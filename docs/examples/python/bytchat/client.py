@@ -30,8 +30,10 @@ class Account(TypedDict):
 class Accounts(TypedDict):
     """Result of `account.list`."""
 
-    # The caller's accounts.
+    # The caller's accounts, by id.
     accounts: list[Account]
+    # There are more: pass it as `after` to go on. Absent at the end.
+    next: NotRequired[UserId | None]
 
 
 # A human name of a user at its pod: name@pod.example.
@@ -50,12 +52,123 @@ class Binding(TypedDict):
 class Bindings(TypedDict):
     """Result of `alias.list`."""
 
-    # The aliases.
+    # The aliases, in their order.
     aliases: list[Binding]
+    # There are more: pass it as `after` to go on. Absent at the end.
+    next: NotRequired[Alias | None]
 
 
 # A block of a round's log: SHA-256 of its bytes (SPEC 7.2). A message's id is its block's.
 BlockId: TypeAlias = "str"
+
+
+class ChangedAccount(TypedDict):
+    """The result of a call that changes something."""
+
+    # The aliases that it registered from here.
+    aliases: list[Alias]
+    # Its rows on disk cannot be read: it is kept as it is and not served. Absent if not so.
+    damaged: NotRequired[bool]
+    # Nothing was changed: it is what would be. Absent if not so.
+    dry_run: NotRequired[bool]
+    # The user id.
+    id: UserId
+    # The local name.
+    name: str
+    # It was done before: this is the first answer again. Absent if not so.
+    replayed: NotRequired[bool]
+
+
+class ChangedBinding(TypedDict):
+    """The result of a call that changes something."""
+
+    # The alias.
+    alias: Alias
+    # Nothing was changed: it is what would be. Absent if not so.
+    dry_run: NotRequired[bool]
+    # The user.
+    id: UserId
+    # It was done before: this is the first answer again. Absent if not so.
+    replayed: NotRequired[bool]
+
+
+class ChangedContact(TypedDict):
+    """The result of a call that changes something."""
+
+    # The alias under which the user is known here.
+    alias: Alias | None
+    # Nothing was changed: it is what would be. Absent if not so.
+    dry_run: NotRequired[bool]
+    # The user.
+    id: UserId
+    # It was done before: this is the first answer again. Absent if not so.
+    replayed: NotRequired[bool]
+    # Grows whenever alias or standing change.
+    rev: int
+    # How the user stands.
+    standing: Standing
+
+
+class ChangedCursor(TypedDict):
+    """The result of a call that changes something."""
+
+    # When it was set.
+    at: Timestamp
+    # How many events are still to be read.
+    behind: int
+    # Nothing was changed: it is what would be. Absent if not so.
+    dry_run: NotRequired[bool]
+    # The name.
+    name: str
+    # It was done before: this is the first answer again. Absent if not so.
+    replayed: NotRequired[bool]
+    # All events up to this number are done with.
+    seq: int
+
+
+class ChangedDone(TypedDict):
+    """The result of a call that changes something."""
+
+    # Nothing was changed: it is what would be. Absent if not so.
+    dry_run: NotRequired[bool]
+    # It was done before: this is the first answer again. Absent if not so.
+    replayed: NotRequired[bool]
+
+
+class ChangedProfile(TypedDict):
+    """The result of a call that changes something."""
+
+    # The picture's bytes in base64; empty for none.
+    avatar: str
+    # Nothing was changed: it is what would be. Absent if not so.
+    dry_run: NotRequired[bool]
+    # How many holders took it (`profile.set`) or gave it (`profile.show`).
+    holders: int
+    # Whose it is.
+    id: UserId
+    # Further fields of front ends.
+    more: dict[str, str]
+    # The name.
+    name: str
+    # It was done before: this is the first answer again. Absent if not so.
+    replayed: NotRequired[bool]
+    # A newer profile has a higher number; it is the profile's `rev`.
+    sequence: int
+
+
+class ChangedSent(TypedDict):
+    """The result of a call that changes something."""
+
+    # Nothing was changed: it is what would be. Absent if not so.
+    dry_run: NotRequired[bool]
+    # The message.
+    id: BlockId
+    # It was done before: this is the first answer again. Absent if not so.
+    replayed: NotRequired[bool]
+    # How far it has come.
+    state: State
+    # The recipient.
+    to: UserId
 
 
 # How the clock of the daemon's machine stands.
@@ -78,6 +191,8 @@ class Contact(TypedDict):
     alias: Alias | None
     # The user.
     id: UserId
+    # Grows whenever alias or standing change.
+    rev: int
     # How the user stands.
     standing: Standing
 
@@ -85,8 +200,10 @@ class Contact(TypedDict):
 class Contacts(TypedDict):
     """Result of `contact.list`."""
 
-    # The entries.
+    # The entries, by user.
     contacts: list[Contact]
+    # There are more: pass it as `after` to go on. Absent at the end.
+    next: NotRequired[UserId | None]
 
 
 class Cursor(TypedDict):
@@ -113,6 +230,8 @@ class Cursors(TypedDict):
     first: int
     # The number of the last event.
     head: int
+    # There are more: pass it as `after` to go on. Absent at the end.
+    next: NotRequired[str | None]
 
 
 # Which way a message went.
@@ -135,6 +254,8 @@ ErrorKind: TypeAlias = Literal[
     "timeout",
     "not_found",
     "conflict",
+    "rev_conflict",
+    "method.deprecated",
     "quota",
     "account.none",
     "account.which",
@@ -289,9 +410,8 @@ class Messages(TypedDict):
 
     # The messages, oldest first.
     messages: list[Message]
-    # There may be older ones: ask again `before` the first of these. A page may have fewer messages
-    # than were asked for and still not be the last one.
-    more: bool
+    # There are older ones: pass it as `before` to go on. Absent at the end.
+    next: NotRequired[int | None]
 
 
 # A network: SHA-256 of its name; nodes of two networks never talk (SPEC 3.5).
@@ -404,7 +524,7 @@ class Profile(TypedDict):
     more: dict[str, str]
     # The name.
     name: str
-    # A newer profile has a higher number.
+    # A newer profile has a higher number; it is the profile's `rev`.
     sequence: int
 
 
@@ -419,22 +539,20 @@ class RpcDiscoverResult(TypedDict):
 class RpcMethodsResult(TypedDict):
     """A part of another type."""
 
+    # Those on their way out: since when, and what to call instead.
+    deprecated: dict[str, RpcMethodsResultDeprecated]
     methods: list[str]
+
+
+class RpcMethodsResultDeprecated(TypedDict):
+    """A part of another type."""
+
+    instead: str
+    since: str
 
 
 # A secret: keep it out of logs, and forget it when it has been used.
 SecretText: TypeAlias = "str"
-
-
-class Sent(TypedDict):
-    """Result of `message.send`."""
-
-    # The message.
-    id: BlockId
-    # How far it has come.
-    state: State
-    # The recipient.
-    to: UserId
 
 
 class Setting(TypedDict):
@@ -450,6 +568,13 @@ class Setting(TypedDict):
     value: Any
     # Whether another value is written down and waits for the next start.
     waits: bool
+
+
+class Settings(TypedDict):
+    """Result of `session.set`: what holds from now on."""
+
+    # Whether methods that are on their way out are served.
+    deprecated: bool
 
 
 # How somebody stands to an account.
@@ -599,7 +724,7 @@ class Busy(RpcError):
 class Conflict(RpcError):
     """The same client id came with another body.
 
-    Number 1008. Hint: use a new client id for a new message.
+    Number 1008. Hint: use a new client id for a new call.
     """
 
 
@@ -651,6 +776,13 @@ class MessageTooLarge(RpcError):
     """The message is too long.
 
     Number 1203. Hint: split the message.
+    """
+
+
+class MethodDeprecated(RpcError):
+    """The method is on its way out, and the caller wants none of those.
+
+    Number 1014. Hint: call what stands for it now.
     """
 
 
@@ -713,6 +845,13 @@ class RequestMalformed(RpcError):
     """
 
 
+class RevConflict(RpcError):
+    """What was to be changed is no longer as the caller saw it.
+
+    Number 1009. Hint: read it again, then decide by its new `rev`.
+    """
+
+
 class ShuttingDown(RpcError):
     """The daemon is about to stop.
 
@@ -759,6 +898,7 @@ RpcError.kinds.update(
         "event.other_epoch": EventOtherEpoch,
         "internal": Internal,
         "message.too_large": MessageTooLarge,
+        "method.deprecated": MethodDeprecated,
         "method.unknown": MethodUnknown,
         "network.no_links": NetworkNoLinks,
         "not_found": NotFound,
@@ -767,6 +907,7 @@ RpcError.kinds.update(
         "pod.unreachable": PodUnreachable,
         "quota": Quota,
         "request.malformed": RequestMalformed,
+        "rev_conflict": RevConflict,
         "shutting_down": ShuttingDown,
         "store.failed": StoreFailed,
         "store.full": StoreFull,
@@ -816,35 +957,73 @@ class Client:
         result: Config = self.connection.call("node.config")
         return result
 
-    def account_create(self, *, name: str | None = None) -> Account:
+    def session_set(self, *, deprecated: bool | None = None) -> Settings:
+        """Says how this connection is to be served.
+
+        `deprecated`: Whether methods that are on their way out are served; at first they are.
+
+        Raises ParametersBad, Internal, ShuttingDown, Busy, StoreFailed.
+        """
+        params: dict[str, object] = {
+            "deprecated": deprecated,
+        }
+        result: Settings = self.connection.call("session.set", params)
+        return result
+
+    def account_create(
+        self,
+        *,
+        client_id: str | None = None,
+        dry_run: bool | None = None,
+        name: str | None = None,
+    ) -> ChangedAccount:
         """Makes an account.
+
+        `client_id`: Repeating the call with the same id gives the first answer again.
+
+        `dry_run`: Only says what would happen.
 
         `name`: A local name for the account.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, Quota, AccountExists,
-        AccountBadKey, StoreFull, StoreFailed.
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, Conflict, Quota,
+        AccountExists, AccountBadKey, StoreFull, StoreFailed.
         """
         params: dict[str, object] = {
+            "client_id": client_id,
+            "dry_run": dry_run,
             "name": name,
         }
-        result: Account = self.connection.call("account.create", params)
+        result: ChangedAccount = self.connection.call("account.create", params)
         return result
 
-    def account_import(self, *, pem: SecretText, name: str | None = None) -> Account:
+    def account_import(
+        self,
+        *,
+        pem: SecretText,
+        client_id: str | None = None,
+        dry_run: bool | None = None,
+        name: str | None = None,
+    ) -> ChangedAccount:
         """Takes an account's key from elsewhere.
 
         `pem`: The private key in PEM: PKCS#8 or PKCS#1.
 
+        `client_id`: Repeating the call with the same id gives the first answer again.
+
+        `dry_run`: Only says what would happen.
+
         `name`: A local name for the account.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, Quota, AccountExists,
-        AccountBadKey, StoreFull, StoreFailed.
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, Conflict, Quota,
+        AccountExists, AccountBadKey, StoreFull, StoreFailed.
         """
         params: dict[str, object] = {
             "pem": pem,
+            "client_id": client_id,
+            "dry_run": dry_run,
             "name": name,
         }
-        result: Account = self.connection.call("account.import", params)
+        result: ChangedAccount = self.connection.call("account.import", params)
         return result
 
     def account_export(self, *, account: str | None = None, public: bool | None = None) -> Exported:
@@ -864,12 +1043,20 @@ class Client:
         result: Exported = self.connection.call("account.export", params)
         return result
 
-    def account_list(self) -> Accounts:
+    def account_list(self, *, after: UserId | None = None, limit: int | None = None) -> Accounts:
         """Lists the caller's accounts.
+
+        `after`: Only those after this one: the `next` of the page before.
+
+        `limit`: At most so many; all if absent.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFull, StoreFailed.
         """
-        result: Accounts = self.connection.call("account.list")
+        params: dict[str, object] = {
+            "after": after,
+            "limit": limit,
+        }
+        result: Accounts = self.connection.call("account.list", params)
         return result
 
     def profile_set(
@@ -878,7 +1065,10 @@ class Client:
         name: str,
         account: str | None = None,
         avatar: str | None = None,
-    ) -> Profile:
+        client_id: str | None = None,
+        dry_run: bool | None = None,
+        expect_rev: int | None = None,
+    ) -> ChangedProfile:
         """Sets name and picture of an account.
 
         `name`: The name that others see.
@@ -887,15 +1077,24 @@ class Client:
 
         `avatar`: The picture's bytes in base64; absent for none.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict, Quota,
-        AccountNone, AccountWhich, StoreFull, StoreFailed.
+        `client_id`: Repeating the call with the same id gives the first answer again.
+
+        `dry_run`: Only says what would happen.
+
+        `expect_rev`: Only if the profile still has this `sequence`; 0 stands for none.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict,
+        RevConflict, Quota, AccountNone, AccountWhich, StoreFull, StoreFailed.
         """
         params: dict[str, object] = {
             "name": name,
             "account": account,
             "avatar": avatar,
+            "client_id": client_id,
+            "dry_run": dry_run,
+            "expect_rev": expect_rev,
         }
-        result: Profile = self.connection.call("profile.set", params)
+        result: ChangedProfile = self.connection.call("profile.set", params)
         return result
 
     def profile_show(self, *, who: str) -> Profile:
@@ -912,22 +1111,35 @@ class Client:
         result: Profile = self.connection.call("profile.show", params)
         return result
 
-    def alias_register(self, *, alias: str, account: str | None = None) -> Binding:
+    def alias_register(
+        self,
+        *,
+        alias: str,
+        account: str | None = None,
+        client_id: str | None = None,
+        dry_run: bool | None = None,
+    ) -> ChangedBinding:
         """Registers an alias at its pod.
 
         `alias`: The alias, `name@pod.example`.
 
         `account`: Which account; the only one if absent.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Quota,
+        `client_id`: Repeating the call with the same id gives the first answer again.
+
+        `dry_run`: Only says what would happen.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict, Quota,
         AccountNone, AccountWhich, ContactKeyChanged, AddressUnknown, AddressBad, AliasTaken,
         PodUnreachable, StoreFull, StoreFailed.
         """
         params: dict[str, object] = {
             "alias": alias,
             "account": account,
+            "client_id": client_id,
+            "dry_run": dry_run,
         }
-        result: Binding = self.connection.call("alias.register", params)
+        result: ChangedBinding = self.connection.call("alias.register", params)
         return result
 
     def alias_resolve(self, *, alias: str) -> Binding:
@@ -944,16 +1156,28 @@ class Client:
         result: Binding = self.connection.call("alias.resolve", params)
         return result
 
-    def alias_list(self, *, account: str | None = None) -> Bindings:
+    def alias_list(
+        self,
+        *,
+        account: str | None = None,
+        after: Alias | None = None,
+        limit: int | None = None,
+    ) -> Bindings:
         """Lists the aliases of the caller's accounts.
 
         `account`: Which account; all if absent.
+
+        `after`: Only those after this one: the `next` of the page before.
+
+        `limit`: At most so many; all if absent.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, AccountNone,
         AccountWhich, StoreFull, StoreFailed.
         """
         params: dict[str, object] = {
             "account": account,
+            "after": after,
+            "limit": limit,
         }
         result: Bindings = self.connection.call("alias.list", params)
         return result
@@ -965,7 +1189,8 @@ class Client:
         to: str,
         account: str | None = None,
         client_id: str | None = None,
-    ) -> Sent:
+        dry_run: bool | None = None,
+    ) -> ChangedSent:
         """Sends a message; answers when it is on disk.
 
         `text`: The text.
@@ -974,7 +1199,9 @@ class Client:
 
         `account`: Which account; the only one if absent.
 
-        `client_id`: Repeating a call with the same id gives the first answer again.
+        `client_id`: Repeating the call with the same id gives the first answer again.
+
+        `dry_run`: Only says what would happen.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict, Quota,
         AccountNone, AccountWhich, ContactKeyChanged, AddressUnknown, AddressBad, ContactBlocked,
@@ -985,8 +1212,9 @@ class Client:
             "to": to,
             "account": account,
             "client_id": client_id,
+            "dry_run": dry_run,
         }
-        result: Sent = self.connection.call("message.send", params)
+        result: ChangedSent = self.connection.call("message.send", params)
         return result
 
     def message_show(self, *, id: BlockId) -> Message:
@@ -1048,7 +1276,7 @@ class Client:
 
         `account`: Which account; the only one if absent.
 
-        `before`: Only messages before this `seq`.
+        `before`: Only messages before this `seq`: the `next` of the page before.
 
         `limit`: At most so many, the newest.
 
@@ -1077,7 +1305,7 @@ class Client:
 
         `account`: Which account; the only one if absent.
 
-        `before`: Only messages before this `seq`.
+        `before`: Only messages before this `seq`: the `next` of the page before.
 
         `limit`: At most so many, the newest.
 
@@ -1094,86 +1322,161 @@ class Client:
         result: Messages = self.connection.call("message.history", params)
         return result
 
-    def message_read(self, *, ids: list[BlockId]) -> Done:
+    def message_read(
+        self,
+        *,
+        ids: list[BlockId],
+        client_id: str | None = None,
+        dry_run: bool | None = None,
+    ) -> ChangedDone:
         """Marks messages as read and says so to their senders.
 
         `ids`: The messages.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, Quota, StoreFull,
-        StoreFailed.
+        `client_id`: Repeating the call with the same id gives the first answer again.
+
+        `dry_run`: Only says what would happen.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, Conflict, Quota,
+        StoreFull, StoreFailed.
         """
         params: dict[str, object] = {
             "ids": ids,
+            "client_id": client_id,
+            "dry_run": dry_run,
         }
-        result: Done = self.connection.call("message.read", params)
+        result: ChangedDone = self.connection.call("message.read", params)
         return result
 
-    def contact_list(self, *, account: str | None = None) -> Contacts:
+    def contact_list(
+        self,
+        *,
+        account: str | None = None,
+        after: UserId | None = None,
+        limit: int | None = None,
+    ) -> Contacts:
         """Lists the address book.
 
         `account`: Which account; the only one if absent.
+
+        `after`: Only those after this one: the `next` of the page before.
+
+        `limit`: At most so many; all if absent.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, AccountNone,
         AccountWhich, StoreFull, StoreFailed.
         """
         params: dict[str, object] = {
             "account": account,
+            "after": after,
+            "limit": limit,
         }
         result: Contacts = self.connection.call("contact.list", params)
         return result
 
-    def contact_add(self, *, who: str, account: str | None = None) -> Contact:
+    def contact_add(
+        self,
+        *,
+        who: str,
+        account: str | None = None,
+        client_id: str | None = None,
+        dry_run: bool | None = None,
+        expect_rev: int | None = None,
+    ) -> ChangedContact:
         """Puts somebody into the address book.
 
         `who`: Whom: alias or user id.
 
         `account`: Which account; the only one if absent.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Quota,
-        AccountNone, AccountWhich, ContactKeyChanged, AddressUnknown, AddressBad, PodUnreachable,
-        StoreFull, StoreFailed.
+        `client_id`: Repeating the call with the same id gives the first answer again.
+
+        `dry_run`: Only says what would happen.
+
+        `expect_rev`: Only if the entry still has this `rev`; 0 stands for none.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict,
+        RevConflict, Quota, AccountNone, AccountWhich, ContactKeyChanged, AddressUnknown,
+        AddressBad, PodUnreachable, StoreFull, StoreFailed.
         """
         params: dict[str, object] = {
             "who": who,
             "account": account,
+            "client_id": client_id,
+            "dry_run": dry_run,
+            "expect_rev": expect_rev,
         }
-        result: Contact = self.connection.call("contact.add", params)
+        result: ChangedContact = self.connection.call("contact.add", params)
         return result
 
-    def contact_accept(self, *, who: str, account: str | None = None) -> Contact:
+    def contact_accept(
+        self,
+        *,
+        who: str,
+        account: str | None = None,
+        client_id: str | None = None,
+        dry_run: bool | None = None,
+        expect_rev: int | None = None,
+    ) -> ChangedContact:
         """Accepts somebody who wrote first.
 
         `who`: Whom: alias or user id.
 
         `account`: Which account; the only one if absent.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Quota,
-        AccountNone, AccountWhich, ContactKeyChanged, AddressUnknown, AddressBad, PodUnreachable,
-        StoreFull, StoreFailed.
+        `client_id`: Repeating the call with the same id gives the first answer again.
+
+        `dry_run`: Only says what would happen.
+
+        `expect_rev`: Only if the entry still has this `rev`; 0 stands for none.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict,
+        RevConflict, Quota, AccountNone, AccountWhich, ContactKeyChanged, AddressUnknown,
+        AddressBad, PodUnreachable, StoreFull, StoreFailed.
         """
         params: dict[str, object] = {
             "who": who,
             "account": account,
+            "client_id": client_id,
+            "dry_run": dry_run,
+            "expect_rev": expect_rev,
         }
-        result: Contact = self.connection.call("contact.accept", params)
+        result: ChangedContact = self.connection.call("contact.accept", params)
         return result
 
-    def contact_block(self, *, who: str, account: str | None = None) -> Contact:
+    def contact_block(
+        self,
+        *,
+        who: str,
+        account: str | None = None,
+        client_id: str | None = None,
+        dry_run: bool | None = None,
+        expect_rev: int | None = None,
+    ) -> ChangedContact:
         """Refuses to hear from somebody, silently.
 
         `who`: Whom: alias or user id.
 
         `account`: Which account; the only one if absent.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Quota,
-        AccountNone, AccountWhich, ContactKeyChanged, AddressUnknown, AddressBad, PodUnreachable,
-        StoreFull, StoreFailed.
+        `client_id`: Repeating the call with the same id gives the first answer again.
+
+        `dry_run`: Only says what would happen.
+
+        `expect_rev`: Only if the entry still has this `rev`; 0 stands for none.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict,
+        RevConflict, Quota, AccountNone, AccountWhich, ContactKeyChanged, AddressUnknown,
+        AddressBad, PodUnreachable, StoreFull, StoreFailed.
         """
         params: dict[str, object] = {
             "who": who,
             "account": account,
+            "client_id": client_id,
+            "dry_run": dry_run,
+            "expect_rev": expect_rev,
         }
-        result: Contact = self.connection.call("contact.block", params)
+        result: ChangedContact = self.connection.call("contact.block", params)
         return result
 
     def event_list(
@@ -1260,33 +1563,52 @@ class Client:
         result: Done = self.connection.call("event.unsubscribe", params)
         return result
 
-    def cursor_set(self, *, name: str, seq: int, epoch: str | None = None) -> Cursor:
+    def cursor_set(
+        self,
+        *,
+        name: str,
+        seq: int,
+        client_id: str | None = None,
+        dry_run: bool | None = None,
+        epoch: str | None = None,
+        expect_rev: int | None = None,
+    ) -> ChangedCursor:
         """Sets a named position in the log of events.
 
         `name`: The name: up to 64 letters, digits and `.`, `_`, `-`, `:`.
 
         `seq`: All events up to this number are done with.
 
+        `client_id`: Repeating the call with the same id gives the first answer again.
+
+        `dry_run`: Only says what would happen.
+
         `epoch`: The log that the number belongs to; another one is an error.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, Quota, StoreFull,
-        StoreFailed, EventOtherEpoch.
+        `expect_rev`: Only if the position is still at this number; 0 stands for none.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, Conflict, RevConflict,
+        Quota, StoreFull, StoreFailed, EventOtherEpoch.
         """
         params: dict[str, object] = {
             "name": name,
             "seq": seq,
+            "client_id": client_id,
+            "dry_run": dry_run,
             "epoch": epoch,
+            "expect_rev": expect_rev,
         }
-        result: Cursor = self.connection.call("cursor.set", params)
+        result: ChangedCursor = self.connection.call("cursor.set", params)
         return result
 
+    # Deprecated: it will go.
     def cursor_get(self, *, name: str) -> Cursor:
         """Reads a named position.
 
         `name`: The name.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, StoreFull,
-        StoreFailed.
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound,
+        MethodDeprecated, StoreFull, StoreFailed.
         """
         params: dict[str, object] = {
             "name": name,
@@ -1294,26 +1616,55 @@ class Client:
         result: Cursor = self.connection.call("cursor.get", params)
         return result
 
-    def cursor_list(self) -> Cursors:
+    def cursor_list(
+        self,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+        name: str | None = None,
+    ) -> Cursors:
         """Lists the named positions.
+
+        `after`: Only those after this one: the `next` of the page before.
+
+        `limit`: At most so many; all if absent.
+
+        `name`: Only the one of this name.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFull, StoreFailed.
         """
-        result: Cursors = self.connection.call("cursor.list")
+        params: dict[str, object] = {
+            "after": after,
+            "limit": limit,
+            "name": name,
+        }
+        result: Cursors = self.connection.call("cursor.list", params)
         return result
 
-    def cursor_delete(self, *, name: str) -> Done:
+    def cursor_delete(
+        self,
+        *,
+        name: str,
+        client_id: str | None = None,
+        dry_run: bool | None = None,
+    ) -> ChangedDone:
         """Removes a named position.
 
         `name`: The name.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, StoreFull,
-        StoreFailed.
+        `client_id`: Repeating the call with the same id gives the first answer again.
+
+        `dry_run`: Only says what would happen.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict,
+        StoreFull, StoreFailed.
         """
         params: dict[str, object] = {
             "name": name,
+            "client_id": client_id,
+            "dry_run": dry_run,
         }
-        result: Done = self.connection.call("cursor.delete", params)
+        result: ChangedDone = self.connection.call("cursor.delete", params)
         return result
 
     def rpc_methods(self) -> RpcMethodsResult:

@@ -8,6 +8,8 @@ pub(super) struct Shape<'a> {
     pub(super) name: &'a str,
     /// What it takes to call it.
     pub(super) role: Role,
+    /// Whether it is on its way out.
+    pub(super) deprecated: bool,
     /// The names of its parameters.
     pub(super) params: Vec<&'a str>,
 }
@@ -51,6 +53,8 @@ impl Shape<'_> {
             ErrorKind::Timeout => self.takes(&["timeout_ms"]),
             ErrorKind::NotFound => self.finds(),
             ErrorKind::Conflict => self.takes(&["client_id"]) || self.is(&["profile.set"]),
+            ErrorKind::RevConflict => self.takes(&["expect_rev"]),
+            ErrorKind::Deprecated => self.deprecated,
             ErrorKind::Quota => {
                 self.role == Role::Send || self.is(&["cursor.set", "event.subscribe"])
             }

@@ -90,6 +90,12 @@ fn node() -> Vec<Example> {
             json!({ "peers": [peer] }),
         ),
         example("node.config", "one key of many", json!({}), config),
+        example(
+            "session.set",
+            "a test that wants to know what is on its way out",
+            json!({ "deprecated": true }),
+            json!({ "deprecated": true }),
+        ),
     ]
 }
 
@@ -162,8 +168,8 @@ fn names() -> Vec<Example> {
 }
 
 fn people() -> Vec<Example> {
-    let bob = json!({ "id": BOB, "alias": "bob@pod.example", "standing": "accepted" });
-    let mallory = json!({ "id": MALLORY, "alias": null, "standing": "blocked" });
+    let bob = json!({ "id": BOB, "alias": "bob@pod.example", "standing": "accepted", "rev": 1 });
+    let mallory = json!({ "id": MALLORY, "alias": null, "standing": "blocked", "rev": 1 });
     let change = |who: &str| json!({ "account": "home", "who": who });
     vec![
         example("contact.add", "somebody by alias", change("bob@pod.example"), bob.clone()),
@@ -316,7 +322,10 @@ fn own() -> Vec<Example> {
             super::METHODS,
             "two of them",
             json!({}),
-            json!({ "methods": ["node.status", "node.peers"] }),
+            json!({
+                "methods": ["node.status", "cursor.get"],
+                "deprecated": { "cursor.get": { "since": "0.1", "instead": "cursor.list" } },
+            }),
         ),
         example(
             super::DISCOVER,

@@ -9,7 +9,7 @@ mod schemas;
 use serde_json::{Value, json};
 
 use super::event::{Event, Note};
-use super::{Call, ErrorKind, Method, Nothing, Role};
+use super::{Call, Deprecation, ErrorKind, Method, Nothing, Role};
 use errors::Shape;
 pub use example::{BOB, Example, PEM, examples};
 use schemas::Schemas;
@@ -31,6 +31,7 @@ pub const OWN: [Method; 2] = [
         name: METHODS,
         summary: "Lists the names of the methods.",
         role: Role::Observe,
+        deprecated: None,
         params: <Nothing as schemars::JsonSchema>::json_schema,
         result: schemas::names,
     },
@@ -38,6 +39,7 @@ pub const OWN: [Method; 2] = [
         name: DISCOVER,
         summary: "Gives the OpenRPC document: every method with its parameters, result and errors.",
         role: Role::Observe,
+        deprecated: None,
         params: <Nothing as schemars::JsonSchema>::json_schema,
         result: schemas::document,
     },
@@ -79,7 +81,8 @@ pub fn errors(method: &str) -> Option<Vec<ErrorKind>> {
 
 fn errors_of(method: &Method, params: &[Value]) -> Vec<ErrorKind> {
     let params = params.iter().filter_map(|param| param["name"].as_str()).collect();
-    Shape { name: method.name, role: method.role, params }.errors()
+    let deprecated = method.deprecated.is_some();
+    Shape { name: method.name, role: method.role, deprecated, params }.errors()
 }
 
 fn info() -> Value {
@@ -116,7 +119,7 @@ fn describe(method: &Method, examples: &[Example], schemas: &mut Schemas) -> Val
         .map(|kind| json!({ "$ref": format!("#/components/errors/{}", kind.name()) }))
         .collect();
     let pairings = examples.iter().filter(|example| example.method == method.name);
-    json!({
+    let mut described = json!({
         "name": method.name,
         "summary": method.summary.trim(),
         "paramStructure": "by-name",
@@ -125,7 +128,12 @@ fn describe(method: &Method, examples: &[Example], schemas: &mut Schemas) -> Val
         "errors": errors,
         "x-role": method.role,
         "examples": pairings.map(pairing).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(Deprecation { since, instead }) = method.deprecated {
+        described["deprecated"] = json!(true);
+        described["x-deprecated"] = json!({ "since": since, "instead": instead });
+    }
+    described
 }
 
 fn pairing(example: &Example) -> Value {

@@ -90,8 +90,22 @@ fn finish(mut schema: Schema, generator: &mut SchemaGenerator) -> Value {
 pub(super) fn names(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
-        "required": ["methods"],
-        "properties": { "methods": { "type": "array", "items": { "type": "string" } } },
+        "required": ["methods", "deprecated"],
+        "properties": {
+            "methods": { "type": "array", "items": { "type": "string" } },
+            "deprecated": {
+                "type": "object",
+                "description": "Those on their way out: since when, and what to call instead.",
+                "additionalProperties": {
+                    "type": "object",
+                    "required": ["since", "instead"],
+                    "properties": {
+                        "since": { "type": "string" },
+                        "instead": { "type": "string" },
+                    },
+                },
+            },
+        },
     })
 }
 

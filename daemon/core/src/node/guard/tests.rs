@@ -40,7 +40,7 @@ fn node() -> Node {
 
 /// Makes an account on a node.
 fn person(node: &mut Node) -> UserId {
-    let request = Call::AccountCreate(Create { name: None });
+    let request = Call::AccountCreate(Create::default());
     let caller = Caller { uid: 1 };
     node.handle_input(Input::Call { call: CallId(1), caller, request }, at(0));
     while let Some(output) = node.poll_output() {
