@@ -142,8 +142,13 @@ pub const REQUESTS_PER_LINK_MAX: usize = 256;
 pub const REQUEST_TOKENS_PER_SECOND: u64 = 500;
 /// Tokens that a link can save: four seconds.
 pub const REQUEST_TOKENS_MAX: u64 = 4 * REQUEST_TOKENS_PER_SECOND;
+/// Envelopes that are remembered not to open, so that copies from other holders are not tried: as
+/// many as the holders of all devices here bring in some seconds.
+pub const FAILED_ENVELOPES_MAX: usize = 4_096;
 /// Tokens for a request that makes us check an RSA signature.
 pub const REQUEST_COST_HEAVY: u64 = 4;
+/// Bytes of an answer for one token more: a link carries some 4 MB of them in a second.
+pub const REQUEST_ANSWER_BYTES_PER_TOKEN: usize = 8 * 1024;
 /// One-time keys for one token more: each is a signature to check.
 pub const REQUEST_KEYS_PER_TOKEN: usize = 4;
 /// Bytes of a removal for one token more: sixty ids, each of them looked for in three tables.

@@ -133,8 +133,8 @@ fn rate(calls: &Calls) -> Row {
     let name = dialect.name();
     let plural = if *clients == 1 { "" } else { "s" };
     let limit = format!(
-        "{per_second:.0} calls/s, {:.2} of a bare jsonrpsee's {bare_per_second:.0}; the way to \
-         the engine and back",
+        "{per_second:.0} calls/s, {:.2} of a bare jsonrpsee's {bare_per_second:.0}; reading and \
+         writing on both sides",
         per_second / bare_per_second
     );
     let what = format!("`node.status`, {name}, {clients} client{plural}");

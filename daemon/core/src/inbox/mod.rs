@@ -1,11 +1,11 @@
 //! The inbox: the holders that our devices are attached to, and what was already opened.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytchat_proto::id::{BlockId, EnvelopeId, NodeId, UserId};
 use bytchat_proto::limits::{
-    ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, CHALLENGE_MS, GATHER_MS, IDS_PER_REQUEST_MAX,
-    RECEIPT_AGAIN_MS, RECEIPTS_AGAIN_MAX, SEEN_MAX, SEEN_TTL_MS,
+    ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, CHALLENGE_MS, FAILED_ENVELOPES_MAX, GATHER_MS,
+    IDS_PER_REQUEST_MAX, RECEIPT_AGAIN_MS, RECEIPTS_AGAIN_MAX, SEEN_MAX, SEEN_TTL_MS,
 };
 use bytchat_proto::record::NodeRecord;
 use bytchat_proto::timestamp::Timestamp;
@@ -75,6 +75,8 @@ pub struct Inbox {
     seen: BTreeMap<EnvelopeId, Seen>,
     seen_ends: BTreeSet<(Timestamp, EnvelopeId)>,
     told_again: BTreeMap<EnvelopeId, Mono>,
+    failed: BTreeSet<EnvelopeId>,
+    failed_order: VecDeque<EnvelopeId>,
     removals: BTreeMap<UserId, Vec<EnvelopeId>>,
     gather_at: Option<Mono>,
 }
@@ -204,6 +206,24 @@ impl Inbox {
     /// Whether an envelope was opened before.
     pub fn has_seen(&self, id: EnvelopeId) -> bool {
         self.seen.contains_key(&id)
+    }
+
+    /// Whether an envelope was found not to open. Its id is the hash of all of it, so that another
+    /// copy, from another holder, need not be tried.
+    pub fn has_failed(&self, id: EnvelopeId) -> bool {
+        self.failed.contains(&id)
+    }
+
+    /// Remembers for a while that an envelope does not open.
+    pub fn fail(&mut self, id: EnvelopeId) {
+        if self.failed.insert(id) {
+            self.failed_order.push_back(id);
+        }
+        if self.failed_order.len() > FAILED_ENVELOPES_MAX
+            && let Some(first) = self.failed_order.pop_front()
+        {
+            self.failed.remove(&first);
+        }
     }
 
     /// Remembers an envelope for as long as a copy of it may come back. SPEC 6.12: an envelope is
@@ -421,6 +441,23 @@ mod tests {
         assert_eq!(inbox.receipt_again(id, now(2 * again)), Some(brought));
         assert_eq!(inbox.receipt_again(other, now(2 * again)), None);
         assert_eq!(inbox.receipt_again(EnvelopeId([4; 32]), now(again)), None);
+    }
+
+    #[test]
+    fn what_does_not_open_is_remembered_for_a_while_and_the_first_is_forgotten() {
+        let mut inbox = Inbox::default();
+        let id = |number: usize| {
+            let mut id = [0; 32];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            EnvelopeId(id)
+        };
+        for number in 0..=FAILED_ENVELOPES_MAX {
+            inbox.fail(id(number));
+            inbox.fail(id(number));
+        }
+        assert!(!inbox.has_failed(id(0)));
+        assert!((1..=FAILED_ENVELOPES_MAX).all(|number| inbox.has_failed(id(number))));
+        assert_eq!(inbox.failed.len(), inbox.failed_order.len());
     }
 
     #[test]

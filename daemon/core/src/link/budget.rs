@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytchat_proto::limits::{
-    REQUEST_COST_HEAVY, REQUEST_KEYS_PER_TOKEN, REQUEST_REMOVAL_BYTES_PER_TOKEN, REQUEST_TOKENS_MAX,
+    REQUEST_ANSWER_BYTES_PER_TOKEN, REQUEST_COST_HEAVY, REQUEST_KEYS_PER_TOKEN,
+    REQUEST_REMOVAL_BYTES_PER_TOKEN, REQUEST_TOKENS_MAX,
 };
 use bytchat_proto::wire::Request;
 
@@ -37,6 +38,11 @@ impl Budget {
         let rest = self.left.checked_sub(cost * 1_000);
         self.left = rest.unwrap_or(self.left);
         rest.is_some()
+    }
+
+    /// Takes for what was done already, up to all that is left.
+    fn owe(&mut self, cost: u64) {
+        self.left = self.left.saturating_sub(cost * 1_000);
     }
 
     /// Whether so much could be paid now.
@@ -79,6 +85,13 @@ impl<K: Copy + Ord> Budgets<K> {
         }
         let rate = self.rate;
         self.of.entry(who).or_insert_with(|| Budget::full(rate, now)).pay(cost, now)
+    }
+
+    /// Takes for what was done for somebody already, up to all that is left.
+    pub(super) fn owe(&mut self, who: K, cost: u64) {
+        if let Some(budget) = self.of.get_mut(&who) {
+            budget.owe(cost);
+        }
     }
 
     /// Whether somebody could pay so much now.
@@ -125,6 +138,11 @@ pub(super) fn cost(request: &Request) -> u64 {
         | Request::Notify { .. }
         | Request::ResolveAlias { .. } => 1,
     }
+}
+
+/// What an answer costs beyond its request, by its size.
+pub(super) fn answer_cost(bytes: usize) -> u64 {
+    tokens(bytes / REQUEST_ANSWER_BYTES_PER_TOKEN)
 }
 
 fn tokens(count: usize) -> u64 {

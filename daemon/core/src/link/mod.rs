@@ -212,8 +212,12 @@ impl<T> Links<T> {
     }
 
     /// Answers a request.
-    pub fn respond(&self, link: LinkId, id: u64, response: Response, out: &mut Outputs) {
+    pub fn respond(&mut self, link: LinkId, id: u64, response: Response, out: &mut Outputs) {
         let bytes = Body::Response(response).with_id(id).encode();
+        // How large an answer gets is known only now.
+        if let Some(node) = self.peers.get(&link).and_then(|peer| peer.node) {
+            self.budgets.owe(node, budget::answer_cost(bytes.len()));
+        }
         out.push(Output::Transmit { link, bytes });
     }
 

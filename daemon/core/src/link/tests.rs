@@ -7,8 +7,8 @@ use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::ENVELOPE_CLASS_MIN;
 use bytchat_proto::limits::{
     DELIVERIES_WAITING_PER_NODE_MAX, DELIVERY_TOKENS_MAX, DELIVERY_TOKENS_PER_SECOND,
-    DIAL_TIMEOUT_MS, DIALS_BURST_PER_ADDRESS, REQUEST_BUDGETS_MAX, REQUEST_TIMEOUT_MS,
-    REQUEST_TOKENS_MAX, REQUESTS_PER_LINK_MAX,
+    DIAL_TIMEOUT_MS, DIALS_BURST_PER_ADDRESS, REQUEST_ANSWER_BYTES_PER_TOKEN, REQUEST_BUDGETS_MAX,
+    REQUEST_TIMEOUT_MS, REQUEST_TOKENS_MAX, REQUESTS_PER_LINK_MAX,
 };
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Unverified;
@@ -299,6 +299,25 @@ fn tokens_of_nodes_that_are_gone_are_remembered_for_a_bounded_number() {
     }
     assert!(bench.links.budgets.pay(late, REQUEST_TOKENS_MAX, Mono(1)));
     assert!(!bench.links.budgets.has(node(2, home()).record.node(), 1, Mono(1)));
+}
+
+#[test]
+fn a_large_answer_costs_more_than_its_request() {
+    let mut bench = Bench::joined();
+    let peer = node(2, home()).record.node();
+    bench.frame(Body::Request(Request::Ping), 1, 1);
+    let answer = |bytes: usize| Response::refused(Refusal::Other, "x".repeat(bytes));
+    bench.links.respond(LINK, 1, answer(100), &mut bench.out);
+    assert!(bench.links.budgets.has(peer, REQUEST_TOKENS_MAX - 1, Mono(1)));
+    bench.links.respond(LINK, 1, answer(10 * REQUEST_ANSWER_BYTES_PER_TOKEN), &mut bench.out);
+    assert!(!bench.links.budgets.has(peer, REQUEST_TOKENS_MAX - 10, Mono(1)));
+    assert!(bench.links.budgets.has(peer, REQUEST_TOKENS_MAX - 11, Mono(1)));
+    // It takes no more than there is.
+    for _ in 0..REQUEST_TOKENS_MAX / 10 {
+        bench.links.respond(LINK, 1, answer(10 * REQUEST_ANSWER_BYTES_PER_TOKEN), &mut bench.out);
+    }
+    assert!(!bench.links.budgets.has(peer, 1, Mono(1)));
+    assert!(bench.links.budgets.has(peer, 1, Mono(3)));
 }
 
 fn garbage() -> Body {

@@ -96,6 +96,9 @@ impl Node {
             self.seen_again(user, id, now);
             return (Verdict::Done, Tried::Nothing);
         }
+        if self.inbox.has_failed(id) {
+            return (Verdict::Unreadable, Tried::Nothing);
+        }
         let Some(account) = self.accounts.get(user) else {
             return (Verdict::Unreadable, Tried::Nothing);
         };
@@ -104,9 +107,11 @@ impl Node {
             Ok(sealed) => sealed,
             Err(error) => {
                 tracing::debug!(%error, %user, "an envelope does not open");
-                let cheap = matches!(error, CryptoError::UnknownKem(_));
-                let tried = if cheap { Tried::Nothing } else { Tried::InVain };
-                return (Verdict::Unreadable, tried);
+                if matches!(error, CryptoError::UnknownKem(_)) {
+                    return (Verdict::Unreadable, Tried::Nothing);
+                }
+                self.inbox.fail(id);
+                return (Verdict::Unreadable, Tried::InVain);
             }
         };
         // Who it claims to be from is not proven yet, but a false claim is not believed below.

@@ -70,6 +70,8 @@ fn garbage_for_a_device_of_ours_leaves_no_trace() {
     assert_eq!(writes(&mut node), 0);
     assert!(node.inbox.poll_removals(at(60_000)).is_empty());
     assert!(!node.inbox.has_seen(garbage.id()));
+    // Another holder may bring it too, and it is not tried again.
+    assert!(node.inbox.has_failed(garbage.id()));
 }
 
 #[test]
