@@ -1,5 +1,7 @@
 //! The command line.
 
+mod token;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::color::When;
 use crate::manual;
+
+pub(crate) use token::{NewToken, Token};
 
 /// Sends and reads messages through bytchatd.
 #[derive(Debug, Parser)]
@@ -26,6 +30,10 @@ pub(crate) struct Args {
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     pub(crate) color: When,
+    /// A file with a token that narrows what this command may [default: $BYTCHAT_TOKEN, the token
+    /// itself]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token: Option<PathBuf>,
     /// What to do
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -74,6 +82,9 @@ pub(crate) enum Command {
     /// The address book
     #[command(subcommand)]
     Contact(Contact),
+    /// Tokens: secrets by which a front end may less than you
+    #[command(subcommand)]
+    Token(Token),
     /// The daemon itself
     #[command(subcommand)]
     Node(Node),

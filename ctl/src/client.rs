@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytchat_proto::limits::RPC_ANSWER_BYTES_MAX;
+use bytchat_proto::rpc::session::Restrict;
 use bytchat_proto::rpc::{Call, ErrorKind};
-use bytchat_proto::secret::wipe;
+use bytchat_proto::secret::{SecretText, wipe};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -33,6 +34,7 @@ const AWAY: &str = "bytchatd is away, it is tried again";
 #[derive(Debug)]
 pub(crate) struct Client {
     sockets: Vec<PathBuf>,
+    token: Option<SecretText>,
     stream: Option<BufReader<UnixStream>>,
     calls: u64,
     shows_progress: bool,
@@ -55,7 +57,17 @@ pub(crate) fn sockets(
 impl Client {
     /// A client of the first of the sockets that answers.
     pub(crate) fn new(sockets: Vec<PathBuf>) -> Self {
-        Self { sockets, stream: None, calls: 0, shows_progress: false }
+        Self { sockets, token: None, stream: None, calls: 0, shows_progress: false }
+    }
+
+    /// The same, which narrows each of its connections by a token.
+    pub(crate) fn narrowed_by(self, token: Option<SecretText>) -> Self {
+        Self { token, ..self }
+    }
+
+    /// Another one with the same sockets and the same rights.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.sockets.clone()).narrowed_by(self.token.clone())
     }
 
     /// The same, which says on stderr what takes long.
@@ -83,12 +95,28 @@ impl Client {
             match UnixStream::connect(path) {
                 Ok(stream) => {
                     self.stream = Some(BufReader::new(stream));
-                    return Ok(());
+                    return self.narrow();
                 }
                 Err(error) => tried.push((path.clone(), error)),
             }
         }
         Err(Failure::NoDaemon { tried })
+    }
+
+    /// Gives up what the token does not leave, before anything else is asked.
+    fn narrow(&mut self) -> Result<(), Failure> {
+        let Some(token) = self.token.clone() else {
+            return Ok(());
+        };
+        let call = Call::SessionRestrict(Restrict { token: Some(token), ..Restrict::default() });
+        let mut params = call.params();
+        let narrowed = self.ask(call.method(), &params, Duration::ZERO);
+        wipe(&mut params);
+        if narrowed.is_err() {
+            // Nothing is asked with more rights than were wished.
+            self.stream = None;
+        }
+        narrowed.map(drop)
     }
 
     /// Calls and reads the answer as what it should be.
@@ -133,6 +161,10 @@ impl Client {
         wait: Duration,
     ) -> Result<Value, Failure> {
         self.connect()?;
+        self.ask(method, params, wait)
+    }
+
+    fn ask(&mut self, method: &str, params: &Value, wait: Duration) -> Result<Value, Failure> {
         self.calls += 1;
         let id = self.calls;
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });

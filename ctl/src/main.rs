@@ -13,6 +13,7 @@ mod names;
 mod print;
 mod progress;
 mod table;
+mod token;
 mod tui;
 
 use std::io::Write;

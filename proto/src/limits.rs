@@ -567,6 +567,28 @@ pub const RPC_SUBSCRIPTIONS_PER_USER_MAX: usize = 2_048;
 pub const RPC_SUBSCRIPTIONS_MAX: usize = 8_192;
 /// Calls of one Unix user in flight: fewer than may wait in all.
 pub const RPC_CALLS_PER_USER_MAX: usize = RPC_WAITS_MAX / 2;
+/// Tokens of one Unix user.
+pub const TOKENS_PER_USER_MAX: usize = 64;
+/// Tokens of all Unix users: each takes some hundred bytes of memory, or some kB with long lists.
+pub const TOKENS_MAX: usize = 1_024;
+/// Methods that a token or a narrowing names.
+pub const TOKEN_METHODS_MAX: usize = 64;
+/// Tokens that one connection presents, one after the other: each can end it.
+pub const RPC_TOKENS_PER_CLIENT_MAX: usize = 8;
+/// Rules of the configuration that give roles.
+pub const ROLE_RULES_MAX: usize = 64;
+/// Callers whose role is remembered; when there are more all are looked up anew.
+pub const ROLES_KNOWN_MAX: usize = 1_024;
+/// A role is looked up again after so long: who was put into a group, or out of it, need not wait.
+pub const ROLES_KEPT_MS: u64 = 10_000;
+/// Roles looked up at once: the system may ask a directory in the network for groups.
+pub const ROLE_LOOKUPS_AT_ONCE: usize = 4;
+/// Who is not found by then is told that it took too long.
+pub const ROLE_LOOKUP_MS: u64 = 5_000;
+/// Front ends that wait until their role is known.
+pub const RPC_KNOCKS_MAX: usize = 256;
+/// Front ends of one Unix user among them.
+pub const RPC_KNOCKS_PER_USER_MAX: usize = 32;
 /// Answers are written together up to so many bytes.
 pub const RPC_WRITE_BYTES_TARGET: usize = 64 * 1024;
 

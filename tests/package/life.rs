@@ -103,7 +103,7 @@ fn speaks(life: &Life) -> String {
     let ben = create("ben")["id"].as_str().unwrap().to_owned();
     life.bytctl(&["--account", "ann", "send", &ben, "to be kept"]).ok();
     let denied = life.machine.run_as("eve", &["bytctl", "--json", "node", "status"]);
-    assert_eq!(denied.kind(69), "daemon.unreachable");
+    assert_eq!(denied.kind(7), "not_permitted");
     assert!(denied.err.contains("usermod -aG bytchat"), "{}", denied.err);
     ben
 }

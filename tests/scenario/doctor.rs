@@ -93,7 +93,7 @@ fn the_doctor_tells_who_is_not_in_the_group() {
     fs::set_permissions(daemon.path(""), Permissions::from_mode(0o755)).unwrap();
     fs::copy(&programs().bytctl, daemon.path("bytctl")).unwrap();
     fs::set_permissions(daemon.path("bytctl"), Permissions::from_mode(0o755)).unwrap();
-    // As systemd starts it: the group of the socket may use it, and nobody else.
+    daemon.configure_more("[api]\nallow = [{ group = 0, role = \"read\" }]\n");
     daemon.run_as(daemon.command().env("STATE_DIRECTORY", daemon.path("data")));
     let as_eve = |group: u32| {
         let mut command = Command::new(daemon.path("bytctl"));
@@ -103,11 +103,12 @@ fn the_doctor_tells_who_is_not_in_the_group() {
         serde_json::from_str::<Value>(&ran.out).unwrap()
     };
     let outside = as_eve(EVE);
-    let found = check(&outside, "group");
+    let found = check(&outside, "daemon");
     assert_eq!(found["verdict"], "fail", "{outside}");
-    assert!(found["fix"].as_str().unwrap().contains("usermod -aG root 51003"), "{found}");
+    assert!(found["found"].as_str().unwrap().contains("usermod -aG 0 $USER"), "{found}");
     // In this login alone, which is what `newgrp` makes.
     let inside = as_eve(0);
     assert_eq!(check(&inside, "socket")["verdict"], "ok");
     assert_eq!(check(&inside, "group")["verdict"], "warn", "{inside}");
+    assert_eq!(check(&inside, "role")["verdict"], "warn", "{inside}");
 }

@@ -6,7 +6,7 @@ use bytchat_tests::daemon::until;
 use serde_json::json;
 
 use crate::setup::{
-    SERVICE, SOCKET, account, ctl, deliver, drop_in, entry, inbox, machine, systemctl,
+    CONFIG, SERVICE, SOCKET, account, ctl, deliver, drop_in, entry, inbox, machine, systemctl,
 };
 
 /// Exposure as `systemd-analyze security` counts it, of 10.
@@ -19,16 +19,17 @@ fn people_of_the_group_talk_others_stay_out_and_a_reboot_keeps_all() {
     let state = machine.run(&["stat", "-c", "%U %G %a", "/var/lib/bytchat"]);
     assert_eq!(state.ok().trim(), "bytchat bytchat 700");
     let socket = machine.run(&["stat", "-c", "%U %G %a", "/run/bytchat/bytchatd.sock"]);
-    assert_eq!(socket.ok().trim(), "root bytchat 660");
+    assert_eq!(socket.ok().trim(), "root bytchat 666");
     account(&machine, "ann");
     let ben = account(&machine, "ben");
     deliver(&machine, "ann", &ben, "over the fence");
     assert_eq!(inbox(&machine, "ben"), ["over the fence"]);
 
-    let eve = ctl(&machine, "eve", &["account", "list"]);
-    assert_eq!(eve.kind(69), "daemon.unreachable");
-    assert!(eve.err.contains("permission denied"), "{}", eve.err);
-    assert!(eve.err.contains("sudo usermod -aG bytchat $USER"), "{}", eve.err);
+    for args in [&["account", "list"][..], &["node", "status"], &["send", &ben, "x"]] {
+        let eve = ctl(&machine, "eve", args);
+        assert_eq!(eve.kind(7), "not_permitted");
+        assert!(eve.err.contains("sudo usermod -aG bytchat $USER"), "{}", eve.err);
+    }
 
     machine.becomes(SERVICE, "StatusText", |status| status.starts_with("running: 0 links, "));
     let listens = entry(&machine, "it listens to other nodes address=").unwrap();
@@ -48,6 +49,46 @@ fn people_of_the_group_talk_others_stay_out_and_a_reboot_keeps_all() {
     machine.reboot();
     assert_eq!(machine.show(SERVICE, "ActiveState"), "active");
     assert_eq!(inbox(&machine, "ben"), ["over the fence"]);
+}
+
+#[test]
+fn groups_have_roles_that_begin_and_end_with_membership_and_a_reload() {
+    let Some(machine) = machine("the test of roles") else { return };
+    systemctl(&machine, &["start", SERVICE]);
+    let ben = account(&machine, "ben");
+    let role = |user: &str| {
+        let shown = ctl(&machine, user, &["rpc", "session.show"]);
+        (shown.code == 0).then(|| shown.json()["role"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(role("ann").as_deref(), Some("send"));
+    assert_eq!(role("rae").as_deref(), Some("read"));
+    assert_eq!(role("ada").as_deref(), Some("admin"));
+    assert_eq!(role("root").as_deref(), Some("admin"));
+    assert_eq!(role("eve"), None);
+
+    assert_eq!(ctl(&machine, "rae", &["account", "list"]).json(), json!([]));
+    assert_eq!(ctl(&machine, "rae", &["account", "create"]).kind(7), "not_permitted");
+    assert_eq!(ctl(&machine, "rae", &["send", &ben, "x"]).kind(7), "not_permitted");
+    ctl(&machine, "ada", &["config", "show"]).json();
+    assert_eq!(ctl(&machine, "ann", &["config", "show"]).kind(7), "not_permitted");
+    assert_eq!(ctl(&machine, "ada", &["account", "list"]).json(), json!([]));
+
+    // Membership counts without a new login, and without a word to the daemon.
+    machine.run(&["usermod", "-aG", "bytchat-read", "eve"]).ok();
+    until("a role for Eve", || role("eve").filter(|role| role == "read"));
+    machine.run(&["gpasswd", "-d", "eve", "bytchat-read"]).ok();
+    until("no role for Eve", || role("eve").is_none().then_some(()));
+    let api = "[api]\nallow = [{ user = \"eve\", role = \"observe\" }, \
+               { group = \"no-such-group\", role = \"admin\" }]\n";
+    machine.write(CONFIG, api);
+    systemctl(&machine, &["reload", SERVICE]);
+    until("a role by the configuration", || role("eve").filter(|role| role == "observe"));
+    ctl(&machine, "eve", &["node", "status"]).json();
+    assert_eq!(ctl(&machine, "eve", &["account", "list"]).kind(7), "not_permitted");
+    assert_eq!(role("ann"), None);
+    until("a word about who is not there", || {
+        entry(&machine, "a rule under `allow` means nobody on this machine")
+    });
 }
 
 #[test]

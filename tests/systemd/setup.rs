@@ -9,7 +9,8 @@ pub(crate) const SOCKET: &str = "bytchatd.socket";
 pub(crate) const CONFIG: &str = "/etc/bytchat/bytchatd.toml";
 
 /// A machine that runs, with programs, units and users, and nothing of it started; with Ann and
-/// Ben, who may use the daemon, and Eve, who may not.
+/// Ben, who may use the daemon, Rae, who may read, Ada, who may see the daemon, and Eve, who may
+/// nothing.
 pub(crate) fn machine(what: &str) -> Option<Machine> {
     let image = Image::debian(what, &[])?;
     let mut machine = Machine::new(&image);
@@ -18,6 +19,8 @@ pub(crate) fn machine(what: &str) -> Option<Machine> {
     machine.set_up_tree();
     machine.add_user("ann", &["bytchat"]);
     machine.add_user("ben", &["bytchat"]);
+    machine.add_user("rae", &["bytchat-read"]);
+    machine.add_user("ada", &["bytchat-admin"]);
     machine.add_user("eve", &["users"]);
     Some(machine)
 }

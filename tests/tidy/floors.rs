@@ -21,7 +21,7 @@ const CORE: &[Row] = &[
         1,
         &[
             "link", "dht", "pod", "mailbox", "round", "outbox", "route", "account", "inbox",
-            "host", "event", "answer",
+            "host", "event", "token", "answer",
         ],
     ),
     (0, &["crypto"]),

@@ -14,6 +14,7 @@ mod node;
 mod profile;
 mod rpc;
 mod send;
+mod token;
 mod tui;
 mod watch;
 
@@ -33,6 +34,8 @@ use crate::complete::{self, Place};
 use crate::failure::Failure;
 use crate::manual;
 use crate::print::Printer;
+use crate::token::read;
+
 use send::deadline;
 
 /// For so long a change is tried again while the daemon is away: an upgrade takes less.
@@ -109,7 +112,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let progress = !args.json && io::stderr().is_terminal();
     let sockets = sockets(args.socket, |name| std::env::var_os(name));
     let mut context = Context {
-        client: Client::new(sockets).showing_progress(progress),
+        client: Client::new(sockets).narrowed_by(read(args.token)?).showing_progress(progress),
         printer: Printer::stdout(args.json, args.color),
         account: args.account,
     };
@@ -124,6 +127,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Command::Watch(watch) => watch::run(context, watch),
         Command::Message(command) => message::run(context, command),
         Command::Contact(command) => contact::run(context, command),
+        Command::Token(command) => token::run(context, command),
         Command::Node(command) => node::run(context, command),
         Command::Rpc(command) => rpc::run(context, command),
         Command::Tui(command) => tui::run(context, &command),

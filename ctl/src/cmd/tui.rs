@@ -7,7 +7,7 @@ use crate::tui::{self, Start};
 
 pub(super) fn run(context: &Context, command: &args::Tui) -> Result<(), Failure> {
     tui::run(Start {
-        sockets: context.client.sockets().to_vec(),
+        client: context.client.another(),
         account: context.account.clone(),
         client_ids: random_hex(16)?,
         mouse: !command.no_mouse,

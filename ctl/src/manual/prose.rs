@@ -44,6 +44,11 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("bytctl-config-show", "bytctl config show"),
     ("bytctl-doctor", "bytctl doctor\nbytctl doctor --bundle report.tar"),
+    (
+        "bytctl-token-create",
+        "bytctl token create --name bot --role send --accounts work --days 90 > bot.token\n\
+         bytctl --token bot.token watch --cursor bot --types message.received --exec ./answer",
+    ),
     ("bytctl-inbox", "bytctl inbox --limit 5 --json | jq -r '.[].text'"),
     ("bytctl-rpc", "bytctl rpc --list\nbytctl rpc event.list since:=0"),
     (
@@ -55,6 +60,10 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
 
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("BYTCHAT_SOCKET", "The daemon's socket, if --socket names none."),
+    (
+        "BYTCHAT_TOKEN",
+        "A token that narrows what the command may, if --token names no file. It never gives more.",
+    ),
     ("XDG_RUNTIME_DIR", "Where the socket of the user's own daemon lies."),
     ("NO_COLOR", "No colours, unless --color says otherwise."),
     ("CLICOLOR_FORCE", "Colours in a pipe as well, unless it is 0."),
@@ -63,7 +72,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 
 const FILES: &[(&str, &str)] = &[
     ("$XDG_RUNTIME_DIR/bytchat/bytchatd.sock", "The user's daemon, which is tried first."),
-    ("/run/bytchat/bytchatd.sock", "The system's daemon, for the members of the group bytchat."),
+    ("/run/bytchat/bytchatd.sock", "The system's daemon, for members of bytchat and bytchat-read."),
 ];
 
 /// The end of bytctl(1).

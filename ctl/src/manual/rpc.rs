@@ -28,6 +28,7 @@ pub(super) fn page() -> String {
             format!("{summary} Deprecated since {}: call {} instead.", it.since, it.instead)
         };
         let text = method.deprecated.map_or_else(|| summary.clone(), leaving);
+        let text = format!("{text} Takes the role {}.", method.role);
         entry(&mut page, method.name, &text);
     }
     paragraph(
@@ -62,6 +63,19 @@ fn description(page: &mut Roff) {
         page,
         "The kernel says which Unix user calls. A caller sees and uses the accounts of that user \
          alone; what belongs to others does not exist for it.",
+    );
+    paragraph(
+        page,
+        "What a caller may is its role: observe, read, send or admin, each of which includes \
+         those before it. The daemon's configuration gives roles to users and groups, see \
+         bytchatd.toml(5); session.show says which one a caller has.",
+    );
+    paragraph(
+        page,
+        "session.restrict gives rights up for the rest of a connection: to a lower role, to some \
+         accounts or methods, to a time, or to what a token says. Over HTTP, Authorization: Bearer \
+         and a token do so for one request. token.create makes tokens; they are good for their own \
+         Unix user alone, and never give more than that user may.",
     );
     paragraph(
         page,

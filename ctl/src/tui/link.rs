@@ -2,7 +2,6 @@
 //! more make the calls, so that a slow one holds up only its own kind.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -62,12 +61,12 @@ impl Drop for Feed {
 
 impl Link {
     /// Starts the threads; they end with the process.
-    pub(crate) fn start(sockets: &[PathBuf], feed: &Feed) -> Self {
-        let (own, events) = (feed.clone(), Client::new(sockets.to_vec()));
+    pub(crate) fn start(client: &Client, feed: &Feed) -> Self {
+        let (own, events) = (feed.clone(), client.another());
         thread::spawn(move || follow(events, &own));
         let lanes = [(); 3].map(|()| {
             let (commands, queue) = sync_channel(LANE);
-            let (own, client) = (feed.clone(), Client::new(sockets.to_vec()));
+            let (own, client) = (feed.clone(), client.another());
             thread::spawn(move || work(client, &queue, &own));
             Lane { commands, waiting: VecDeque::new() }
         });

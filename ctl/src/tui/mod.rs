@@ -13,7 +13,6 @@ mod update;
 mod view;
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
@@ -37,8 +36,8 @@ const BATCH: usize = 256;
 /// What it is started with.
 #[derive(Debug)]
 pub(crate) struct Start {
-    /// Where the daemon may listen.
-    pub(crate) sockets: Vec<PathBuf>,
+    /// Who calls the daemon.
+    pub(crate) client: Client,
     /// The account to show first.
     pub(crate) account: Option<String>,
     /// A word that no other front end uses.
@@ -54,7 +53,7 @@ pub(crate) struct Start {
 pub(crate) fn run(start: Start) -> Result<(), Failure> {
     check_terminal()?;
     // A daemon that was never there is told in words, not on a picture.
-    Client::new(start.sockets.clone()).connect()?;
+    start.client.another().connect()?;
     let (tx, messages) = sync_channel(MESSAGES);
     let feed = Feed(tx);
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
@@ -64,7 +63,7 @@ pub(crate) fn run(start: Start) -> Result<(), Failure> {
     let mut screen = Screen::open(Theme::new(colour), start.mouse)?;
     let own = feed.clone();
     thread::spawn(move || keys::listen(&own));
-    let link = Link::start(&start.sockets, &feed);
+    let link = Link::start(&start.client, &feed);
     let mut model = Model::new(screen.size()?, start.account, start.client_ids);
     model.zone = zone();
     match turn(model, &mut screen, link, &messages)? {

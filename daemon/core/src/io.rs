@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytchat_proto::alias::Host;
-use bytchat_proto::id::NodeId;
+use bytchat_proto::id::{NodeId, UserId};
 use bytchat_proto::key::{AccountKey, NodeKey};
 use bytchat_proto::rpc::{Call, RpcError};
 use rand_chacha::ChaCha20Rng;
@@ -36,6 +36,20 @@ pub struct JobId(pub u64);
 pub struct Caller {
     /// The Unix user.
     pub uid: u32,
+}
+
+/// To what a session was narrowed, beside role and methods, which are none of the node's business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The only accounts that there are for it, in order; all of the caller's if absent.
+    pub accounts: Option<Vec<UserId>>,
+}
+
+impl Scope {
+    /// Whether an account is among those that are left.
+    pub fn has(&self, account: UserId) -> bool {
+        self.accounts.as_ref().is_none_or(|accounts| accounts.contains(&account))
+    }
 }
 
 /// Signs a 64-byte digest with the node's key.
@@ -84,6 +98,8 @@ pub enum Input {
         call: CallId,
         /// Who calls.
         caller: Caller,
+        /// To what its session was narrowed, if it was.
+        scope: Option<Arc<Scope>>,
         /// What is asked.
         request: Call,
     },
@@ -177,6 +193,8 @@ pub enum Output {
         uid: u32,
         /// The event's number.
         seq: u64,
+        /// The account that it concerns.
+        account: UserId,
         /// Its type.
         name: &'static str,
         /// The event as JSON.

@@ -20,3 +20,4 @@ pub mod prefix;
 pub mod round;
 pub mod route;
 pub mod time;
+pub mod token;

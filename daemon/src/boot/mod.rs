@@ -1,5 +1,6 @@
 //! The start: directory, store, secrets, network, node, socket, in this order; and the stop.
 
+mod allow;
 mod home;
 mod hot;
 mod listen;
@@ -33,13 +34,14 @@ use crate::entropy::{self, NoEntropy};
 use crate::log::Log;
 use crate::net::{KeyError, Net, NetConfig, NetError, NetLimits, NodeKey};
 use crate::resolve::Resolver;
-use crate::rpc::{Listener, MODE_SYSTEM, MODE_USER, RpcConfig, RpcServeError};
+use crate::rpc::{Access, Listener, MODE_SYSTEM, MODE_USER, RpcConfig, RpcServeError};
 use crate::store::{Options, Store, StoreError};
 use crate::systemd::{Notifier, Sockets};
 
 pub use home::HomeError;
 pub use secrets::SecretsError;
 
+use allow::{check_names, rules};
 use reload::{Reload, Told, hangups};
 use secrets::{Key, Secrets};
 
@@ -167,7 +169,9 @@ pub async fn run(start: Start) -> Result<(), BootError> {
     let building = build(&config, sockets.quic, &store, (&secrets, seed), &clock);
     let (wires, node) = patiently(&notifier, "reading the store", building).await?;
     told.listening(&config, &wires.net.listen_addresses());
-    let listener = front_door(sockets.rpc, &config, &around)?;
+    let access = Arc::new(Access::new(rules(&config.api)));
+    check_names(&access);
+    let listener = front_door(sockets.rpc, &config, &around)?.admitting(Arc::clone(&access));
     let (calls, incoming) = engine::channel(told.shown.subscribe(), clock);
     let mut rpc = JoinSet::new();
     rpc.spawn(listener.serve(Arc::new(calls), stopped));
@@ -175,7 +179,7 @@ pub async fn run(start: Start) -> Result<(), BootError> {
     let (changes, changed) = mpsc::channel(1);
     let mut rereading = JoinSet::new();
     if let Some(hangups) = hangups {
-        rereading.spawn(Reload { args, around, config, log, told, changes }.run(hangups));
+        rereading.spawn(Reload { args, around, config, log, told, access, changes }.run(hangups));
     }
 
     notifier.ready("running");

@@ -4,6 +4,7 @@ use bytchat_proto::limits::{PORT_DEFAULT, RELOAD_TIMEOUT_MS};
 use bytchat_proto::rpc::node;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -11,11 +12,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::allow::{check_names, rules};
 use super::{BootError, known_pods};
 use crate::config::{Args, Config, ConfigError, Listen, Origins, Surroundings};
 use crate::engine::{Change, Settings};
 use crate::log::Log;
 use crate::resolve::Resolver;
+use crate::rpc::Access;
 use crate::systemd::{Notifier, Sockets};
 
 /// What reading again needs.
@@ -26,6 +29,7 @@ pub(super) struct Reload {
     pub(super) config: Config,
     pub(super) log: Log,
     pub(super) told: Told,
+    pub(super) access: Arc<Access>,
     pub(super) changes: mpsc::Sender<Change>,
 }
 
@@ -127,6 +131,10 @@ impl Reload {
             }
         }
         self.log.set(&self.config.log);
+        if difference.at_once.contains(&"api") {
+            self.access.set(rules(&self.config.api));
+            check_names(&self.access);
+        }
         let resolver = Resolver::new(known_pods(&self.config.pods), &self.config.dns);
         let bootstrap = self.config.bootstrap.clone();
         let remark = match at_start.is_empty() {

@@ -21,9 +21,20 @@ impl Difference {
 impl Config {
     /// Takes on what can change while the daemon runs; the rest stays, and is told as well.
     pub fn take(&mut self, other: Self) -> Difference {
-        // Without `..`: a new key must say to which side it belongs.
-        let Self { listen, bootstrap, network, data_dir, socket, pod, pods, dns, log, events } =
-            other;
+        let Self {
+            // Without `..`: a new key must say to which side it belongs.
+            listen,
+            bootstrap,
+            network,
+            data_dir,
+            socket,
+            api,
+            pod,
+            pods,
+            dns,
+            log,
+            events,
+        } = other;
         let at_start = [
             ("listen", self.listen != listen),
             ("network", self.network != network),
@@ -33,6 +44,7 @@ impl Config {
             ("events", self.events != events),
         ];
         let at_once = [
+            ("api", replaced(&mut self.api, api)),
             ("bootstrap", replaced(&mut self.bootstrap, bootstrap)),
             ("dns", replaced(&mut self.dns, dns)),
             ("log", replaced(&mut self.log, log)),

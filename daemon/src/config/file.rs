@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use tracing_subscriber::EnvFilter;
 
+use super::allow::Allow;
 use super::keys::{self, Key, Table};
 use super::{ConfigError, StaticPod};
 
@@ -29,6 +30,8 @@ pub(super) struct File {
     pub(super) data_dir: Option<PathBuf>,
     /// Where front ends call.
     pub(super) socket: Option<PathBuf>,
+    /// Who may use the socket.
+    pub(super) allow: Option<Vec<Allow>>,
     /// The pod's own host.
     pub(super) pod: Option<Host>,
     /// Pods that need no DNS.
@@ -61,6 +64,7 @@ impl File {
             socket: root.map(&keys::SOCKET, |item| reader.path(item))?,
             dns: root.map(&keys::DNS, |item| reader.addresses(item))?,
             log: root.map(&keys::LOG, |item| reader.log(item))?,
+            allow: root.table(&keys::API, |item| reader.api(item))?.flatten(),
             pod: root.table(&keys::POD, |item| reader.pod(item))?,
             pods: root.table(&keys::PODS, |item| reader.pods(item))?.unwrap_or_default(),
             events: root.table(&keys::EVENTS, |item| reader.events(item))?,
@@ -69,20 +73,20 @@ impl File {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
 /// A table whose keys are known ones.
-struct Section<'a> {
+pub(super) struct Section<'a> {
     name: &'static str,
     at: usize,
     table: DeTable<'a>,
 }
 
 /// A value with the key that it belongs to and what would do there.
-struct Item<'v, 'a> {
+pub(super) struct Item<'v, 'a> {
     key: String,
     expected: &'static str,
     value: &'v Spanned<DeValue<'a>>,
@@ -96,7 +100,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn map<T>(
+    pub(super) fn map<T>(
         &self,
         key: &Key,
         read: impl FnOnce(&Item<'_, 'a>) -> Result<T, ConfigError>,
@@ -178,7 +182,7 @@ impl Reader<'_> {
         })
     }
 
-    fn entries<'v, 'a>(
+    pub(super) fn entries<'v, 'a>(
         &self,
         item: &Item<'v, 'a>,
     ) -> Result<impl Iterator<Item = Item<'v, 'a>>, ConfigError> {
@@ -189,7 +193,11 @@ impl Reader<'_> {
         Ok(entries.iter().map(move |value| Item { key: key.clone(), expected, value }))
     }
 
-    fn table<'a>(&self, item: &Item<'_, 'a>, known: &Table) -> Result<Section<'a>, ConfigError> {
+    pub(super) fn table<'a>(
+        &self,
+        item: &Item<'_, 'a>,
+        known: &Table,
+    ) -> Result<Section<'a>, ConfigError> {
         let DeValue::Table(table) = item.value.get_ref() else {
             return Err(self.wrong(item));
         };
@@ -197,7 +205,7 @@ impl Reader<'_> {
         self.section(table, known)
     }
 
-    fn needed<'a, T>(
+    pub(super) fn needed<'a, T>(
         &self,
         section: &Section<'a>,
         key: &Key,
@@ -231,8 +239,17 @@ impl Reader<'_> {
         Err(self.wrong(item))
     }
 
-    fn parsed<T: FromStr>(&self, item: &Item<'_, '_>) -> Result<T, ConfigError> {
+    pub(super) fn parsed<T: FromStr>(&self, item: &Item<'_, '_>) -> Result<T, ConfigError> {
         self.text(item)?.parse().map_err(|_| self.wrong(item))
+    }
+
+    /// A name, or a number that is not negative, as text.
+    pub(super) fn name(&self, item: &Item<'_, '_>) -> Result<String, ConfigError> {
+        let value = item.value.get_ref();
+        let number = value.as_integer().and_then(|number| number.as_str().parse::<u32>().ok());
+        let good = |text: &&str| !text.is_empty() && !text.contains(char::is_control);
+        let text = value.as_str().filter(good).map(str::to_owned);
+        text.or_else(|| number.map(|number| number.to_string())).ok_or_else(|| self.wrong(item))
     }
 
     fn number(
@@ -250,7 +267,7 @@ impl Reader<'_> {
         text.map(str::to_owned).ok_or_else(|| self.wrong(item))
     }
 
-    fn wrong(&self, item: &Item<'_, '_>) -> ConfigError {
+    pub(super) fn wrong(&self, item: &Item<'_, '_>) -> ConfigError {
         let span = item.value.span();
         let got = self.text.get(span.clone()).unwrap_or_default();
         ConfigError::Value {

@@ -130,6 +130,20 @@ pub(super) const PODS_NODE: Key = Key {
     doc: "The node id of the pod; with it no other node can pass for the pod.",
 };
 
+pub(super) const ALLOW: Key = Key {
+    name: "allow",
+    expected: "a list of at most 64 such as [{ group = \"bytchat\", role = \"send\" }], each with \
+               `user` or `group`, and with `role`: \"observe\", \"read\", \"send\" or \"admin\"",
+    default: "root and the group bytchat-admin are admin, bytchat may send, bytchat-read may read",
+    example: "[{ group = \"bytchat\", role = \"send\" }, { user = \"ann\", role = \"admin\" }]",
+    doc: "Who may use the socket, and for what. Each role includes those before it: observe sees \
+          how the node stands, read reads its own accounts, send writes in their names, admin \
+          sees the configuration and the metrics. Nobody sees accounts of other Unix users. The \
+          highest role that matches counts; users and groups have names or numbers. Root and the \
+          daemon's own user are always admin. The socket's permissions come first, which are \
+          those of its unit. A reload is for who connects afterwards.",
+};
+
 pub(super) const EVENTS_DAYS: Key = Key {
     name: "days",
     expected: "a number of days from 1 to 3650",
@@ -162,6 +176,31 @@ pub(super) const ROOT: Table = Table {
     keys: &[LISTEN, BOOTSTRAP, NETWORK, DATA_DIR, SOCKET, DNS, LOG],
 };
 
+pub(super) const API: Table = Table {
+    name: "api",
+    opens: "[api]",
+    expected: "a table [api] with the key `allow`",
+    doc: "What front ends may do.",
+    keys: &[ALLOW],
+};
+
+/// An entry of `allow`; it stands in no section of its own.
+pub(super) const ALLOW_ENTRY: Table = Table {
+    name: "api.allow",
+    opens: "",
+    expected: ALLOW.expected,
+    doc: "",
+    keys: &[USER, GROUP, ROLE],
+};
+
+pub(super) const USER: Key = entry("user", "the name or number of a Unix user");
+pub(super) const GROUP: Key = entry("group", "the name or number of a group");
+pub(super) const ROLE: Key = entry("role", "\"observe\", \"read\", \"send\" or \"admin\"");
+
+const fn entry(name: &'static str, expected: &'static str) -> Key {
+    Key { name, expected, default: "", example: "", doc: "" }
+}
+
 pub(super) const POD: Table = Table {
     name: "pod",
     opens: "[pod]",
@@ -190,7 +229,7 @@ pub(super) const EVENTS: Table = Table {
 };
 
 /// The tables in the order in which they stand in a file; the keys before all tables come first.
-pub(super) const TABLES: &[Table] = &[ROOT, POD, PODS, EVENTS];
+pub(super) const TABLES: &[Table] = &[ROOT, API, POD, PODS, EVENTS];
 
 impl Table {
     /// The names that have a meaning in it: its keys and, before all tables, the tables.

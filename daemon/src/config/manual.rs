@@ -66,8 +66,9 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
             ("SIGTERM, SIGINT", "Finish what is under way, bring it to the disk, and stop."),
             (
                 "SIGHUP",
-                "Read the file again. log, bootstrap, dns and [[pods]] change at once; for what \
-                 else has changed the log says that a restart is needed.",
+                "Read the file again. log, bootstrap, dns, [api] and [[pods]] change at once, \
+                 [api] for front ends that connect afterwards; for what else has changed the log \
+                 says that a restart is needed.",
             ),
         ],
     ),
@@ -101,8 +102,9 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
             ),
             (
                 "/run/bytchat/bytchatd.sock, $XDG_RUNTIME_DIR/bytchat/bytchatd.sock",
-                "The socket for front ends. Members of the group bytchat may use the system's: \
-                 adduser NAME bytchat.",
+                "The socket for front ends. Members of the groups bytchat, bytchat-read and \
+                 bytchat-admin may use the system's, each for what bytchatd.toml(5) says under \
+                 allow: adduser NAME bytchat.",
             ),
         ],
     ),

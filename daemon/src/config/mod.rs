@@ -1,5 +1,6 @@
 //! What the daemon is told by flags, a file and its surroundings; all of it may be absent.
 
+mod allow;
 mod args;
 mod change;
 mod example;
@@ -20,6 +21,7 @@ use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::PORT_DEFAULT;
 use directories::ProjectDirs;
 
+pub use allow::{Allow, Api};
 pub use args::Args;
 pub use change::Difference;
 pub use example::example;
@@ -40,6 +42,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where front ends call.
     pub socket: PathBuf,
+    /// Who may use the socket.
+    pub api: Api,
     /// The host name under which this node is a pod.
     pub pod: Option<Host>,
     /// Pods that need no DNS.
@@ -183,6 +187,7 @@ impl Config {
             network: args.network.clone().or(file.network).unwrap_or_default(),
             socket: socket.unwrap_or_else(|| around.socket(&data_dir)),
             data_dir,
+            api: Api::new(file.allow),
             pod: args.pod_host.clone().or(file.pod),
             pods: file.pods,
             dns: file.dns.unwrap_or_default(),

@@ -19,6 +19,7 @@ impl Config {
         table.insert("socket".into(), path(&self.socket));
         table.insert("dns".into(), texts(&self.dns));
         table.insert("log".into(), Value::from(self.log.as_str()));
+        table.insert("api".into(), self.api.to_table());
         if let Some(host) = &self.pod {
             table.insert("pod".into(), entry([("host", host.to_string())]));
         }

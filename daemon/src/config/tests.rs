@@ -26,7 +26,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_known_ones() {
     assert_eq!(
         sentence("network = \"home\"\nlisen = []\n"),
         "/etc/bytchatd.toml:2: unknown key `lisen`, expected one of listen, bootstrap, network, \
-         data_dir, socket, dns, log, pod, pods, events"
+         data_dir, socket, dns, log, api, pod, pods, events"
     );
     assert_eq!(
         sentence("[pod]\nhost = \"pod.test\"\nport = 1\n"),
@@ -75,6 +75,46 @@ fn a_wrong_value_is_named_with_what_would_do() {
     for (text, expected) in cases {
         assert_eq!(sentence(text), expected);
     }
+}
+
+#[test]
+fn a_rule_that_means_nobody_or_two_or_has_no_role_is_refused() {
+    let head = "/etc/bytchatd.toml:2: `api.allow";
+    for rule in [
+        "{ role = \"send\" }",
+        "{ user = \"a\", group = \"b\", role = \"send\" }",
+        "{ user = \"a\", role = \"root\" }",
+        "{ user = \"\", role = \"send\" }",
+        "{ user = \"a\\u0000b\", role = \"send\" }",
+        "{ user = -1, role = \"send\" }",
+        "{ group = 4294967296, role = \"send\" }",
+        "\"bytchat\"",
+    ] {
+        let said = sentence(&format!("[api]\nallow = [{rule}]"));
+        assert!(said.starts_with(head), "{said}");
+    }
+    let said = sentence("[api]\nallow = [{ user = \"a\" }]");
+    assert!(said.contains("`api.allow.role` is missing"), "{said}");
+    let said = sentence("[api]\nallow = [{ users = \"a\", role = \"send\" }]");
+    assert!(said.contains("unknown key `api.allow.users`"), "{said}");
+    let many = vec!["{ user = 1, role = \"send\" }"; 65].join(", ");
+    assert!(sentence(&format!("[api]\nallow = [{many}]")).contains("at most 64"));
+}
+
+#[test]
+fn without_a_word_the_groups_of_the_package_have_roles() {
+    use bytchat_proto::rpc::Role;
+    let api = |text| Config::merge(parse(text).unwrap(), &Args::default(), &home()).unwrap().api;
+    let Api { allow, is_default } = api("[api]");
+    let group = |name: &str| allow.iter().find(|rule| rule.name == name && !rule.is_user);
+    assert_eq!(group("bytchat").map(|rule| rule.role), Some(Role::Send));
+    assert_eq!(group("bytchat-read").map(|rule| rule.role), Some(Role::Read));
+    assert!(is_default);
+    let none = api("[api]\nallow = []");
+    assert!(none.allow.is_empty() && !none.is_default);
+    let one = api("[api]\nallow = [{ user = 1000, role = \"observe\" }]");
+    let rule = Allow { is_user: true, name: "1000".to_owned(), role: Role::Observe };
+    assert_eq!(one.allow, [rule]);
 }
 
 #[test]
@@ -165,6 +205,7 @@ fn what_is_shown_can_be_read_again() {
         "listen = [\"[::1]:4849\"]\nbootstrap = [\"192.0.2.1:4848\"]\nnetwork = \"home\"\n\
          data_dir = \"/srv/chat\"\nsocket = \"/run/chat.sock\"\ndns = [\"127.0.0.1:53\"]\n\
          log = \"debug\"\n\
+         [api]\nallow = [{{ user = 7, role = \"admin\" }}, {{ group = \"g\", role = \"read\" }}]\n\
          [pod]\nhost = \"pod.test\"\n\
          [[pods]]\nhost = \"a.test\"\naddress = \"192.0.2.2:4848\"\nnode_id = \"{node}\"\n\
          [[pods]]\nhost = \"b.test\"\naddress = \"192.0.2.3:4848\"\n\
@@ -195,15 +236,16 @@ fn the_example_is_an_empty_configuration_of_short_lines() {
 #[test]
 fn the_example_shows_every_key() {
     let file = parse(&example_in_force()).unwrap();
-    let File { listen, bootstrap, network, data_dir, socket, pod, pods, dns, log, .. } = file;
-    let (events, lines) = (file.events, file.lines);
+    let File { listen, bootstrap, network, data_dir, socket, .. } = &file;
+    let File { allow, pod, pods, dns, log, events, lines, .. } = &file;
     assert!(listen.is_some() && bootstrap.is_some() && dns.is_some() && log.is_some());
     assert!(network.is_some() && data_dir.is_some() && socket.is_some());
-    assert_eq!(pod.map(|host| host.to_string()).as_deref(), Some("pod.example"));
+    assert_eq!(allow.as_ref().map(Vec::len), Some(2));
+    assert_eq!(pod.as_ref().map(ToString::to_string).as_deref(), Some("pod.example"));
     assert!(pods.iter().all(|pod| pod.node.is_some()) && pods.len() == 1);
     let year = 365 * 24 * 3_600_000;
-    assert_eq!(events, Some(Keep { count: 1_000_000, bytes: 1 << 30, age_ms: year }));
-    assert_eq!(lines.len(), 10);
+    assert_eq!(*events, Some(Keep { count: 1_000_000, bytes: 1 << 30, age_ms: year }));
+    assert_eq!(lines.len(), 11);
     for table in keys::TABLES {
         for key in table.keys {
             let line = format!("\n#{} = {}\n", key.name, key.example);
@@ -269,13 +311,15 @@ fn the_flags_are_sound() {
 }
 
 /// A configuration with every key, one line each.
-const WHOLE: [&str; 16] = [
+const WHOLE: [&str; 18] = [
     "listen = [\"127.0.0.1:4848\"]",
     "bootstrap = [\"192.0.2.1:4848\", \"[2001:db8::1]:1\"]",
     "network = \"home\"",
     "data_dir = \"/srv/chat\"",
     "socket = \"/run/chat.sock\"",
     "dns = [\"127.0.0.1:53\"]",
+    "[api]",
+    "allow = [{ user = \"ann\", role = \"admin\" }, { group = 7, role = \"read\" }]",
     "[pod]",
     "host = \"pod.test\"",
     "[[pods]]",

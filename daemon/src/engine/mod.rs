@@ -290,9 +290,9 @@ impl<N: Decide, D: Disk, L: Links> Engine<N, D, L> {
             answer(asked.reply, Err(calls::disk_full()));
             return;
         }
-        let reply = asked.reply;
-        self.waiting.insert(asked.call, Waiting { reply, reads_only });
-        self.decide(Input::Call { call: asked.call, caller: asked.caller, request: asked.request });
+        let Asked { call, caller, scope, request, reply } = asked;
+        self.waiting.insert(call, Waiting { reply, reads_only });
+        self.decide(Input::Call { call, caller, scope, request });
     }
 
     /// Keeps from the node what it must not hear while the disk is full.

@@ -271,7 +271,7 @@ async fn the_status_is_asked_for_once_until_something_changes_and_then_reflects_
     });
     let journal = stage.journal.clone();
     let play = stage.run(async |events, calls| {
-        let links = async || Service::call(calls, ANN, status()).await.unwrap()["links"].clone();
+        let links = async || calls.call(ANN, None, status()).await.unwrap()["links"].clone();
         for count in 1..=3 {
             events.send(frame("a")).await.unwrap();
             // Whoever has seen what came of a frame sees the frame in the status.

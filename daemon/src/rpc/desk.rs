@@ -9,8 +9,8 @@ use bytchat_proto::limits::{
     CALLS_MAX, EVENT_HEARTBEAT_MS, EVENT_REPLAY_RETRY_MS, EVENT_REPLAYS_AT_ONCE, RPC_ANSWER_MS,
     RPC_BYTES_MAX, RPC_BYTES_PER_USER_MAX, RPC_CALLS_PER_USER_MAX, RPC_CLIENTS_MAX,
     RPC_CLIENTS_PER_USER_MAX, RPC_FIRST_BYTE_MS, RPC_GONE_CHECK_MS, RPC_HALF_REQUEST_MS,
-    RPC_PAGES_AT_ONCE, RPC_STOP_GRACE_MS, RPC_SUBSCRIPTIONS_MAX, RPC_SUBSCRIPTIONS_PER_USER_MAX,
-    RPC_TURN_AWAY_MS, RPC_WRITE_TIMEOUT_MS,
+    RPC_KNOCKS_MAX, RPC_KNOCKS_PER_USER_MAX, RPC_PAGES_AT_ONCE, RPC_STOP_GRACE_MS,
+    RPC_SUBSCRIPTIONS_MAX, RPC_SUBSCRIPTIONS_PER_USER_MAX, RPC_TURN_AWAY_MS, RPC_WRITE_TIMEOUT_MS,
 };
 use bytchat_proto::rpc::openrpc;
 use jsonrpsee::core::server::Methods;
@@ -18,9 +18,11 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 
 use super::Service;
+use super::access::Access;
 use super::dialect::Dialect;
 use super::methods::methods;
 use super::quota::Quota;
+use super::running::Running;
 
 /// How much front ends may have, and how long they may be slow.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +67,9 @@ pub(super) struct Desk {
     pub(super) methods: Methods,
     pub(super) service: Arc<dyn Service>,
     pub(super) bounds: Bounds,
+    pub(super) access: Arc<Access>,
+    pub(super) running: Arc<Running>,
+    pub(super) knocks: Arc<Quota>,
     pub(super) clients: Arc<Quota>,
     pub(super) subscriptions: Arc<Quota>,
     pub(super) calls: Arc<Quota>,
@@ -80,12 +85,16 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(
         service: Arc<dyn Service>,
+        access: Arc<Access>,
         bounds: Bounds,
         stop: watch::Receiver<bool>,
     ) -> Self {
         Self {
             methods: methods(),
             service,
+            access,
+            running: Arc::default(),
+            knocks: Quota::new("front ends waiting", RPC_KNOCKS_MAX, RPC_KNOCKS_PER_USER_MAX),
             clients: Quota::new("front ends", bounds.clients, bounds.clients_per_user),
             subscriptions: Quota::new(
                 "subscriptions",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytchat_core::io::Caller;
 use bytchat_proto::limits::{RPC_ANSWER_BYTES_MAX, RPC_BATCH_MAX, RPC_LINE_BYTES_MAX};
 use bytchat_proto::rpc::error::ErrorData;
-use bytchat_proto::rpc::{ErrorKind, RpcError};
+use bytchat_proto::rpc::{ErrorKind, Method, Role, RpcError};
 use jsonrpsee::core::server::{BatchResponseBuilder, MethodResponse};
 use jsonrpsee::types::error::{
     ErrorObjectOwned, OVERSIZED_REQUEST_CODE, PARSE_ERROR_CODE, TOO_BIG_BATCH_REQUEST_CODE,
@@ -21,6 +21,7 @@ use tracing::debug;
 use super::asked::Asked;
 use super::desk::Desk;
 use super::events::{Stream, Streams};
+use super::grant::Grant;
 use super::methods::object;
 use super::quota::Place;
 use super::settings::Settings;
@@ -30,6 +31,7 @@ use super::settings::Settings;
 pub(super) struct Exchange {
     pub(super) desk: Arc<Desk>,
     pub(super) caller: Caller,
+    pub(super) grant: Grant,
     pub(super) streams: Option<Arc<Streams>>,
     pub(super) settings: Arc<Settings>,
 }
@@ -92,8 +94,14 @@ struct Named {
 impl Exchange {
     // SPEC 8.3: who calls is what the kernel says of the peer of the socket.
     /// Speaks for a caller whose connection carries nothing but answers.
-    pub(super) fn new(desk: Arc<Desk>, caller: Caller) -> Self {
-        Self { desk, caller, streams: None, settings: Arc::default() }
+    pub(super) fn new(desk: Arc<Desk>, caller: Caller, role: Role) -> Self {
+        let grant = Grant::new(role);
+        Self { desk, caller, grant, streams: None, settings: Arc::default() }
+    }
+
+    /// The same, with rights of its own to give up: each HTTP request is a session by itself.
+    pub(super) fn apart(&self) -> Self {
+        Self { grant: self.grant.apart(), ..self.clone() }
     }
 
     /// The same over a connection that carries notifications too.
@@ -213,6 +221,7 @@ impl Exchange {
                     // An answer that is here is given.
                     biased;
                     answer = self.perform(request, &mut turn.opened) => answer,
+                    error = self.grant.over() => MethodResponse::error(id, object(&error)),
                     () = self.desk.closing() => MethodResponse::error(id, object(&unanswered())),
                 }
             }
@@ -223,6 +232,9 @@ impl Exchange {
 
     /// Tells whether the caller may call a method now: the one place that decides it.
     pub(super) fn admit(&self, method: &str) -> Result<Place, RpcError> {
+        // SPEC 8.40, SPEC 8.21: each method takes a role. What is no method is told so later.
+        let needed = Method::named(method).map_or(Role::Observe, |method| method.role);
+        self.grant.permit(method, needed)?;
         self.settings.check(method)?;
         self.desk.calls.take(self.caller.uid)
     }

@@ -9,14 +9,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytchat_core::io::Caller;
-use bytchat_proto::limits::{RPC_STOP_GRACE_MS, RPC_TURNED_AWAY_MAX};
-use bytchat_proto::rpc::{ErrorKind, RpcError};
+use bytchat_proto::limits::{ROLES_KEPT_MS, RPC_STOP_GRACE_MS, RPC_TURNED_AWAY_MAX};
+use bytchat_proto::rpc::{ErrorKind, Role, RpcError};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 use tracing::{debug, warn};
 
+use super::access::{Access, Peer, Rules};
 use super::desk::{Bounds, Desk, Speaking};
 use super::dialect::{Dialect, detect};
 use super::exchange::{Exchange, refusal};
@@ -61,6 +62,7 @@ pub enum RpcServeError {
 #[derive(Debug)]
 pub struct Listener {
     socket: UnixListener,
+    access: Arc<Access>,
     _file: Option<SocketFile>,
 }
 
@@ -89,7 +91,7 @@ impl Listener {
             .map_err(failed("set the permissions of", path))?;
         let metadata = std::fs::symlink_metadata(path).map_err(failed("look at", path))?;
         let file = SocketFile { path: path.clone(), file: identity(&metadata), _lock: lock };
-        Ok(Self { socket, _file: Some(file) })
+        Ok(Self::new(socket, Some(file)))
     }
 
     /// Takes over a socket that listens already, inside a tokio runtime. Its file is the business
@@ -100,29 +102,34 @@ impl Listener {
     pub fn adopt(socket: std::os::unix::net::UnixListener) -> Result<Self, RpcServeError> {
         let adopted = socket.set_nonblocking(true).and_then(|()| UnixListener::from_std(socket));
         let socket = adopted.map_err(failed("take over", Path::new("the socket of systemd")))?;
-        Ok(Self { socket, _file: None })
+        Ok(Self::new(socket, None))
+    }
+
+    fn new(socket: UnixListener, file: Option<SocketFile>) -> Self {
+        Self { socket, access: Arc::new(Access::new(Rules::default())), _file: file }
+    }
+
+    /// Lets in whom others have given a role; without it root and our own Unix user alone.
+    pub fn admitting(mut self, access: Arc<Access>) -> Self {
+        self.access = access;
+        self
     }
 
     /// Serves until `stop` turns true or its sender is gone, then removes the socket and gives
     /// the calls in flight a moment to end.
     pub async fn serve(self, service: Arc<dyn Service>, stop: watch::Receiver<bool>) {
-        let desk = Arc::new(Desk::new(service, Bounds::default(), stop));
+        let access = Arc::clone(&self.access);
+        let desk = Arc::new(Desk::new(service, access, Bounds::default(), stop));
         self.serve_at(desk).await;
     }
 
     pub(super) async fn serve_at(self, desk: Arc<Desk>) {
         let (mut clients, mut strangers) = (JoinSet::new(), JoinSet::new());
+        let mut ticks = interval(Duration::from_millis(ROLES_KEPT_MS));
         loop {
             tokio::select! {
                 accepted = self.socket.accept() => match accepted {
-                    Ok((stream, _)) => match admit(&stream, &desk) {
-                        Some(Ok((caller, place))) => {
-                            let exchange = Exchange::new(desk.clone(), caller);
-                            clients.spawn(serve(stream, exchange, place));
-                        }
-                        Some(Err(why)) => turn_away(stream, &why, &desk, &mut strangers),
-                        None => {}
-                    },
+                    Ok((stream, _)) => knock(stream, &desk, &mut clients, &mut strangers),
                     Err(error) => {
                         warn!(%error, "a front end cannot be accepted");
                         sleep(ACCEPT_PAUSE).await;
@@ -130,6 +137,7 @@ impl Listener {
                 },
                 Some(_) = clients.join_next() => {}
                 Some(_) = strangers.join_next() => {}
+                _ = ticks.tick() => desk.access.forget(),
                 () = desk.stopped() => break,
             }
         }
@@ -154,16 +162,55 @@ impl Drop for SocketFile {
     }
 }
 
+/// Lets a front end in, or says why not; who it is may have to be looked up first.
+fn knock(
+    stream: UnixStream,
+    desk: &Arc<Desk>,
+    clients: &mut JoinSet<()>,
+    strangers: &mut JoinSet<()>,
+) {
+    let peer = match stream.peer_cred() {
+        Ok(peer) => Peer { uid: peer.uid(), gid: peer.gid() },
+        Err(error) => return warn!(%error, "the kernel does not say who calls"),
+    };
+    if let Some(known) = desk.access.known(peer) {
+        return match admit(peer, known, desk) {
+            Ok((exchange, place)) => drop(clients.spawn(serve(stream, exchange, place))),
+            Err(why) => turn_away(stream, &why, desk, strangers),
+        };
+    }
+    match desk.knocks.take(peer.uid) {
+        Ok(knocking) => drop(clients.spawn(look_up(stream, peer, Arc::clone(desk), knocking))),
+        Err(why) => turn_away(stream, &why, desk, strangers),
+    }
+}
+
+// SPEC 8.40: who has no role is refused before it takes a place.
 /// Finds a place for a front end, or says why there is none.
-fn admit(stream: &UnixStream, desk: &Desk) -> Option<Result<(Caller, Place), RpcError>> {
-    match stream.peer_cred() {
-        Ok(peer) => {
-            let caller = Caller { uid: peer.uid() };
-            Some(desk.clients.take(caller.uid).map(|place| (caller, place)))
+fn admit(
+    peer: Peer,
+    role: Result<Role, RpcError>,
+    desk: &Arc<Desk>,
+) -> Result<(Exchange, Place), RpcError> {
+    let (role, caller) = (role?, Caller { uid: peer.uid });
+    let place = desk.clients.take(caller.uid)?;
+    Ok((Exchange::new(Arc::clone(desk), caller, role), place))
+}
+
+/// Waits until the role of a front end is known, then serves it or says why not.
+async fn look_up(stream: UnixStream, peer: Peer, desk: Arc<Desk>, knocking: Place) {
+    let role = tokio::select! {
+        role = desk.access.role(peer) => role,
+        () = desk.closing() => return,
+    };
+    match admit(peer, role, &desk) {
+        Ok((exchange, place)) => {
+            drop(knocking);
+            serve(stream, exchange, place).await;
         }
-        Err(error) => {
-            warn!(%error, "the kernel does not say who calls");
-            None
+        Err(why) => {
+            note_turned_away(&desk, &why);
+            say_why(stream, &why, desk.bounds.turn_away).await;
         }
     }
 }
@@ -196,26 +243,27 @@ async fn serve(mut stream: UnixStream, exchange: Exchange, _place: Place) {
 }
 
 // SPEC 8.7: who finds no place is told so, in its own dialect.
-fn turn_away(
-    mut stream: UnixStream,
-    why: &RpcError,
-    desk: &Arc<Desk>,
-    strangers: &mut JoinSet<()>,
-) {
+fn turn_away(stream: UnixStream, why: &RpcError, desk: &Arc<Desk>, strangers: &mut JoinSet<()>) {
+    note_turned_away(desk, why);
+    if strangers.len() >= RPC_TURNED_AWAY_MAX {
+        return cut_off(stream, &refusal(why));
+    }
+    let (why, patience) = (why.clone(), desk.bounds.turn_away);
+    strangers.spawn(async move { say_why(stream, &why, patience).await });
+}
+
+fn note_turned_away(desk: &Desk, why: &RpcError) {
     desk.counts.turned_away.fetch_add(1, Ordering::Relaxed);
     debug!(%why, "a front end was turned away");
-    let why = refusal(why);
-    if strangers.len() >= RPC_TURNED_AWAY_MAX {
-        return cut_off(stream, &why);
-    }
-    let patience = desk.bounds.turn_away;
-    strangers.spawn(async move {
-        let why = match detect(&mut stream, patience).await {
-            Ok((Dialect::Http | Dialect::WebSocket, _)) => http::turned_away(&why),
-            Ok((Dialect::Lines, _)) | Err(_) => why.into(),
-        };
-        lines::farewell(stream, &why, patience).await;
-    });
+}
+
+/// Says why in the dialect of a front end, as far as it shows that soon.
+async fn say_why(mut stream: UnixStream, why: &RpcError, patience: Duration) {
+    let why = match detect(&mut stream, patience).await {
+        Ok((Dialect::Http | Dialect::WebSocket, _)) => http::turned_away(why),
+        Ok((Dialect::Lines, _)) | Err(_) => refusal(why).into(),
+    };
+    lines::farewell(stream, &why, patience).await;
 }
 
 /// Says why in the one write that a fresh socket takes without waiting.

@@ -1,4 +1,4 @@
-//! The surface: how a call is read, and the methods that are no calls as a jsonrpsee module.
+//! The surface: how a call is read, and the methods that tell of all others as a jsonrpsee module.
 
 use std::sync::LazyLock;
 
@@ -14,11 +14,11 @@ use serde_json::{Map, Value, json};
 pub(super) fn methods() -> Methods {
     let mut module = RpcModule::new(());
     module
-        .register_method(METHODS, |params, (), _| nothing(METHODS, &params).map(|()| list()))
-        .expect("it is the first method");
+        .register_method(METHODS, |params, _, _| nothing(METHODS, &params).map(|()| list()))
+        .expect("no call is named like the list");
     module
-        .register_method(DISCOVER, |params, (), _| nothing(DISCOVER, &params).map(|()| document()))
-        .expect("the first method has another name");
+        .register_method(DISCOVER, |params, _, _| nothing(DISCOVER, &params).map(|()| document()))
+        .expect("no call is named like the document");
     module.into()
 }
 

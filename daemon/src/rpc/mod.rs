@@ -1,16 +1,19 @@
 //! The local RPC: JSON-RPC 2.0 on a Unix socket, in lines, over HTTP and over WebSocket (SPEC 8).
 
+mod access;
 mod asked;
 mod desk;
 mod dialect;
 mod events;
 mod exchange;
+mod grant;
 mod http;
 mod lines;
 mod listener;
 mod methods;
 mod perform;
 mod quota;
+mod running;
 mod session;
 mod settings;
 #[cfg(test)]
@@ -22,16 +25,18 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytchat_core::io::Caller;
+use bytchat_core::io::{Caller, Scope};
 use bytchat_proto::rpc::{Call, RpcError};
 use serde_json::Value;
 use tokio::sync::watch;
 
+pub use access::{Access, Rule, Rules, Who};
 pub use events::{Follower, Hub};
 pub use listener::{Listener, RpcServeError};
 
-/// Lets the owner and the group of the socket call: for a daemon that serves a whole machine.
-pub const MODE_SYSTEM: u32 = 0o660;
+/// Lets all knock, and the roles decide: for a daemon that serves a whole machine, where several
+/// groups may do different things.
+pub const MODE_SYSTEM: u32 = 0o666;
 /// Lets nobody but the owner of the socket call: for a daemon of one user.
 pub const MODE_USER: u32 = 0o600;
 
@@ -41,7 +46,7 @@ pub type Answer = Pin<Box<dyn Future<Output = Result<Value, RpcError>> + Send>>;
 /// Answers calls and tells events; the engine does.
 pub trait Service: Send + Sync + 'static {
     /// Begins a call; the caller no longer waits once the future is dropped.
-    fn call(&self, caller: Caller, call: Call) -> Answer;
+    fn call(&self, caller: Caller, scope: Option<Arc<Scope>>, call: Call) -> Answer;
     /// Follows the events of a caller from now on.
     fn follow(&self, caller: Caller) -> Follower;
 }

@@ -1,6 +1,9 @@
 //! What a request is answered with: by the service, by its connection, or by the table of methods.
 
+use bytchat_core::token::id_of;
 use bytchat_proto::limits::RPC_ANSWER_BYTES_MAX;
+use bytchat_proto::rpc::session::Restrict;
+use bytchat_proto::rpc::token::ById;
 use bytchat_proto::rpc::{Call, ErrorKind, RpcError, to_result};
 use jsonrpsee::core::server::{Extensions, MethodCallback, MethodResponse, ResponsePayload};
 use jsonrpsee::types::{Params, Request};
@@ -56,21 +59,48 @@ impl Exchange {
         }
     }
 
+    /// Asks the engine, in the name of this session.
+    pub(super) async fn ask(&self, call: Call) -> Result<Value, RpcError> {
+        self.desk.service.call(self.caller, self.grant.scope(), call).await
+    }
+
+    /// Gives up rights; answers what is left.
+    pub(super) async fn restrict(&self, with: Restrict) -> Result<Value, RpcError> {
+        let uid = self.caller.uid;
+        // Held before it is looked at, so that no end of it is missed.
+        let id = with.token.as_ref().map(|token| id_of(token));
+        let held = id.map(|id| self.desk.running.hold(uid, id));
+        let narrowing = self.ask(Call::SessionRestrict(with)).await?;
+        let narrowing = serde_json::from_value(narrowing)
+            .map_err(|error| ErrorKind::Internal.because(format!("no narrowing: {error}")))?;
+        self.grant.narrow(narrowing, held)?;
+        Ok(to_result(&self.grant.show(uid)))
+    }
+
+    async fn delete_token(&self, with: ById) -> Result<Value, RpcError> {
+        let id = with.id.clone();
+        let done = self.ask(Call::TokenDelete(with)).await?;
+        self.desk.running.end(self.caller.uid, &id);
+        Ok(done)
+    }
+
     async fn call(&self, call: Call, opened: &mut Vec<Stream>) -> Result<Outcome<'_>, RpcError> {
         let own = self.streams.as_ref().filter(|_| Streams::serve(call.method()));
         if let Some(streams) = own {
             let value = streams.call(self, call, opened).await?;
             return Ok(Outcome { value, _page: None });
         }
-        if let Call::SessionSet(with) = &call {
-            let value = to_result(&self.settings.set(with));
-            return Ok(Outcome { value, _page: None });
-        }
         let page = match is_page(&call) {
             true => self.desk.pages.acquire().await.ok(),
             false => None,
         };
-        let value = self.desk.service.call(self.caller, call).await?;
+        let value = match call {
+            Call::SessionSet(with) => to_result(&self.settings.set(&with)),
+            Call::SessionShow(_) => to_result(&self.grant.show(self.caller.uid)),
+            Call::SessionRestrict(with) => self.restrict(with).await?,
+            Call::TokenDelete(with) => self.delete_token(with).await?,
+            call => self.ask(call).await?,
+        };
         Ok(Outcome { value, _page: page })
     }
 }
@@ -93,6 +123,11 @@ fn is_page(call: &Call) -> bool {
         Call::NodeStatus(_)
         | Call::NodeConfig(_)
         | Call::SessionSet(_)
+        | Call::SessionShow(_)
+        | Call::SessionRestrict(_)
+        | Call::TokenCreate(_)
+        | Call::TokenList(_)
+        | Call::TokenDelete(_)
         | Call::AccountExport(_)
         | Call::AccountList(_)
         | Call::AccountCreate(_)

@@ -57,7 +57,8 @@ errors! {
     /// A fault of ours.
     Internal = -32603, "internal", exit 1, "look into the daemon's log and report it";
     /// The caller may not.
-    NotPermitted = 1001, "not_permitted", exit 7, "use an account of your own";
+    NotPermitted = 1001, "not_permitted", exit 7,
+        "`bytctl doctor` shows your role; who runs the daemon can give you another";
     /// The daemon is about to stop.
     ShuttingDown = 1004, "shutting_down", exit 69, "try again when the daemon is up";
     /// Too much at once.
@@ -115,6 +116,8 @@ errors! {
     /// A position belongs to another log of events.
     OtherEpoch = 1802, "event.other_epoch", exit 8,
         "read the log from its beginning: the daemon's store is another one than it was";
+    /// A token is unknown, over, or another user's.
+    BadToken = 1701, "token.bad", exit 7, "make a new one with `bytctl token create`";
     /// The daemon cannot be reached.
     Unreachable = 1601, "daemon.unreachable", exit 69, "start it with `systemctl start bytchatd`";
 }

@@ -11,7 +11,9 @@ pub mod node;
 pub mod openrpc;
 pub mod profile;
 mod repeat;
+pub mod role;
 pub mod session;
+pub mod token;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,7 @@ use serde_json::{Value, json};
 
 pub use error::{ErrorKind, RpcError};
 pub use repeat::{Changed, Repeat};
+pub use role::Role;
 
 /// What is known of a method without calling it.
 #[derive(Clone, Copy, Debug)]
@@ -59,22 +62,6 @@ const fn only(deprecations: &[Deprecation]) -> Option<Deprecation> {
         [one, ..] => Some(*one),
         [] => None,
     }
-}
-
-/// What a caller may do; each role includes those before it.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// See how the node stands.
-    Observe,
-    /// Read what its own accounts have.
-    Read,
-    /// Write and decide in the name of its own accounts.
-    Send,
-    /// See and change what concerns the daemon as a whole.
-    Admin,
 }
 
 impl PartialEq for Method {
@@ -136,11 +123,20 @@ calls! {
     NodeStatus(Nothing) -> node::Status = "node.status", Observe;
     /// The nodes that it has links to.
     NodePeers(Nothing) -> node::Peers = "node.peers", Observe;
-    /// Shows the configuration in effect and where each value comes from; for root and the
-    /// daemon's own Unix user.
+    /// Shows the configuration in effect and where each value comes from.
     NodeConfig(Nothing) -> node::Config = "node.config", Admin;
     /// Says how this connection is to be served.
     SessionSet(session::Set) -> session::Settings = "session.set", Observe;
+    /// Says who the caller is to the daemon, and what it may.
+    SessionShow(Nothing) -> session::Session = "session.show", Observe;
+    /// Gives up rights for the rest of the connection, or of an HTTP request.
+    SessionRestrict(session::Restrict) -> session::Session = "session.restrict", Observe;
+    /// Makes a token, by which a front end gets less than the user may.
+    TokenCreate(token::Create) -> token::Created = "token.create", Read;
+    /// Lists the caller's tokens, without their secrets.
+    TokenList(Nothing) -> token::Tokens = "token.list", Read;
+    /// Removes a token, and ends what goes on by it.
+    TokenDelete(token::ById) -> Done = "token.delete", Read;
     /// Makes an account.
     AccountCreate(account::Create) -> Changed<account::Account> = "account.create", Send;
     /// Takes an account's key from elsewhere.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytchat_proto::rpc::{
-    Call, Changed, Done, ErrorKind, Nothing, account, alias, contact, cursor, event, message, node,
-    profile, session, to_result,
+    Call, Changed, Done, ErrorKind, Nothing, Role, account, alias, contact, cursor, event, message,
+    node, profile, session, to_result, token,
 };
 use serde_json::{Value, json};
 
@@ -33,6 +33,28 @@ fn change() -> contact::Change {
         client_id: some("1"),
         dry_run: true,
     }
+}
+
+fn session_calls() -> Vec<Call> {
+    let (accounts, methods) = (Some(vec!["home".to_owned()]), Some(vec!["message.*".to_owned()]));
+    vec![
+        Call::SessionRestrict(session::Restrict {
+            role: Some(Role::Read),
+            accounts: accounts.clone(),
+            methods: methods.clone(),
+            until: Some(AT),
+            token: Some("bytchat-…".to_owned().into()),
+        }),
+        Call::TokenCreate(token::Create {
+            name: some("bot"),
+            role: Some(Role::Send),
+            accounts,
+            methods,
+            until: Some(AT),
+        }),
+        Call::TokenList(Nothing {}),
+        Call::TokenDelete(token::ById { id: "0123456789abcdef".to_owned() }),
+    ]
 }
 
 fn account_calls() -> Vec<Call> {
@@ -142,8 +164,9 @@ fn event_calls() -> Vec<Call> {
 }
 
 pub(crate) fn calls() -> Vec<Call> {
-    let node = [Call::NodeStatus, Call::NodePeers, Call::NodeConfig];
+    let node = [Call::NodeStatus, Call::NodePeers, Call::NodeConfig, Call::SessionShow];
     let mut calls: Vec<Call> = node.iter().map(|call| call(Nothing {})).collect();
+    calls.extend(session_calls());
     calls.extend(account_calls());
     calls.extend(message_calls());
     calls.extend([
@@ -187,6 +210,12 @@ fn result_of(call: &Call) -> Value {
         Call::NodeStatus(_) => to_result(&status()),
         Call::NodePeers(_) => to_result(&node::Peers { peers: vec![peer()] }),
         Call::NodeConfig(_) => to_result(&a_config()),
+        Call::SessionShow(_) | Call::SessionRestrict(_) => to_result(&a_session()),
+        Call::TokenCreate(_) => {
+            to_result(&token::Created { token: "bytchat-…".to_owned().into(), about: a_token() })
+        }
+        Call::TokenList(_) => to_result(&token::Tokens { tokens: vec![a_token()] }),
+        Call::TokenDelete(_) => to_result(&Done {}),
         Call::SessionSet(_) => to_result(&session::Settings { deprecated: false }),
         Call::AccountCreate(_) | Call::AccountImport(_) => changed(an_account()),
         Call::AccountExport(_) => {
@@ -270,6 +299,29 @@ fn peer() -> node::Peer {
         pod: Some(host()),
         linked: true,
         rtt_ms: Some(23),
+    }
+}
+
+fn a_session() -> session::Session {
+    session::Session {
+        uid: 1_000,
+        role: Role::Read,
+        narrowed: true,
+        accounts: Some(vec![USER]),
+        methods: Some(vec!["message.show".to_owned()]),
+        until: Some(AT),
+    }
+}
+
+fn a_token() -> token::Token {
+    token::Token {
+        id: "0123456789abcdef".to_owned(),
+        name: "bot".to_owned(),
+        role: Some(Role::Send),
+        accounts: Some(vec![USER]),
+        methods: None,
+        until: Some(AT),
+        made_at: AT,
     }
 }
 

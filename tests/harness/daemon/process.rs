@@ -97,6 +97,16 @@ impl Daemon {
         fs::write(self.path("bytchatd.toml"), setup.toml()).unwrap();
     }
 
+    /// Adds tables to its configuration, for the next start.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn configure_more(&self, tables: &str) {
+        let path = self.path("bytchatd.toml");
+        let text = fs::read_to_string(&path).unwrap() + tables;
+        fs::write(path, text).unwrap();
+    }
+
     /// A path in its folder.
     ///
     /// # Panics

@@ -158,7 +158,7 @@ impl World {
     /// Calls a node as a Unix user; the answer comes into `replies`.
     pub fn call(&mut self, host: usize, uid: u32, call: Call) -> CallId {
         let id = CallId(self.fresh());
-        let input = Input::Call { call: id, caller: Caller { uid }, request: call };
+        let input = Input::Call { call: id, caller: Caller { uid }, scope: None, request: call };
         let at = self.now_ms;
         self.schedule(at, host, input);
         id

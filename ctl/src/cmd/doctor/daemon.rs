@@ -27,6 +27,7 @@ pub(super) fn look(client: &mut Client, findings: &mut Findings) {
     let ms = begun.elapsed().as_millis();
     let mut list = |method| client.call_raw(method, &json!({}), Duration::ZERO).ok();
     let (cursors, accounts) = (list("cursor.list"), list("account.list"));
+    let session = list("session.show");
     findings.config = list("node.config").unwrap_or_default();
     findings.checks.extend([
         Check::ok("daemon", format!("answers within {ms} ms")),
@@ -36,6 +37,7 @@ pub(super) fn look(client: &mut Client, findings: &mut Findings) {
         network(&status),
         store(&status),
     ]);
+    findings.checks.extend(session.map(|session| role(&session)));
     findings.checks.extend(cursors.map(|answer| behind(&answer["cursors"])));
     findings.checks.extend(accounts.map(|answer| accounts_of(&answer["accounts"])));
     findings.status = status;
@@ -49,6 +51,17 @@ fn version(daemon: &str, own: &str) -> Check {
             format!("bytchatd is {daemon}, bytctl is {own}"),
             "install both from the same package, then `systemctl restart bytchatd`",
         ),
+    }
+}
+
+/// What this user may.
+fn role(session: &Value) -> Check {
+    const NAME: &str = "role";
+    let more = "to be allowed more: sudo usermod -aG bytchat $USER, or [api] in bytchatd.toml";
+    match session["role"].as_str().unwrap_or("?") {
+        "observe" => Check::warn(NAME, "observe: you see how the node stands, no more", more),
+        "read" => Check::warn(NAME, "read: you read and cannot send", more),
+        role => Check::ok(NAME, role),
     }
 }
 
@@ -199,6 +212,8 @@ mod tests {
             (behind(&Value::Null), Verdict::Ok),
             (accounts_of(&json!([])), Verdict::Warn),
             (accounts_of(&json!([1, 2])), Verdict::Ok),
+            (role(&json!({ "role": "read" })), Verdict::Warn),
+            (role(&json!({ "role": "send" })), Verdict::Ok),
             (udp(&json!([])), Verdict::Fail),
             (udp(&json!(["127.0.0.1:0"])), Verdict::Fail),
         ] {

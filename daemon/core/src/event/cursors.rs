@@ -54,8 +54,12 @@ impl Cursors {
 
     /// Whether a user may have a position of a name.
     pub(super) fn check(&self, uid: u32, name: &str) -> Result<(), RpcError> {
-        let good = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
-        if name.is_empty() || name.len() > CURSOR_NAME_BYTES_MAX || !name.chars().all(good) {
+        // Those of narrowed sessions stand behind the name of what they were narrowed to.
+        let good = match name.split_once('/') {
+            Some((place, own)) => is_place(place) && is_name(own),
+            None => is_name(name),
+        };
+        if !good {
             return Err(ErrorKind::BadParameters.because(format!(
                 "`name` has 1 to {CURSOR_NAME_BYTES_MAX} letters, digits and `.`, `_`, `-`, `:`"
             )));
@@ -93,6 +97,16 @@ impl Cursors {
         }
         removed
     }
+}
+
+/// Whether a front end may call a position so.
+pub fn is_name(name: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
+    !name.is_empty() && name.len() <= CURSOR_NAME_BYTES_MAX && name.chars().all(good)
+}
+
+fn is_place(place: &str) -> bool {
+    place.len() == 16 && place.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c))
 }
 
 fn key(uid: u32, name: &str) -> Vec<u8> {

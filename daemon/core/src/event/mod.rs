@@ -18,7 +18,7 @@ use crate::io::Outputs;
 use crate::persist::{Query, Table};
 
 use cursors::Cursors;
-pub use cursors::Saved;
+pub use cursors::{Saved, is_name};
 use log::{Chunk, Log};
 
 /// How much of a log is kept.

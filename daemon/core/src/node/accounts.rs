@@ -11,7 +11,6 @@ use serde_bytes::ByteBuf;
 use zeroize::Zeroizing;
 
 use super::Node;
-use super::repeat::page;
 use crate::account::Account;
 use crate::crypto::DeviceSecret;
 use crate::io::{CallId, Caller, JobId, JobResult, Output, Task};
@@ -236,13 +235,5 @@ impl Node {
             crate::crypto::account::private_pem(&account.secret).into()
         };
         Ok(rpc::Exported { pem })
-    }
-
-    pub(super) fn account_list(&self, caller: Caller, with: &rpc::List) -> rpc::Accounts {
-        let mut views = self.accounts.views(caller);
-        views.retain(|account| with.after.is_none_or(|after| account.id > after));
-        let (accounts, more) = page(views.into_iter(), with.limit);
-        let next = accounts.last().filter(|_| more).map(|account: &rpc::Account| account.id);
-        rpc::Accounts { accounts, next }
     }
 }

@@ -1,5 +1,7 @@
 //! `alias.*`: registering and resolving human names.
 
+use std::sync::Arc;
+
 use bytchat_proto::alias::{Alias, Host};
 use bytchat_proto::binding::{AliasClaim, Resolved};
 use bytchat_proto::id::UserId;
@@ -10,7 +12,7 @@ use super::Node;
 use super::accounts::Working;
 use super::pods::{Purpose, Then};
 use super::repeat::page;
-use crate::io::{CallId, Caller};
+use crate::io::{CallId, Caller, Scope};
 use crate::time::Now;
 
 /// Reads an alias that a front end named.
@@ -132,6 +134,7 @@ impl Node {
     pub(super) fn alias_list(
         &self,
         caller: Caller,
+        scope: Option<&Arc<Scope>>,
         with: &rpc::List,
     ) -> Result<rpc::Bindings, RpcError> {
         let only = match &with.account {
@@ -139,7 +142,10 @@ impl Node {
             None => None,
         };
         let mine = self.accounts.of(caller);
-        let wanted = mine.filter(|account| only.is_none_or(|user| account.user() == user));
+        let wanted = mine.filter(|account| {
+            let user = account.user();
+            only.is_none_or(|only| only == user) && scope.is_none_or(|scope| scope.has(user))
+        });
         let bindings = wanted.flat_map(|account| {
             let id = account.user();
             account.aliases.iter().map(move |alias| rpc::Binding { alias: alias.clone(), id })

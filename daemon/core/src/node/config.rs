@@ -1,4 +1,4 @@
-//! What a node is told at start.
+//! What a node is told at start, and why it cannot.
 
 use std::net::SocketAddr;
 

@@ -1,13 +1,16 @@
 //! `cursor.*`: named positions in the log of events.
 
+use std::sync::Arc;
+
 use bytchat_proto::rpc::cursor::{ByName, Cursor, Cursors, Delete, List, Set};
 use bytchat_proto::rpc::{Done, ErrorKind, RpcError};
 
 use super::Node;
+use super::narrow::place_of;
 use super::people::check_rev;
 use super::repeat::page;
 use crate::event::{Saved, Span};
-use crate::io::{CallId, Caller};
+use crate::io::{CallId, Caller, Scope};
 use crate::time::Now;
 
 impl Node {
@@ -37,11 +40,17 @@ impl Node {
         saved.map(|saved| self.cursor(caller, &with.name, saved)).ok_or_else(|| none(&with.name))
     }
 
-    pub(super) fn cursor_list(&self, caller: Caller, with: &List) -> Cursors {
+    pub(super) fn cursor_list(
+        &self,
+        (caller, scope): (Caller, Option<&Arc<Scope>>),
+        with: &List,
+    ) -> Cursors {
+        let place = scope.map(|scope| place_of(scope)).unwrap_or_default();
         let Span { first, last } = self.events.span(caller.uid);
         let cursors = self.events.cursors().of(caller.uid);
         let rest = cursors.filter(|(name, _)| {
-            with.after.as_deref().is_none_or(|after| *name > after)
+            name.starts_with(&place)
+                && with.after.as_deref().is_none_or(|after| *name > after)
                 && with.name.as_deref().is_none_or(|only| *name == only)
         });
         let views = rest.map(|(name, saved)| self.cursor(caller, name, saved));

@@ -13,7 +13,7 @@ use super::Node;
 use super::history::Loading;
 use super::waits::Waiting;
 use crate::event::{Span, number_of};
-use crate::io::{CallId, Caller, Output};
+use crate::io::{CallId, Caller, Output, Scope};
 use crate::persist::Row;
 use crate::time::{Mono, Now};
 
@@ -25,6 +25,7 @@ pub(super) struct EventAsk {
     since: u64,
     limit: usize,
     types: Option<Vec<String>>,
+    scope: Option<Arc<Scope>>,
     until: Option<Mono>,
     gap: Option<Gap>,
     found: Vec<Event>,
@@ -47,7 +48,8 @@ impl EventAsk {
                 tracing::error!("an event on the disk is unreadable");
                 continue;
             };
-            if wanted(self.types.as_deref(), event.what.name()) {
+            let seen = self.scope.as_ref().is_none_or(|scope| scope.has(event.account));
+            if seen && wanted(self.types.as_deref(), event.what.name()) {
                 self.bytes += value.len();
                 self.found.push(event);
             }
@@ -67,8 +69,8 @@ impl Node {
         let event = Event { seq, at: now.wall, account, what };
         let json: Arc<str> = serde_json::to_string(&event).expect("events have a JSON form").into();
         self.events.append(uid, json.as_bytes(), now.wall, &mut self.out);
-        self.out.push(Output::Event { uid, seq, name, json });
-        let waiting = self.waits.for_event(uid, name);
+        self.out.push(Output::Event { uid, seq, account, name, json });
+        let waiting = self.waits.for_event(uid, account, name);
         if !waiting.is_empty() {
             let result = to_result(&self.page(uid, vec![event], seq, None));
             for (call, ..) in waiting {
@@ -81,7 +83,7 @@ impl Node {
     pub(super) fn event_list(
         &mut self,
         call: CallId,
-        caller: Caller,
+        (caller, scope): (Caller, Option<&Arc<Scope>>),
         with: List,
         now: Now,
     ) -> Result<(), RpcError> {
@@ -95,6 +97,7 @@ impl Node {
             since,
             limit: with.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX),
             types: with.types,
+            scope: scope.cloned(),
             until: wait.map(|wait| now.mono.plus_ms(wait.min(RPC_WAIT_MS_MAX))),
             gap,
             found: Vec::new(),
@@ -133,7 +136,7 @@ impl Node {
     fn end_events(&mut self, ask: EventAsk) {
         let idle = ask.found.is_empty() && ask.gap.is_none();
         if let Some(until) = ask.until.filter(|_| idle) {
-            let waiting = Waiting::Event { uid: ask.uid, types: ask.types };
+            let waiting = Waiting::Event { uid: ask.uid, types: ask.types, scope: ask.scope };
             if !self.waits.park(ask.call, until, waiting) {
                 let error = ErrorKind::Busy.because("too many calls wait");
                 self.reply(ask.call, Err(error));
@@ -179,4 +182,9 @@ pub(super) fn no_stream() -> RpcError {
         "an HTTP request carries no subscription: use WebSocket or JSON lines on the same socket, \
          or poll `event.list` with `wait_ms`",
     )
+}
+
+/// What a connection may is decided where it comes in.
+pub(super) fn no_session() -> RpcError {
+    ErrorKind::NotFound.because("a node knows callers, and nothing of their connections")
 }

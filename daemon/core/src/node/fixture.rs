@@ -1,6 +1,7 @@
 //! A node with its disk, for the tests of what survives.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytchat_proto::id::{NetworkId, UserId};
 use bytchat_proto::rpc::account::Create;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::{Node, NodeConfig, NodeError};
 use crate::crypto::account;
 use crate::fixture::at;
-use crate::io::{CallId, Caller, Input, Output};
+use crate::io::{CallId, Caller, Input, Output, Scope};
 use crate::persist::{Query, Row, Table, Write};
 use crate::time::Now;
 
@@ -21,6 +22,8 @@ pub(super) struct Machine {
     pub(super) replies: Vec<Result<Value, RpcError>>,
     /// When jobs and questions to the disk are done.
     now: Now,
+    /// What the disk was asked, and how many rows it found.
+    pub(super) asked: Vec<(Query, usize)>,
 }
 
 fn start(disk: &BTreeMap<(Table, Vec<u8>), Vec<u8>>, now: Now) -> Result<Node, NodeError> {
@@ -46,7 +49,7 @@ impl Machine {
     pub(super) fn new() -> Self {
         let disk = BTreeMap::new();
         let node = start(&disk, at(0)).unwrap();
-        Self { node, disk, replies: Vec::new(), now: at(0) }
+        Self { node, disk, replies: Vec::new(), asked: Vec::new(), now: at(0) }
     }
 
     /// Stops and starts it with what is on its disk.
@@ -76,6 +79,7 @@ impl Machine {
                 Output::Event { .. } => {}
                 Output::Load { load, query } => {
                     let rows = self.read(&query);
+                    self.asked.push((query, rows.len()));
                     self.node.handle_input(Input::Loaded { load, rows }, self.now);
                 }
                 output @ (Output::Transmit { .. }
@@ -129,9 +133,21 @@ impl Machine {
 
     /// Calls the node as a Unix user.
     pub(super) fn ask(&mut self, uid: u32, request: Call, now: Now) -> Result<Value, RpcError> {
+        self.ask_as(uid, None, request, now)
+    }
+
+    /// The same in a session that may be narrowed.
+    pub(super) fn ask_as(
+        &mut self,
+        uid: u32,
+        scope: Option<Arc<Scope>>,
+        request: Call,
+        now: Now,
+    ) -> Result<Value, RpcError> {
         self.now = now;
         let (call, method) = (CallId(1), request.method());
-        self.node.handle_input(Input::Call { call, caller: Caller { uid }, request }, now);
+        let caller = Caller { uid };
+        self.node.handle_input(Input::Call { call, caller, scope, request }, now);
         self.drain();
         let result = self.replies.pop().unwrap();
         if let Err(error) = &result {

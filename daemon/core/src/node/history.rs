@@ -4,7 +4,7 @@ use bytchat_proto::codec::{decode, encode};
 use bytchat_proto::id::{BlockId, UserId};
 use bytchat_proto::limits::{PAGE_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
 use bytchat_proto::rpc::message::{Direction, Message, Messages, State};
-use bytchat_proto::rpc::{ErrorKind, to_result};
+use bytchat_proto::rpc::{ErrorKind, RpcError, to_result};
 
 use super::Node;
 use super::events::EventAsk;
@@ -39,6 +39,8 @@ pub(super) enum Loading {
     OldFormer,
     /// Events.
     Events { ask: Box<EventAsk> },
+    /// A message of one of these accounts, one account after the other.
+    Own { id: BlockId, rest: Vec<UserId>, then: Box<Self> },
 }
 
 impl Node {
@@ -53,7 +55,18 @@ impl Node {
             self.mailbox.handle_loaded(load, rows, self.clock.calm(now), &mut self.out);
             return;
         };
+        self.loaded(loading, rows, now);
+    }
+
+    fn loaded(&mut self, loading: Loading, rows: &[Row], now: Now) {
         match loading {
+            Loading::Own { id, rest, then } => {
+                if rest.is_empty() || !rows.is_empty() {
+                    return self.loaded(*then, rows, now);
+                }
+                let more = self.load_own(id, rest, *then);
+                debug_assert!(more.is_ok(), "there are more accounts");
+            }
             Loading::Messages { call, limit } => self.answer_messages(call, limit, rows),
             Loading::Show { call, accounts } => match self.find(rows, &accounts) {
                 Some(message) => self.reply(call, Ok(to_result(&message))),
@@ -93,7 +106,9 @@ impl Node {
             self.mailbox.handle_loaded(load, &[], now, &mut self.out);
             return;
         };
+        let loading = if let Loading::Own { then, .. } = loading { *then } else { loading };
         let call = match loading {
+            Loading::Own { .. } => return,
             Loading::Messages { call, .. }
             | Loading::Show { call, .. }
             | Loading::Trace { call, .. }
@@ -185,8 +200,12 @@ impl Node {
     }
 
     pub(super) fn no_message(&mut self, call: CallId) {
-        self.reply(call, Err(ErrorKind::NotFound.because("there is no such message here")));
+        self.reply(call, Err(none()));
     }
+}
+
+pub(super) fn none() -> RpcError {
+    ErrorKind::NotFound.because("there is no such message here")
 }
 
 pub(super) fn message_key(account: UserId, seq: u64) -> Vec<u8> {

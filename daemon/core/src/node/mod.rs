@@ -19,6 +19,7 @@ mod guard;
 mod history;
 mod letters;
 mod links;
+mod narrow;
 mod observed;
 mod people;
 mod pins;
@@ -35,6 +36,7 @@ mod serve;
 mod settle;
 mod states;
 mod status;
+mod tokens;
 mod trace;
 mod upkeep;
 mod waits;
@@ -102,6 +104,7 @@ pub struct Node {
     book: Book,
     events: Logs,
     waits: Waits,
+    tokens: crate::token::Tokens,
     kept: Answers,
     jobs: BTreeMap<JobId, Working>,
     lookups: BTreeMap<LookupId, Lookup>,
@@ -166,6 +169,7 @@ impl Node {
             book: Book::default(),
             events: Logs::new(config.events),
             waits: Waits::default(),
+            tokens: crate::token::Tokens::default(),
             kept: Answers::default(),
             jobs: BTreeMap::new(),
             lookups: BTreeMap::new(),
@@ -207,7 +211,9 @@ impl Node {
             Input::Frame { link, bytes } => {
                 self.links.handle_frame(link, &bytes, now, &mut self.out);
             }
-            Input::Call { call, caller, request } => self.handle_call(call, caller, request, now),
+            Input::Call { call, caller, scope, request } => {
+                self.handle_call(call, (caller, scope), request, now);
+            }
             Input::CallGone { call } => self.waits.gone(call),
             Input::Loaded { load, rows } => self.handle_loaded(load, &rows, now),
             Input::LoadFailed { load, reason } => self.load_failed(load, &reason, now),

@@ -1,5 +1,7 @@
 //! Calls that name somebody: whose user id is found first, and how the person stands.
 
+use std::sync::Arc;
+
 use bytchat_proto::alias::Alias;
 use bytchat_proto::id::UserId;
 use bytchat_proto::rpc::contact::{Change, Contact, Standing};
@@ -9,7 +11,7 @@ use super::Node;
 use super::aliases::parse;
 use super::contacts::full;
 use super::pods::Then;
-use crate::io::{CallId, Caller};
+use crate::io::{CallId, Caller, Scope};
 use crate::time::Now;
 
 /// What a call wants with somebody whose user id had to be found first.
@@ -17,7 +19,17 @@ use crate::time::Now;
 pub(super) enum PersonAsk {
     Profile,
     History { account: UserId, limit: usize, before: Option<u64> },
-    Stand { account: UserId, standing: Standing, expect_rev: Option<u64> },
+    Stand(Stand),
+}
+
+/// How somebody is to stand to an account.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stand {
+    account: UserId,
+    standing: Standing,
+    expect_rev: Option<u64>,
+    /// Whether what is pinned for the person may be given up.
+    decides: bool,
 }
 
 impl Node {
@@ -25,7 +37,7 @@ impl Node {
     pub(super) fn forget_change(
         &mut self,
         call: CallId,
-        owner: Caller,
+        (owner, scope): (Caller, Option<&Arc<Scope>>),
         with: &Change,
     ) -> Result<(), RpcError> {
         // Who has no account here decides nothing.
@@ -36,6 +48,11 @@ impl Node {
         let pod_changed = self.hosts.has_changed(owner, alias.host());
         if !pod_changed && !self.book.has_changed(owner, &alias) {
             return Ok(());
+        }
+        if scope.is_some() {
+            return Err(ErrorKind::NotPermitted.because(format!(
+                "the key behind {alias} has changed, and a narrowed session does not decide that"
+            )));
         }
         // Whom the new key belongs to is known only when the old one is forgotten.
         if self.kept.is_dry(call) || with.expect_rev.is_some() {
@@ -54,13 +71,16 @@ impl Node {
     pub(super) fn stand(
         &mut self,
         call: CallId,
-        caller: Caller,
+        (caller, scope): (Caller, Option<&Arc<Scope>>),
         with: &Change,
         standing: Standing,
         now: Now,
     ) -> Result<(), RpcError> {
         let account = self.accounts.pick(caller, with.account.as_deref())?.user();
-        let ask = PersonAsk::Stand { account, standing, expect_rev: with.expect_rev };
+        // SPEC 8.43: what is pinned holds for all accounts of the user.
+        let decides = scope.is_none();
+        let stand = Stand { account, standing, expect_rev: with.expect_rev, decides };
+        let ask = PersonAsk::Stand(stand);
         self.with_person((call, caller), &with.who, ask, now)
     }
 
@@ -99,8 +119,8 @@ impl Node {
                 let prefix = [b"p".as_slice(), account, user.as_bytes()].concat();
                 self.list(call, &prefix, Some(limit), before);
             }
-            PersonAsk::Stand { account, standing, expect_rev } => {
-                let changed = self.set_standing(call, (account, user, alias), standing, expect_rev);
+            PersonAsk::Stand(stand) => {
+                let changed = self.set_standing(call, (user, alias), stand);
                 self.reply(call, changed.map(|contact| to_result(&contact)));
             }
         }
@@ -109,16 +129,16 @@ impl Node {
     fn set_standing(
         &mut self,
         call: CallId,
-        (account, user, alias): (UserId, UserId, Option<Alias>),
-        standing: Standing,
-        expect_rev: Option<u64>,
+        (user, alias): (UserId, Option<Alias>),
+        stand: Stand,
     ) -> Result<Contact, RpcError> {
+        let Stand { account, standing, expect_rev, decides } = stand;
         check_rev("the entry", expect_rev, self.book.rev(account, user))?;
         if self.kept.is_dry(call) {
             return self.book.would_be(account, user, standing, alias);
         }
         let owner = self.accounts.get(account).map(|account| account.owner);
-        if let Some(owner) = owner.filter(|_| standing == Standing::Accepted) {
+        if let Some(owner) = owner.filter(|_| decides && standing == Standing::Accepted) {
             self.book.unpin_user(owner, user, &mut self.out);
         }
         self.book.set(account, user, standing, alias, &mut self.out);

@@ -5,6 +5,7 @@
 mod tests;
 
 use std::io;
+use std::sync::Arc;
 
 use bytchat_proto::limits::{ANSWERS_FORGOTTEN_AT_ONCE, CLIENT_ID_BYTES_MAX, PAGE_MAX};
 use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::Node;
 use super::history::Loading;
 use crate::answer::{Answers, Begun, Kept, Key};
-use crate::io::{CallId, Caller, Output};
+use crate::io::{CallId, Caller, Output, Scope};
 use crate::persist::Row;
 use crate::time::Now;
 
@@ -23,6 +24,7 @@ use crate::time::Now;
 pub(super) struct Repeated {
     pub(super) call: CallId,
     pub(super) caller: Caller,
+    pub(super) scope: Option<Arc<Scope>>,
     pub(super) client_id: String,
     pub(super) request: Call,
 }
@@ -58,15 +60,33 @@ impl Node {
         self.out.push(Output::Reply { call, result });
     }
 
+    /// Answers a call of a session that may be narrowed.
     pub(super) fn handle_call(
         &mut self,
         call: CallId,
-        caller: Caller,
+        (caller, scope): (Caller, Option<Arc<Scope>>),
+        request: Call,
+        now: Now,
+    ) {
+        let narrowed = match &scope {
+            Some(scope) => self.narrow(caller, scope, request),
+            None => Ok(request),
+        };
+        match narrowed {
+            Ok(request) => self.handle_in_full(call, (caller, scope), request, now),
+            Err(error) => self.out.push(Output::Reply { call, result: Err(error) }),
+        }
+    }
+
+    fn handle_in_full(
+        &mut self,
+        call: CallId,
+        (caller, scope): (Caller, Option<Arc<Scope>>),
         mut request: Call,
         now: Now,
     ) {
         let Some(repeat) = request.repeat() else {
-            return self.run(call, caller, request, now);
+            return self.run(call, (caller, scope), request, now);
         };
         let (client_id, dry_run) = (repeat.client_id.take(), *repeat.dry_run);
         let checked = client_id.as_deref().map_or(Ok(()), check_client_id);
@@ -77,14 +97,14 @@ impl Node {
             return self.out.push(Output::Reply { call, result: Err(error) });
         }
         let (Some((key, _)), Some(client_id)) = (client, client_id) else {
-            return self.run(call, caller, request, now);
+            return self.run(call, (caller, scope), request, now);
         };
-        let repeated = Box::new(Repeated { call, caller, client_id, request });
+        let repeated = Box::new(Repeated { call, caller, scope, client_id, request });
         self.load(key.query(), Loading::Repeated { repeated });
     }
 
-    fn run(&mut self, call: CallId, caller: Caller, request: Call, now: Now) {
-        if let Err(error) = self.dispatch(call, caller, request, now) {
+    fn run(&mut self, call: CallId, who: (Caller, Option<Arc<Scope>>), request: Call, now: Now) {
+        if let Err(error) = self.dispatch(call, who, request, now) {
             self.reply(call, Err(error));
         }
     }
@@ -130,9 +150,9 @@ impl Node {
 
     /// A client id was not used before.
     pub(super) fn not_done_before(&mut self, repeated: Repeated, now: Now) {
-        let Repeated { call, caller, request, .. } = repeated;
+        let Repeated { call, caller, scope, request, .. } = repeated;
         match self.kept.check_room(caller.uid) {
-            Ok(()) => self.run(call, caller, request, now),
+            Ok(()) => self.run(call, (caller, scope), request, now),
             Err(error) => self.reply(call, Err(error)),
         }
     }

@@ -100,7 +100,10 @@ impl Node {
         numbers: &mut BTreeMap<UserId, u64>,
         now: Now,
     ) {
-        if self.events.restore(key, value) || self.kept.restore(key, value) {
+        let own = self.events.restore(key, value)
+            || self.kept.restore(key, value)
+            || self.tokens.restore(key, value);
+        if own {
             return;
         }
         if let Some(owed) = key.strip_prefix(super::letters::OWED) {

@@ -99,7 +99,12 @@ impl Node {
         mut rest: Vec<BlockId>,
     ) {
         match rest.pop() {
-            Some(id) => self.load_message(id, Loading::Read { call, accounts, rest }),
+            Some(id) => {
+                let own = accounts.clone();
+                if let Err(error) = self.load_own(id, own, Loading::Read { call, accounts, rest }) {
+                    self.reply(call, Err(error));
+                }
+            }
             None => self.reply(call, Ok(to_result(&Done {}))),
         }
     }

@@ -1,13 +1,14 @@
 //! What waits for a moment: receipts that are gathered, calls that wait for news.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytchat_proto::id::{BlockId, UserId};
 use bytchat_proto::limits::{GATHER_MS, OUTBOX_MAX, RPC_WAITS_MAX};
 use bytchat_proto::rpc::event::wanted;
 use bytchat_proto::rpc::message::State;
 
-use crate::io::CallId;
+use crate::io::{CallId, Scope};
 use crate::time::{Deadline, Mono, Now};
 
 /// A call that waits for news.
@@ -16,7 +17,7 @@ pub(super) enum Waiting {
     /// Until a message of one of these accounts reaches a state.
     Message { accounts: Vec<UserId>, id: BlockId, state: State },
     /// Until there is another event of one of these types for a Unix user.
-    Event { uid: u32, types: Option<Vec<String>> },
+    Event { uid: u32, types: Option<Vec<String>>, scope: Option<Arc<Scope>> },
 }
 
 /// A call that waited, until when, and for what.
@@ -76,10 +77,13 @@ impl Waits {
         )
     }
 
-    /// The calls that wait for an event of this type for a Unix user.
-    pub(super) fn for_event(&mut self, owner: u32, name: &str) -> Vec<Parked> {
+    /// The calls that wait for an event of this type and account for a Unix user.
+    pub(super) fn for_event(&mut self, owner: u32, account: UserId, name: &str) -> Vec<Parked> {
         self.take(|_, waiting| match waiting {
-            Waiting::Event { uid, types } => *uid == owner && wanted(types.as_deref(), name),
+            Waiting::Event { uid, types, scope } => {
+                let seen = scope.as_ref().is_none_or(|scope| scope.has(account));
+                *uid == owner && seen && wanted(types.as_deref(), name)
+            }
             Waiting::Message { .. } => false,
         })
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytchat_core::io::Caller;
+use bytchat_proto::id::UserId;
 use bytchat_proto::limits::{EVENT_RING_BYTES_MAX, EVENT_RING_MAX, EVENT_RING_TAKE_MAX};
 use tokio::sync::watch;
 
@@ -31,6 +32,7 @@ struct Ring {
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) seq: u64,
+    pub(super) account: UserId,
     pub(super) name: &'static str,
     pub(super) json: Arc<str>,
 }
@@ -57,11 +59,17 @@ pub(super) enum Recent {
 
 impl Hub {
     /// Tells an event that is on disk to all who follow its Unix user. Never waits.
-    pub fn publish(&self, uid: u32, seq: u64, name: &'static str, json: Arc<str>) {
+    pub fn publish(
+        &self,
+        (uid, account): (u32, UserId),
+        seq: u64,
+        name: &'static str,
+        json: Arc<str>,
+    ) {
         let Some(feed) = self.feeds().get(&uid).cloned() else {
             return;
         };
-        feed.ring().push(Told { seq, name, json });
+        feed.ring().push(Told { seq, account, name, json });
         feed.head.send_replace(seq);
     }
 
@@ -148,7 +156,7 @@ mod tests {
     const BEN: Caller = Caller { uid: 1_001 };
 
     fn publish(hub: &Hub, caller: Caller, seq: u64, json: &str) {
-        hub.publish(caller.uid, seq, "message.state", json.into());
+        hub.publish((caller.uid, UserId([1; 20])), seq, "message.state", json.into());
     }
 
     fn seqs(recent: Recent) -> Vec<u64> {

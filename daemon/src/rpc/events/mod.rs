@@ -90,7 +90,7 @@ impl Streams {
         let limit = Some(EVENT_REPLAY_PAGE);
         let ask = List { since, cursor, epoch, types: types.clone(), limit, wait_ms: None };
         let permit = desk.replays.acquire().await;
-        let page = desk.service.call(caller, Call::EventList(ask)).await?;
+        let page = exchange.ask(Call::EventList(ask)).await?;
         let page = Page::read(page, EVENT_REPLAY_PAGE)?;
         let bytes = page.hold(&desk, caller)?;
         drop(permit);
@@ -101,8 +101,9 @@ impl Streams {
             first: page.first,
             head: page.head,
         };
+        let (grant, _place) = (exchange.grant.clone(), place);
         let stream =
-            Stream { entry, caller, types, page, bytes, follower, desk, ended, _place: place };
+            Stream { entry, caller, grant, types, page, bytes, follower, desk, ended, _place };
         Ok((stream, subscribed))
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytchat_core::io::Caller;
+use bytchat_proto::id::UserId;
 use bytchat_proto::limits::{EVENT_REPLAY_BYTES_MAX, EVENT_REPLAY_PAGE};
 use bytchat_proto::rpc::event::{Gap, List, Note, Place as Position, wanted};
 use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
@@ -15,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::super::desk::Desk;
 use super::super::exchange::Kept;
+use super::super::grant::Grant;
 use super::super::quota::Place;
 use super::super::writer::{Answers, Outgoing, Word};
 use super::Entry;
@@ -24,6 +26,7 @@ use super::hub::{Follower, Recent, Told};
 pub(crate) struct Stream {
     pub(super) entry: Entry,
     pub(super) caller: Caller,
+    pub(super) grant: Grant,
     pub(super) types: Option<Vec<String>>,
     pub(super) page: Page,
     /// What the page takes.
@@ -48,7 +51,7 @@ struct Whole {
 /// As much of it as is kept for a subscriber; events stay as they are.
 #[derive(Debug)]
 pub(super) struct Page {
-    events: Vec<String>,
+    events: Vec<(Option<UserId>, String)>,
     next: u64,
     pub(super) first: u64,
     pub(super) head: u64,
@@ -76,7 +79,8 @@ impl Page {
         for event in events {
             let text = event.to_string();
             bytes += text.len();
-            page.events.push(text);
+            let account = serde_json::from_value(event["account"].clone()).ok();
+            page.events.push((account, text));
             if bytes >= EVENT_REPLAY_BYTES_MAX && page.events.len() < count {
                 let seq = event["seq"].as_u64();
                 page.next = seq.ok_or_else(|| no_page("an event has no number".to_owned()))?;
@@ -90,7 +94,7 @@ impl Page {
     /// Counts its bytes.
     pub(super) fn hold(&self, desk: &Desk, caller: Caller) -> Result<Place, RpcError> {
         let mut place = desk.bytes.none(caller.uid);
-        place.resize(self.events.iter().map(String::len).sum())?;
+        place.resize(self.events.iter().map(|(_, text)| text.len()).sum())?;
         Ok(place)
     }
 }
@@ -108,11 +112,20 @@ impl Stream {
     /// Tells events until the reader is gone or wants no more, or the daemon stops.
     pub(crate) async fn run(self, answers: Answers) {
         let (mut ended, desk) = (self.ended.clone(), Arc::clone(&self.desk));
+        let grant = self.grant.clone();
         let mut teller = Teller { stream: self, answers };
-        tokio::select! {
-            _ = teller.tell() => {}
-            _ = ended.changed() => {}
-            () = desk.stopped() => {}
+        let over = tokio::select! {
+            _ = teller.tell() => None,
+            _ = ended.changed() => None,
+            () = desk.stopped() => None,
+            error = grant.over() => Some(error),
+        };
+        // SPEC 8.42: the end of a session is told.
+        if let Some(RpcError { kind, message }) = over {
+            tokio::select! {
+                _ = teller.note(Note::Failed { kind, message }) => {}
+                () = desk.stopped() => {}
+            }
         }
     }
 }
@@ -145,8 +158,11 @@ impl Teller {
             if let Some(gap) = self.stream.page.gap.take() {
                 self.note(Note::Gap(gap)).await?;
             }
-            for event in std::mem::take(&mut self.stream.page.events) {
-                self.event(&event).await?;
+            for (account, event) in std::mem::take(&mut self.stream.page.events) {
+                // The session may have been narrowed since the log was read.
+                if account.is_some_and(|account| self.stream.grant.sees(account)) {
+                    self.event(&event).await?;
+                }
             }
             let Page { next, head, .. } = self.stream.page;
             self.stream.bytes = self.stream.desk.bytes.none(self.stream.caller.uid);
@@ -182,7 +198,8 @@ impl Teller {
     }
 
     async fn told(&mut self, told: &Told) -> Result<(), Left> {
-        if wanted(self.stream.types.as_deref(), told.name) {
+        let seen = self.stream.grant.sees(told.account);
+        if seen && wanted(self.stream.types.as_deref(), told.name) {
             self.event(&told.json).await?;
         }
         Ok(())
@@ -229,11 +246,11 @@ impl Teller {
     async fn read(&mut self, since: u64) -> Result<(), Left> {
         let limit = self.stream.page.limit;
         loop {
-            let Stream { desk, types, caller, .. } = &self.stream;
+            let Stream { desk, types, caller, grant, .. } = &self.stream;
             let (since, types, limit) = (Some(since), types.clone(), Some(limit));
             let ask = List { since, types, limit, ..List::default() };
             let permit = desk.replays.acquire().await;
-            let page = desk.service.call(*caller, Call::EventList(ask)).await;
+            let page = desk.service.call(*caller, grant.scope(), Call::EventList(ask)).await;
             let page = page.and_then(|page| Page::read(page, self.stream.page.limit));
             let held = page.and_then(|page| Ok((page.hold(desk, *caller)?, page)));
             drop(permit);

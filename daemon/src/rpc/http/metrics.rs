@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use bytchat_proto::rpc::event::{Events, List};
 use bytchat_proto::rpc::node::Status;
-use bytchat_proto::rpc::{Call, ErrorKind, Nothing, RpcError};
+use bytchat_proto::rpc::{Call, ErrorKind, Nothing, Role, RpcError};
 use serde::de::DeserializeOwned;
 
 use super::super::dialect::Dialect;
@@ -16,13 +16,8 @@ use super::super::exchange::Exchange;
 /// # Errors
 /// The caller is not an operator, or the engine does not answer.
 pub(super) async fn render(exchange: &Exchange) -> Result<String, RpcError> {
-    // SPEC 8.3: how much is called says how busy other Unix users are.
-    let uid = exchange.caller.uid;
-    if uid != 0 && uid != rustix::process::geteuid().as_raw() {
-        return Err(
-            ErrorKind::NotPermitted.because("metrics are for root and the daemon's own Unix user")
-        );
-    }
+    // SPEC 8.12: how much is called says how busy other Unix users are.
+    exchange.grant.permit("GET /metrics", Role::Admin)?;
     let status: Status = ask(exchange, Call::NodeStatus(Nothing {})).await?;
     let events: Events =
         ask(exchange, Call::EventList(List { limit: Some(1), ..List::default() })).await?;
@@ -68,7 +63,7 @@ fn front_ends(exchange: &Exchange, page: &mut Metrics) {
 }
 
 async fn ask<T: DeserializeOwned>(exchange: &Exchange, call: Call) -> Result<T, RpcError> {
-    let result = exchange.desk.service.call(exchange.caller, call).await?;
+    let result = exchange.ask(call).await?;
     serde_json::from_value(result).map_err(|error| ErrorKind::Internal.because(error.to_string()))
 }
 

@@ -14,10 +14,11 @@ use bytchat_proto::limits::{
     RPC_HEAD_BYTES_MAX, RPC_HEADERS_MAX, RPC_HEALTH_MS, RPC_LINE_BYTES_MAX, RPC_STOP_GRACE_MS,
 };
 use bytchat_proto::rpc::openrpc::DISCOVER;
-use bytchat_proto::rpc::{Call, ErrorKind, Nothing};
+use bytchat_proto::rpc::session::Restrict;
+use bytchat_proto::rpc::{Call, ErrorKind, Nothing, RpcError};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_TYPE, ORIGIN, REFERER};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, REFERER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
@@ -42,19 +43,19 @@ use patient::Patient;
 struct Visit {
     exchange: Exchange,
     /// The end of the connection as HTTP and its beginning as WebSocket.
-    upgrade: Arc<Mutex<Option<OnUpgrade>>>,
+    upgrade: Arc<Mutex<Option<(OnUpgrade, Exchange)>>>,
 }
 
 /// Serves one front end until it is gone, or until the daemon stops.
 pub(super) async fn serve(stream: UnixStream, first: Vec<u8>, exchange: Exchange) {
     let desk = Arc::clone(&exchange.desk);
     let speaking = Speaking::new(&desk, Dialect::Http);
-    let visit = Visit { exchange: exchange.clone(), upgrade: Arc::default() };
+    let visit = Visit { exchange, upgrade: Arc::default() };
     let upgrade = Arc::clone(&visit.upgrade);
     converse(stream, first, visit, &desk).await;
     let upgrade = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
     drop(speaking);
-    if let Some(coming) = upgrade {
+    if let Some((coming, exchange)) = upgrade {
         match coming.await {
             Ok(upgraded) => websocket::serve(upgraded, exchange).await,
             Err(error) => debug!(%error, "a front end did not become a WebSocket"),
@@ -90,9 +91,14 @@ async fn converse(stream: UnixStream, first: Vec<u8>, visit: Visit, desk: &Desk)
 }
 
 /// The whole answer to one that is turned away before it could ask.
-pub(super) fn turned_away(why: &str) -> String {
+pub(super) fn turned_away(why: &RpcError) -> String {
+    let status = match why.kind == ErrorKind::NotPermitted {
+        true => "403 Forbidden",
+        false => "503 Service Unavailable",
+    };
+    let why = refusal(why);
     format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n{why}",
         why.len()
     )
@@ -106,6 +112,34 @@ impl Visit {
                 .because("requests with `Origin` or `Referer` come from web pages and are refused");
             return refused(StatusCode::FORBIDDEN, &error);
         }
+        match self.narrowed(&request).await {
+            Ok(visit) => visit.answer_it(request).await,
+            Err(error) if error.kind == ErrorKind::BadToken => {
+                refused(StatusCode::UNAUTHORIZED, &error)
+            }
+            Err(error) => failed(&error),
+        }
+    }
+
+    // SPEC 8.42: a token of a request narrows that request, or the WebSocket that it becomes.
+    /// The session of one request.
+    async fn narrowed(&self, request: &Request<Incoming>) -> Result<Self, RpcError> {
+        let visit = Self { exchange: self.exchange.apart(), upgrade: Arc::clone(&self.upgrade) };
+        let Some(given) = request.headers().get(AUTHORIZATION) else {
+            return Ok(visit);
+        };
+        let token = given.to_str().ok().and_then(|given| given.split_once(' '));
+        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let (_, token) = token.ok_or_else(|| {
+            ErrorKind::BadToken.because("`Authorization` is `Bearer` and a token here, or absent")
+        })?;
+        let _place = visit.exchange.admit("session.restrict")?;
+        let token = Some(token.trim().to_owned().into());
+        visit.exchange.restrict(Restrict { token, ..Restrict::default() }).await?;
+        Ok(visit)
+    }
+
+    async fn answer_it(&self, request: Request<Incoming>) -> Answer {
         let path = request.uri().path().to_owned();
         match (request.method(), path.as_str()) {
             (&Method::GET, "/") if is_upgrade_request(&request) => self.upgrade(request),
@@ -129,7 +163,7 @@ impl Visit {
             Ok(response) => {
                 let coming = hyper::upgrade::on(&mut request);
                 let mut upgrade = self.upgrade.lock().unwrap_or_else(PoisonError::into_inner);
-                *upgrade = Some(coming);
+                *upgrade = Some((coming, self.exchange.clone()));
                 response.map(|()| empty())
             }
             Err(error) => {
@@ -165,13 +199,6 @@ impl Visit {
         json.map_or_else(answer::nothing, |json| answer::called(json, kept))
     }
 
-    fn document(&self) -> Answer {
-        match self.exchange.admit(DISCOVER) {
-            Ok(place) => answer::called(document().get(), self.exchange.kept(place)),
-            Err(error) => failed(&error),
-        }
-    }
-
     /// Reads a body, or gives the answer that says why not.
     async fn read(&self, mut body: Incoming) -> Result<Asked, Answer> {
         let Exchange { desk, caller, .. } = &self.exchange;
@@ -189,14 +216,20 @@ impl Visit {
         Ok(partial.finish().expect("what is skipped was refused above"))
     }
 
+    fn document(&self) -> Answer {
+        match self.exchange.admit(DISCOVER) {
+            Ok(place) => answer::called(document().get(), self.exchange.kept(place)),
+            Err(error) => failed(&error),
+        }
+    }
+
     // SPEC 8.12: the health of the daemon is asked for like any call.
     async fn health(&self) -> Answer {
         let place = match self.exchange.admit("node.status") {
             Ok(place) => place,
             Err(error) => return failed(&error),
         };
-        let service = &self.exchange.desk.service;
-        let asked = service.call(self.exchange.caller, Call::NodeStatus(Nothing {}));
+        let asked = self.exchange.ask(Call::NodeStatus(Nothing {}));
         match timeout(Duration::from_millis(RPC_HEALTH_MS), asked).await {
             Ok(Ok(_)) => {
                 let well = json!({ "status": "ok" }).to_string();

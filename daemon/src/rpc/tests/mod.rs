@@ -4,6 +4,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "the service names the calls that it knows")]
 
 mod events;
+mod grants;
 mod hostile;
 mod http;
 mod lines;
@@ -16,12 +17,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytchat_core::io::Caller;
-use bytchat_proto::id::{NetworkId, NodeId};
+use bytchat_core::io::{Caller, Scope};
+use bytchat_proto::id::{NetworkId, NodeId, UserId};
 use bytchat_proto::limits::PAGE_MAX;
 use bytchat_proto::rpc::event::{Gap, GapReason, List, wanted};
 use bytchat_proto::rpc::node::{Clock, Status};
-use bytchat_proto::rpc::{Call, ErrorKind, to_result};
+use bytchat_proto::rpc::session::{Narrowing, Restrict};
+use bytchat_proto::rpc::{Call, ErrorKind, Role, RpcError, to_result};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -30,7 +32,11 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::desk::{Bounds, Desk};
-use super::{Answer, Follower, Hub, Listener, MODE_USER, RpcConfig, Service};
+use super::{Access, Answer, Follower, Hub, Listener, MODE_USER, RpcConfig, Rules, Service};
+
+/// The account that events concern, and another one.
+const ACCOUNT: UserId = UserId([7; 20]);
+const OTHER: UserId = UserId([8; 20]);
 
 const NEVER: Duration = Duration::from_secs(3600);
 /// Bytes of a page that the service gives.
@@ -60,13 +66,15 @@ impl Log {
     fn publish(&self, name: &'static str, data: &Value) {
         let mut events = self.events.lock().unwrap();
         let seq = events.len() as u64 + 1;
-        let json = json!({ "seq": seq, "type": name, "data": data }).to_string();
+        let account = serde_json::from_value(data["account"].clone()).unwrap_or(ACCOUNT);
+        let json = json!({ "seq": seq, "type": name, "data": data, "account": account });
+        let json = json.to_string();
         let json: Arc<str> = json.into();
         events.push((name, Arc::clone(&json)));
-        self.hub.publish(self.uid, seq, name, json);
+        self.hub.publish((self.uid, account), seq, name, json);
     }
 
-    fn page(&self, ask: &List) -> Value {
+    fn page(&self, ask: &List, scope: Option<&Scope>) -> Value {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let log = self.events.lock().unwrap();
         let (first, head) = (self.first.load(Ordering::SeqCst), log.len());
@@ -79,7 +87,11 @@ impl Log {
         let next = from + page.len();
         let events: Vec<Value> = page
             .filter(|(name, _)| wanted(ask.types.as_deref(), name))
-            .map(|(_, json)| serde_json::from_str(json).unwrap())
+            .map(|(_, json)| serde_json::from_str::<Value>(json).unwrap())
+            .filter(|event| {
+                let account = serde_json::from_value(event["account"].clone()).unwrap();
+                scope.is_none_or(|scope| scope.has(account))
+            })
             .collect();
         let gap = (asked < first).then_some(gap);
         json!({ "events": events, "next": next, "first": first, "head": head, "epoch": "e",
@@ -111,7 +123,7 @@ impl Drop for TellDrop {
 }
 
 impl Service for Fake {
-    fn call(&self, caller: Caller, call: Call) -> Answer {
+    fn call(&self, caller: Caller, scope: Option<Arc<Scope>>, call: Call) -> Answer {
         let (words, log) = (self.words.clone(), Arc::clone(&self.log));
         let (asked, slow) = (Arc::clone(&self.asked), Arc::clone(&self.slow));
         Box::pin(async move {
@@ -136,13 +148,15 @@ impl Service for Fake {
                 // The one that waits for ever names no limit.
                 Call::EventList(ask) if ask.limit.is_some() || ask.wait_ms == Some(0) => {
                     let limit = Some(ask.limit.unwrap_or(1));
-                    Ok(log.page(&List { limit, ..ask }))
+                    Ok(log.page(&List { limit, ..ask }, scope.as_deref()))
                 }
                 Call::EventList(_) => {
                     let _tell = TellDrop(words.clone());
                     words.send(Word::Waiting).await.unwrap();
                     std::future::pending().await
                 }
+                Call::SessionRestrict(with) => narrowing(with),
+                Call::TokenDelete(_) => Ok(json!({})),
                 Call::EventSubscribe(_) => Err(ErrorKind::NoStream.because("use WebSocket")),
                 other => panic!("unexpected {}", other.method()),
             }
@@ -152,6 +166,19 @@ impl Service for Fake {
     fn follow(&self, caller: Caller) -> Follower {
         self.log.hub.follow(caller)
     }
+}
+
+/// What a restriction means: of tokens, `read` leaves that role, and `other` another account.
+fn narrowing(with: Restrict) -> Result<Value, RpcError> {
+    let Restrict { role, methods, until, token, .. } = with;
+    let left_ms = until.map(|until| until.0);
+    let own = Narrowing { role, accounts: None, methods, until, left_ms };
+    Ok(to_result(&match token.as_deref() {
+        None => own,
+        Some("read") => Narrowing { role: Some(Role::Read), ..own },
+        Some("other") => Narrowing { accounts: Some(vec![OTHER]), ..own },
+        Some(_) => return Err(ErrorKind::BadToken.because("no")),
+    }))
 }
 
 fn status(caller: Caller) -> Value {
@@ -223,7 +250,8 @@ fn world_within(bounds: Bounds) -> World {
     let listener = Listener::bind(&config(&dir)).unwrap();
     let fake = Fake::new(tx, Arc::clone(&log));
     let (asked, slow) = (Arc::clone(&fake.asked), Arc::clone(&fake.slow));
-    let desk = Arc::new(Desk::new(Arc::new(fake), bounds, stopped));
+    let access = Arc::new(Access::new(Rules::default()));
+    let desk = Arc::new(Desk::new(Arc::new(fake), access, bounds, stopped));
     let serving = tokio::spawn(listener.serve_at(Arc::clone(&desk)));
     World { dir, words, log, asked, slow, stop, desk, serving }
 }

@@ -33,7 +33,7 @@ async fn a_stale_socket_is_replaced_and_a_file_is_not() {
     assert!(config.socket.exists());
     let listener = Listener::bind(&config).unwrap();
     let mode = std::fs::metadata(&config.socket).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o660);
+    assert_eq!(mode & 0o777, 0o666);
     drop(listener);
     assert!(!config.socket.exists());
     std::fs::write(&config.socket, "precious").unwrap();

@@ -206,6 +206,27 @@ class Contacts(TypedDict):
     next: NotRequired[UserId | None]
 
 
+class Created(TypedDict):
+    """Result of `token.create`."""
+
+    # The only accounts.
+    accounts: list[UserId] | None
+    # Its id, which is no secret.
+    id: str
+    # When it was made.
+    made_at: Timestamp
+    # The only methods.
+    methods: list[str] | None
+    # What people call it; may be empty.
+    name: str
+    # The highest role of who presents it.
+    role: Role | None
+    # The secret, which is told this once.
+    token: SecretText
+    # When it ends.
+    until: Timestamp | None
+
+
 class Cursor(TypedDict):
     """One named position."""
 
@@ -273,6 +294,7 @@ ErrorKind: TypeAlias = Literal[
     "store.failed",
     "event.no_stream",
     "event.other_epoch",
+    "token.bad",
     "daemon.unreachable",
 ]
 
@@ -528,6 +550,10 @@ class Profile(TypedDict):
     sequence: int
 
 
+# What a caller may do; each role includes those before it.
+Role: TypeAlias = Literal["observe", "read", "send", "admin"]
+
+
 class RpcDiscoverResult(TypedDict):
     """A part of another type."""
 
@@ -553,6 +579,23 @@ class RpcMethodsResultDeprecated(TypedDict):
 
 # A secret: keep it out of logs, and forget it when it has been used.
 SecretText: TypeAlias = "str"
+
+
+class Session(TypedDict):
+    """Result of `session.show` and `session.restrict`."""
+
+    # The only accounts that there are for it; absent for all of the user's.
+    accounts: NotRequired[list[UserId] | None]
+    # The only methods that it may call; absent for all that the role allows.
+    methods: NotRequired[list[str] | None]
+    # Whether it gave up anything.
+    narrowed: bool
+    # What it may.
+    role: Role
+    # The Unix user who calls, as the kernel says.
+    uid: int
+    # When it ends.
+    until: NotRequired[Timestamp | None]
 
 
 class Setting(TypedDict):
@@ -646,6 +689,32 @@ class Subscribed(TypedDict):
 
 # Milliseconds since 1970-01-01 UTC.
 Timestamp: TypeAlias = "int"
+
+
+class Token(TypedDict):
+    """A token without its secret."""
+
+    # The only accounts.
+    accounts: list[UserId] | None
+    # Its id, which is no secret.
+    id: str
+    # When it was made.
+    made_at: Timestamp
+    # The only methods.
+    methods: list[str] | None
+    # What people call it; may be empty.
+    name: str
+    # The highest role of who presents it.
+    role: Role | None
+    # When it ends.
+    until: Timestamp | None
+
+
+class Tokens(TypedDict):
+    """Result of `token.list`."""
+
+    # The tokens.
+    tokens: list[Token]
 
 
 class Trace(TypedDict):
@@ -811,7 +880,7 @@ class NotFound(RpcError):
 class NotPermitted(RpcError):
     """The caller may not.
 
-    Number 1001. Hint: use an account of your own.
+    Number 1001. Hint: `bytctl doctor` shows your role; who runs the daemon can give you another.
     """
 
 
@@ -880,6 +949,13 @@ class Timeout(RpcError):
     """
 
 
+class TokenBad(RpcError):
+    """A token is unknown, over, or another user's.
+
+    Number 1701. Hint: make a new one with `bytctl token create`.
+    """
+
+
 RpcError.kinds.update(
     {
         "account.bad_key": AccountBadKey,
@@ -912,6 +988,7 @@ RpcError.kinds.update(
         "store.failed": StoreFailed,
         "store.full": StoreFull,
         "timeout": Timeout,
+        "token.bad": TokenBad,
     }
 )
 
@@ -935,7 +1012,7 @@ class Client:
     def node_status(self) -> Status:
         """What this node is and how it stands.
 
-        Raises ParametersBad, Internal, ShuttingDown, Busy, StoreFailed.
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFailed, TokenBad.
         """
         result: Status = self.connection.call("node.status")
         return result
@@ -943,16 +1020,16 @@ class Client:
     def node_peers(self) -> Peers:
         """The nodes that it has links to.
 
-        Raises ParametersBad, Internal, ShuttingDown, Busy, StoreFailed.
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFailed, TokenBad.
         """
         result: Peers = self.connection.call("node.peers")
         return result
 
     def node_config(self) -> Config:
-        """Shows the configuration in effect and where each value comes from; for root and the
-        daemon's own Unix user.
+        """Shows the configuration in effect and where each value comes from.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFull, StoreFailed.
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFull, StoreFailed,
+        TokenBad.
         """
         result: Config = self.connection.call("node.config")
         return result
@@ -962,12 +1039,111 @@ class Client:
 
         `deprecated`: Whether methods that are on their way out are served; at first they are.
 
-        Raises ParametersBad, Internal, ShuttingDown, Busy, StoreFailed.
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "deprecated": deprecated,
         }
         result: Settings = self.connection.call("session.set", params)
+        return result
+
+    def session_show(self) -> Session:
+        """Says who the caller is to the daemon, and what it may.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFailed, TokenBad.
+        """
+        result: Session = self.connection.call("session.show")
+        return result
+
+    def session_restrict(
+        self,
+        *,
+        accounts: list[str] | None = None,
+        methods: list[str] | None = None,
+        role: Role | None = None,
+        token: SecretText | None = None,
+        until: Timestamp | None = None,
+    ) -> Session:
+        """Gives up rights for the rest of the connection, or of an HTTP request.
+
+        `accounts`: Only these accounts: name, alias or user id.
+
+        `methods`: Only these methods, such as `message.send` or `message.*`.
+
+        `role`: At most this role.
+
+        `token`: As this token says; it comes alone.
+
+        `until`: Only until then.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Quota,
+        AccountNone, AccountWhich, StoreFailed, TokenBad.
+        """
+        params: dict[str, object] = {
+            "accounts": accounts,
+            "methods": methods,
+            "role": role,
+            "token": token,
+            "until": until,
+        }
+        result: Session = self.connection.call("session.restrict", params)
+        return result
+
+    def token_create(
+        self,
+        *,
+        accounts: list[str] | None = None,
+        methods: list[str] | None = None,
+        name: str | None = None,
+        role: Role | None = None,
+        until: Timestamp | None = None,
+    ) -> Created:
+        """Makes a token, by which a front end gets less than the user may.
+
+        `accounts`: Only these accounts: name, alias or user id.
+
+        `methods`: Only these methods, such as `message.send` or `message.*`.
+
+        `name`: What people call it.
+
+        `role`: At most this role.
+
+        `until`: Only until then.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Quota,
+        AccountNone, AccountWhich, StoreFull, StoreFailed, TokenBad.
+        """
+        params: dict[str, object] = {
+            "accounts": accounts,
+            "methods": methods,
+            "name": name,
+            "role": role,
+            "until": until,
+        }
+        result: Created = self.connection.call("token.create", params)
+        return result
+
+    def token_list(self) -> Tokens:
+        """Lists the caller's tokens, without their secrets.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFull, StoreFailed,
+        TokenBad.
+        """
+        result: Tokens = self.connection.call("token.list")
+        return result
+
+    def token_delete(self, *, id: str) -> Done:
+        """Removes a token, and ends what goes on by it.
+
+        `id`: The token's id, as `token.list` shows it.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, StoreFull,
+        StoreFailed, TokenBad.
+        """
+        params: dict[str, object] = {
+            "id": id,
+        }
+        result: Done = self.connection.call("token.delete", params)
         return result
 
     def account_create(
@@ -986,7 +1162,7 @@ class Client:
         `name`: A local name for the account.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, Conflict, Quota,
-        AccountExists, AccountBadKey, StoreFull, StoreFailed.
+        AccountExists, AccountBadKey, StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "client_id": client_id,
@@ -1015,7 +1191,7 @@ class Client:
         `name`: A local name for the account.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, Conflict, Quota,
-        AccountExists, AccountBadKey, StoreFull, StoreFailed.
+        AccountExists, AccountBadKey, StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "pem": pem,
@@ -1034,7 +1210,7 @@ class Client:
         `public`: Only the public key.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Quota,
-        AccountNone, AccountWhich, StoreFull, StoreFailed.
+        AccountNone, AccountWhich, StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "account": account,
@@ -1050,7 +1226,8 @@ class Client:
 
         `limit`: At most so many; all if absent.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFull, StoreFailed.
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFull, StoreFailed,
+        TokenBad.
         """
         params: dict[str, object] = {
             "after": after,
@@ -1084,7 +1261,7 @@ class Client:
         `expect_rev`: Only if the profile still has this `sequence`; 0 stands for none.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict,
-        RevConflict, Quota, AccountNone, AccountWhich, StoreFull, StoreFailed.
+        RevConflict, Quota, AccountNone, AccountWhich, StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "name": name,
@@ -1103,7 +1280,8 @@ class Client:
         `who`: Whose: alias or user id.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound,
-        ContactKeyChanged, AddressUnknown, AddressBad, PodUnreachable, StoreFull, StoreFailed.
+        ContactKeyChanged, AddressUnknown, AddressBad, PodUnreachable, StoreFull, StoreFailed,
+        TokenBad.
         """
         params: dict[str, object] = {
             "who": who,
@@ -1131,7 +1309,7 @@ class Client:
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict, Quota,
         AccountNone, AccountWhich, ContactKeyChanged, AddressUnknown, AddressBad, AliasTaken,
-        PodUnreachable, StoreFull, StoreFailed.
+        PodUnreachable, StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "alias": alias,
@@ -1148,7 +1326,7 @@ class Client:
         `alias`: The alias.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, ContactKeyChanged,
-        AddressUnknown, AddressBad, PodUnreachable, StoreFull, StoreFailed.
+        AddressUnknown, AddressBad, PodUnreachable, StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "alias": alias,
@@ -1172,7 +1350,7 @@ class Client:
         `limit`: At most so many; all if absent.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, AccountNone,
-        AccountWhich, StoreFull, StoreFailed.
+        AccountWhich, StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "account": account,
@@ -1205,7 +1383,7 @@ class Client:
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict, Quota,
         AccountNone, AccountWhich, ContactKeyChanged, AddressUnknown, AddressBad, ContactBlocked,
-        PodUnreachable, MessageTooLarge, StoreFull, StoreFailed.
+        PodUnreachable, MessageTooLarge, StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "text": text,
@@ -1223,7 +1401,7 @@ class Client:
         `id`: The message.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, StoreFull,
-        StoreFailed.
+        StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "id": id,
@@ -1237,7 +1415,7 @@ class Client:
         `id`: The message.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, StoreFull,
-        StoreFailed.
+        StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "id": id,
@@ -1255,7 +1433,7 @@ class Client:
         `timeout_ms`: For so long.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, Timeout, NotFound,
-        StoreFull, StoreFailed.
+        StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "id": id,
@@ -1281,7 +1459,7 @@ class Client:
         `limit`: At most so many, the newest.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, AccountNone,
-        AccountWhich, StoreFull, StoreFailed.
+        AccountWhich, StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "account": account,
@@ -1311,7 +1489,7 @@ class Client:
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, AccountNone,
         AccountWhich, ContactKeyChanged, AddressUnknown, AddressBad, PodUnreachable, StoreFull,
-        StoreFailed.
+        StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "who": who,
@@ -1338,7 +1516,7 @@ class Client:
         `dry_run`: Only says what would happen.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, Conflict, Quota,
-        StoreFull, StoreFailed.
+        StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "ids": ids,
@@ -1364,7 +1542,7 @@ class Client:
         `limit`: At most so many; all if absent.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, AccountNone,
-        AccountWhich, StoreFull, StoreFailed.
+        AccountWhich, StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "account": account,
@@ -1397,7 +1575,7 @@ class Client:
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict,
         RevConflict, Quota, AccountNone, AccountWhich, ContactKeyChanged, AddressUnknown,
-        AddressBad, PodUnreachable, StoreFull, StoreFailed.
+        AddressBad, PodUnreachable, StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "who": who,
@@ -1432,7 +1610,7 @@ class Client:
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict,
         RevConflict, Quota, AccountNone, AccountWhich, ContactKeyChanged, AddressUnknown,
-        AddressBad, PodUnreachable, StoreFull, StoreFailed.
+        AddressBad, PodUnreachable, StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "who": who,
@@ -1467,7 +1645,7 @@ class Client:
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict,
         RevConflict, Quota, AccountNone, AccountWhich, ContactKeyChanged, AddressUnknown,
-        AddressBad, PodUnreachable, StoreFull, StoreFailed.
+        AddressBad, PodUnreachable, StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "who": who,
@@ -1505,7 +1683,7 @@ class Client:
         `wait_ms`: Wait so long if there is none yet.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, StoreFull,
-        StoreFailed.
+        StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "cursor": cursor,
@@ -1538,7 +1716,7 @@ class Client:
         `types`: Only these types, such as `message.received` or `message.*`; absent gives all.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Quota,
-        StoreFull, StoreFailed, EventNoStream.
+        StoreFull, StoreFailed, EventNoStream, TokenBad.
         """
         params: dict[str, object] = {
             "cursor": cursor,
@@ -1555,7 +1733,7 @@ class Client:
         `subscription`: The subscription.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, StoreFull,
-        StoreFailed, EventNoStream.
+        StoreFailed, EventNoStream, TokenBad.
         """
         params: dict[str, object] = {
             "subscription": subscription,
@@ -1588,7 +1766,7 @@ class Client:
         `expect_rev`: Only if the position is still at this number; 0 stands for none.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, Conflict, RevConflict,
-        Quota, StoreFull, StoreFailed, EventOtherEpoch.
+        Quota, StoreFull, StoreFailed, EventOtherEpoch, TokenBad.
         """
         params: dict[str, object] = {
             "name": name,
@@ -1608,7 +1786,7 @@ class Client:
         `name`: The name.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound,
-        MethodDeprecated, StoreFull, StoreFailed.
+        MethodDeprecated, StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "name": name,
@@ -1631,7 +1809,8 @@ class Client:
 
         `name`: Only the one of this name.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFull, StoreFailed.
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFull, StoreFailed,
+        TokenBad.
         """
         params: dict[str, object] = {
             "after": after,
@@ -1657,7 +1836,7 @@ class Client:
         `dry_run`: Only says what would happen.
 
         Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict,
-        StoreFull, StoreFailed.
+        StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
             "name": name,
@@ -1670,7 +1849,7 @@ class Client:
     def rpc_methods(self) -> RpcMethodsResult:
         """Lists the names of the methods.
 
-        Raises ParametersBad, Internal, ShuttingDown, Busy, StoreFailed.
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFailed, TokenBad.
         """
         result: RpcMethodsResult = self.connection.call("rpc.methods")
         return result
@@ -1678,7 +1857,7 @@ class Client:
     def rpc_discover(self) -> RpcDiscoverResult:
         """Gives the OpenRPC document: every method with its parameters, result and errors.
 
-        Raises ParametersBad, Internal, ShuttingDown, Busy, StoreFailed.
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFailed, TokenBad.
         """
         result: RpcDiscoverResult = self.connection.call("rpc.discover")
         return result

@@ -49,16 +49,24 @@ impl Shape<'_> {
             | ErrorKind::ShuttingDown
             | ErrorKind::Busy
             | ErrorKind::StoreFailed => true,
-            ErrorKind::NotPermitted | ErrorKind::DiskFull => self.role > Role::Observe,
+            // A session that was narrowed may be left without any method, and its token may end.
+            ErrorKind::NotPermitted | ErrorKind::BadToken => true,
+            ErrorKind::DiskFull => self.role > Role::Observe,
             ErrorKind::Timeout => self.takes(&["timeout_ms"]),
             ErrorKind::NotFound => self.finds(),
             ErrorKind::Conflict => self.takes(&["client_id"]) || self.is(&["profile.set"]),
             ErrorKind::RevConflict => self.takes(&["expect_rev"]),
             ErrorKind::Deprecated => self.deprecated,
             ErrorKind::Quota => {
-                self.role == Role::Send || self.is(&["cursor.set", "event.subscribe"])
+                self.role == Role::Send
+                    || self.is(&[
+                        "cursor.set",
+                        "event.subscribe",
+                        "session.restrict",
+                        "token.create",
+                    ])
             }
-            ErrorKind::NoAccount | ErrorKind::WhichAccount => self.takes(&["account"]),
+            ErrorKind::NoAccount | ErrorKind::WhichAccount => self.takes(&["account", "accounts"]),
             ErrorKind::AccountExists | ErrorKind::BadKey => self.makes_account(),
             ErrorKind::KeyChanged
             | ErrorKind::UnknownAddress
@@ -74,7 +82,7 @@ impl Shape<'_> {
 
     /// Whether it names something that may not be there.
     fn finds(&self) -> bool {
-        let named = ["account", "id", "cursor", "subscription", "who"];
+        let named = ["account", "accounts", "id", "cursor", "subscription", "who"];
         self.takes(&named) || self.is(&["cursor.get", "cursor.delete"])
     }
 }

@@ -34,12 +34,15 @@ const NETWORK: &str = "ceirceirceirceirceirceirceirceirceirceirceirceirceiq";
 const QUESTION: &str = "mztgmztgmztgmztgmztgmztgmztgmztgmztgmztgmztgmztgmzta";
 const ANSWER: &str = "p5x3kd6wqnlz2rjy7hvtcf4bueasgmoip5x3kd6wqnlz2rjy7hva";
 const EPOCH: &str = "0123456789abcdef0123456789abcdef";
+const TOKEN_ID: &str = "0123456789abcdef";
+const TOKEN: &str = "bytchat-mfrggzdfmztwq2lkmfrggzdfmztwq2lkmfrggzdfmztwq2lkmfrg";
 const PICTURE: &str = "iVBORw0KGgo=";
 const AT: u64 = 1_795_132_800_000;
 
 /// All examples, in the order of the story.
 pub fn examples() -> Vec<Example> {
-    let parts = [node(), accounts(), names(), people(), messages(), events(), cursors(), own()];
+    let parts =
+        [node(), accounts(), names(), people(), messages(), events(), cursors(), own(), rights()];
     parts.into_iter().flatten().collect()
 }
 
@@ -332,6 +335,48 @@ fn own() -> Vec<Example> {
             "its beginning",
             json!({}),
             json!({ "openrpc": super::OPENRPC, "info": info, "methods": [] }),
+        ),
+    ]
+}
+
+/// The end of the story: rights that are given up do not come back.
+fn rights() -> Vec<Example> {
+    let token = json!({
+        "id": TOKEN_ID,
+        "name": "bot",
+        "role": "send",
+        "accounts": [ALICE],
+        "methods": ["message.*", "event.*"],
+        "until": null,
+        "made_at": AT,
+    });
+    let mut created = token.clone();
+    created["token"] = json!(TOKEN);
+    vec![
+        example(
+            "token.create",
+            "for a bot that answers messages of one account",
+            json!({
+                "name": "bot",
+                "role": "send",
+                "accounts": ["home"],
+                "methods": ["message.*", "event.*"],
+            }),
+            created,
+        ),
+        example("token.list", "one bot", json!({}), json!({ "tokens": [token] })),
+        example("token.delete", "the bot is gone", json!({ "id": TOKEN_ID }), json!({})),
+        example(
+            "session.show",
+            "a member of the group bytchat",
+            json!({}),
+            json!({ "uid": 1_000, "role": "send", "narrowed": false }),
+        ),
+        example(
+            "session.restrict",
+            "a display that only reads",
+            json!({ "role": "read" }),
+            json!({ "uid": 1_000, "role": "read", "narrowed": true }),
         ),
     ]
 }

@@ -42,7 +42,7 @@ fn node() -> Node {
 fn person(node: &mut Node) -> UserId {
     let request = Call::AccountCreate(Create::default());
     let caller = Caller { uid: 1 };
-    node.handle_input(Input::Call { call: CallId(1), caller, request }, at(0));
+    node.handle_input(Input::Call { call: CallId(1), caller, scope: None, request }, at(0));
     while let Some(output) = node.poll_output() {
         if let Output::Job { job, task } = output {
             node.handle_input(Input::Done { job, result: account::run(task) }, at(0));

@@ -131,6 +131,7 @@ fn a_profile_is_set_once_though_the_crash_comes_before_its_answer() {
     let input = Input::Call {
         call: CallId(7),
         caller: Caller { uid: OWN },
+        scope: None,
         request: call("profile.set", set.clone()),
     };
     machine.node.handle_input(input, at(5));
@@ -146,7 +147,7 @@ fn a_call_that_is_under_way_is_not_begun_again() {
     let create = || call("account.create", json!({ "name": "second", "client_id": "c" }));
     for number in [8, 9] {
         let caller = Caller { uid: OWN };
-        let input = Input::Call { call: CallId(number), caller, request: create() };
+        let input = Input::Call { call: CallId(number), caller, scope: None, request: create() };
         machine.node.handle_input(input, at(1));
     }
     machine.replies.clear();
@@ -239,7 +240,8 @@ fn a_dry_run_changes_nothing() {
         let mut params = params;
         (params["dry_run"], params["client_id"]) = (json!(true), json!("dry"));
         let request = call(method, params);
-        let input = Input::Call { call: CallId(1), caller: Caller { uid: OWN }, request };
+        let caller = Caller { uid: OWN };
+        let input = Input::Call { call: CallId(1), caller, scope: None, request };
         machine.replies.clear();
         machine.node.handle_input(input, at(2));
         let outputs = machine.drain();
@@ -308,7 +310,8 @@ fn of_two_profiles_that_expect_the_same_one_is_set() {
     for (number, name) in [(8, "A"), (9, "B")] {
         let request = call("profile.set", json!({ "name": name, "expect_rev": 0 }));
         let caller = Caller { uid: OWN };
-        machine.node.handle_input(Input::Call { call: CallId(number), caller, request }, at(1));
+        let input = Input::Call { call: CallId(number), caller, scope: None, request };
+        machine.node.handle_input(input, at(1));
     }
     machine.drain();
     let failed = machine.replies.iter().filter_map(|reply| reply.as_ref().err());
