@@ -84,6 +84,23 @@ impl Exchange {
         Ok(done)
     }
 
+    /// The answer of the connection, or of the engine.
+    async fn answered(&self, call: Call) -> Result<Value, RpcError> {
+        if let Call::SessionSet(with) = &call {
+            return Ok(to_result(&self.settings.set(with)));
+        }
+        if matches!(call, Call::SessionShow(_)) {
+            return Ok(to_result(&self.grant.show(self.caller.uid)));
+        }
+        if let Call::SessionRestrict(with) = call {
+            return self.restrict(with).await;
+        }
+        if let Call::TokenDelete(with) = call {
+            return self.delete_token(with).await;
+        }
+        self.ask(call).await
+    }
+
     async fn call(&self, call: Call, opened: &mut Vec<Stream>) -> Result<Outcome<'_>, RpcError> {
         let own = self.streams.as_ref().filter(|_| Streams::serve(call.method()));
         if let Some(streams) = own {
@@ -94,13 +111,7 @@ impl Exchange {
             true => self.desk.pages.acquire().await.ok(),
             false => None,
         };
-        let value = match call {
-            Call::SessionSet(with) => to_result(&self.settings.set(&with)),
-            Call::SessionShow(_) => to_result(&self.grant.show(self.caller.uid)),
-            Call::SessionRestrict(with) => self.restrict(with).await?,
-            Call::TokenDelete(with) => self.delete_token(with).await?,
-            call => self.ask(call).await?,
-        };
+        let value = self.answered(call).await?;
         Ok(Outcome { value, _page: page })
     }
 }
