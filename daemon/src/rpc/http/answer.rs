@@ -29,19 +29,19 @@ pub(super) fn json(status: StatusCode, json: Box<str>) -> Answer {
 }
 
 /// The answer to a call, which counts until it is written.
-pub(super) fn called(json: Box<str>, kept: Kept) -> Answer {
+pub(super) fn called(json: impl AsRef<str> + Send + 'static, kept: Kept) -> Answer {
     let body = Bytes::from_owner(Called { text: json, _kept: kept });
     answer(StatusCode::OK, "application/json", body)
 }
 
-struct Called {
-    text: Box<str>,
+struct Called<T> {
+    text: T,
     _kept: Kept,
 }
 
-impl AsRef<[u8]> for Called {
+impl<T: AsRef<str>> AsRef<[u8]> for Called<T> {
     fn as_ref(&self) -> &[u8] {
-        self.text.as_bytes()
+        self.text.as_ref().as_bytes()
     }
 }
 
@@ -61,7 +61,7 @@ pub(super) fn refused(status: StatusCode, error: &RpcError) -> Answer {
 
 /// Metrics as Prometheus reads them.
 pub(super) fn text(text: String, kept: Kept) -> Answer {
-    let body = Bytes::from_owner(Called { text: text.into(), _kept: kept });
+    let body = Bytes::from_owner(Called { text, _kept: kept });
     answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body)
 }
 

@@ -218,7 +218,7 @@ impl Visit {
 
     fn document(&self) -> Answer {
         match self.exchange.admit(DISCOVER) {
-            Ok(_place) => json(StatusCode::OK, document().get().into()),
+            Ok(place) => answer::called(document().get(), self.exchange.kept(place)),
             Err(error) => failed(&error),
         }
     }
@@ -233,7 +233,7 @@ impl Visit {
         match timeout(Duration::from_millis(RPC_HEALTH_MS), asked).await {
             Ok(Ok(_)) => {
                 let well = json!({ "status": "ok" }).to_string();
-                answer::called(well.into(), self.exchange.kept(place))
+                answer::called(well, self.exchange.kept(place))
             }
             Ok(Err(error)) => refused(StatusCode::SERVICE_UNAVAILABLE, &error),
             Err(_) => {
