@@ -575,17 +575,24 @@ pub const TOKENS_MAX: usize = 1_024;
 pub const TOKEN_METHODS_MAX: usize = 64;
 /// Tokens that one connection presents, one after the other: each can end it.
 pub const RPC_TOKENS_PER_CLIENT_MAX: usize = 8;
+/// Between two looks at the wall's clock while a session waits for its end: the steady clock stands
+/// still while a machine sleeps.
+pub const SESSION_END_CHECK_MS: u64 = 30_000;
 /// Rules of the configuration that give roles.
 pub const ROLE_RULES_MAX: usize = 64;
-/// Callers whose role is remembered; when there are more all are looked up anew.
+/// Callers whose role is remembered, and as many who have none; when there are more of a kind, all
+/// of that kind are looked up anew.
 pub const ROLES_KNOWN_MAX: usize = 1_024;
 /// A role is looked up again after so long: who was put into a group, or out of it, need not wait.
+/// Until that is done, and for so long at most, the old one counts.
 pub const ROLES_KEPT_MS: u64 = 10_000;
-/// Roles looked up at once: the system may ask a directory in the network for groups.
+/// Roles looked up at once: the system may ask a directory in the network for groups. As many
+/// again are for users who had a role before.
 pub const ROLE_LOOKUPS_AT_ONCE: usize = 4;
 /// Who is not found by then is told that it took too long.
 pub const ROLE_LOOKUP_MS: u64 = 5_000;
-/// Front ends that wait until their role is known.
+/// Front ends that wait until their role is known. As many again are for users who had one before:
+/// a stranger may have 65 536 uids (`/etc/subuid`).
 pub const RPC_KNOCKS_MAX: usize = 256;
 /// Front ends of one Unix user among them.
 pub const RPC_KNOCKS_PER_USER_MAX: usize = 32;

@@ -10,7 +10,8 @@ use bytchat_proto::limits::{
     RPC_BYTES_MAX, RPC_BYTES_PER_USER_MAX, RPC_CALLS_PER_USER_MAX, RPC_CLIENTS_MAX,
     RPC_CLIENTS_PER_USER_MAX, RPC_FIRST_BYTE_MS, RPC_GONE_CHECK_MS, RPC_HALF_REQUEST_MS,
     RPC_KNOCKS_MAX, RPC_KNOCKS_PER_USER_MAX, RPC_PAGES_AT_ONCE, RPC_STOP_GRACE_MS,
-    RPC_SUBSCRIPTIONS_MAX, RPC_SUBSCRIPTIONS_PER_USER_MAX, RPC_TURN_AWAY_MS, RPC_WRITE_TIMEOUT_MS,
+    RPC_SUBSCRIPTIONS_MAX, RPC_SUBSCRIPTIONS_PER_USER_MAX, RPC_TURN_AWAY_MS, RPC_TURNED_AWAY_MAX,
+    RPC_WRITE_TIMEOUT_MS,
 };
 use bytchat_proto::rpc::openrpc;
 use jsonrpsee::core::server::Methods;
@@ -70,6 +71,10 @@ pub(super) struct Desk {
     pub(super) access: Arc<Access>,
     pub(super) running: Arc<Running>,
     pub(super) knocks: Arc<Quota>,
+    /// Of users who had a role before: strangers take none of these places.
+    pub(super) members_knocks: Arc<Quota>,
+    /// Of those that are told why they are turned away.
+    pub(super) farewells: Arc<Semaphore>,
     pub(super) clients: Arc<Quota>,
     pub(super) subscriptions: Arc<Quota>,
     pub(super) calls: Arc<Quota>,
@@ -94,7 +99,9 @@ impl Desk {
             service,
             access,
             running: Arc::default(),
-            knocks: Quota::new("front ends waiting", RPC_KNOCKS_MAX, RPC_KNOCKS_PER_USER_MAX),
+            knocks: knocks(),
+            members_knocks: knocks(),
+            farewells: Arc::new(Semaphore::new(RPC_TURNED_AWAY_MAX)),
             clients: Quota::new("front ends", bounds.clients, bounds.clients_per_user),
             subscriptions: Quota::new(
                 "subscriptions",
@@ -126,6 +133,10 @@ impl Desk {
         self.stopped().await;
         sleep(Duration::from_millis(RPC_STOP_GRACE_MS)).await;
     }
+}
+
+fn knocks() -> Arc<Quota> {
+    Quota::new("front ends waiting", RPC_KNOCKS_MAX, RPC_KNOCKS_PER_USER_MAX)
 }
 
 /// What is counted for `GET /metrics`; its labels are known beforehand.

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytchat_core::io::Caller;
-use bytchat_proto::limits::{ROLES_KEPT_MS, RPC_STOP_GRACE_MS, RPC_TURNED_AWAY_MAX};
+use bytchat_proto::limits::{ROLES_KEPT_MS, RPC_STOP_GRACE_MS};
 use bytchat_proto::rpc::{ErrorKind, Role, RpcError};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
 use tracing::{debug, warn};
 
-use super::access::{Access, Peer, Rules};
+use super::access::{Access, Peer, Renewal, Rules};
 use super::desk::{Bounds, Desk, Speaking};
 use super::dialect::{Dialect, detect};
 use super::exchange::{Exchange, refusal};
@@ -137,7 +137,7 @@ impl Listener {
                 },
                 Some(_) = clients.join_next() => {}
                 Some(_) = strangers.join_next() => {}
-                _ = ticks.tick() => desk.access.forget(),
+                _ = ticks.tick() => desk.access.pass(),
                 () = desk.stopped() => break,
             }
         }
@@ -174,12 +174,19 @@ fn knock(
         Err(error) => return warn!(%error, "the kernel does not say who calls"),
     };
     if let Some(known) = desk.access.known(peer) {
+        if let Some(renewal) = desk.access.renewal(peer) {
+            clients.spawn(renew(renewal, Arc::clone(desk)));
+        }
         return match admit(peer, known, desk) {
             Ok((exchange, place)) => drop(clients.spawn(serve(stream, exchange, place))),
             Err(why) => turn_away(stream, &why, desk, strangers),
         };
     }
-    match desk.knocks.take(peer.uid) {
+    let knocks = match desk.access.was_member(peer.uid) {
+        true => &desk.members_knocks,
+        false => &desk.knocks,
+    };
+    match knocks.take(peer.uid) {
         Ok(knocking) => drop(clients.spawn(look_up(stream, peer, Arc::clone(desk), knocking))),
         Err(why) => turn_away(stream, &why, desk, strangers),
     }
@@ -198,20 +205,28 @@ fn admit(
 }
 
 /// Waits until the role of a front end is known, then serves it or says why not.
-async fn look_up(stream: UnixStream, peer: Peer, desk: Arc<Desk>, knocking: Place) {
+pub(super) async fn look_up(stream: UnixStream, peer: Peer, desk: Arc<Desk>, knocking: Place) {
     let role = tokio::select! {
         role = desk.access.role(peer) => role,
         () = desk.closing() => return,
     };
+    // Who reads the answer slowly, or not at all, keeps nobody from knocking.
+    drop(knocking);
     match admit(peer, role, &desk) {
-        Ok((exchange, place)) => {
-            drop(knocking);
-            serve(stream, exchange, place).await;
-        }
+        Ok((exchange, place)) => serve(stream, exchange, place).await,
         Err(why) => {
-            note_turned_away(&desk, &why);
-            say_why(stream, &why, desk.bounds.turn_away).await;
+            if let Some(farewell) = farewell(stream, &why, &desk) {
+                farewell.await;
+            }
         }
+    }
+}
+
+/// Looks a role up again while it still counts.
+async fn renew(renewal: Renewal, desk: Arc<Desk>) {
+    tokio::select! {
+        () = renewal.run() => {}
+        () = desk.closing() => {}
     }
 }
 
@@ -242,14 +257,30 @@ async fn serve(mut stream: UnixStream, exchange: Exchange, _place: Place) {
     }
 }
 
-// SPEC 8.7: who finds no place is told so, in its own dialect.
 fn turn_away(stream: UnixStream, why: &RpcError, desk: &Arc<Desk>, strangers: &mut JoinSet<()>) {
-    note_turned_away(desk, why);
-    if strangers.len() >= RPC_TURNED_AWAY_MAX {
-        return cut_off(stream, &refusal(why));
+    if let Some(farewell) = farewell(stream, why, desk) {
+        strangers.spawn(farewell);
     }
+}
+
+// SPEC 8.7: who finds no place is told so, in its own dialect.
+/// Says why to a front end that is turned away; nothing is left to do if too many are being told,
+/// and this one was cut off with a line.
+fn farewell(
+    stream: UnixStream,
+    why: &RpcError,
+    desk: &Arc<Desk>,
+) -> Option<impl Future<Output = ()> + Send + use<>> {
+    note_turned_away(desk, why);
+    let Ok(turn) = Arc::clone(&desk.farewells).try_acquire_owned() else {
+        cut_off(stream, &refusal(why));
+        return None;
+    };
     let (why, patience) = (why.clone(), desk.bounds.turn_away);
-    strangers.spawn(async move { say_why(stream, &why, patience).await });
+    Some(async move {
+        say_why(stream, &why, patience).await;
+        drop(turn);
+    })
 }
 
 fn note_turned_away(desk: &Desk, why: &RpcError) {

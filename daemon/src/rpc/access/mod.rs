@@ -1,19 +1,20 @@
 //! Who may what: the role of a caller, by its Unix user and groups, as the configuration says.
 
+mod known;
 mod rules;
 mod system;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytchat_proto::limits::{ROLE_LOOKUP_MS, ROLE_LOOKUPS_AT_ONCE, ROLES_KNOWN_MAX};
+use bytchat_proto::limits::{ROLE_LOOKUP_MS, ROLE_LOOKUPS_AT_ONCE};
 use bytchat_proto::rpc::{ErrorKind, Role, RpcError};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use known::{Known, State};
 pub use rules::{Rule, Rules, Who};
 use system::{People, System};
 
@@ -31,16 +32,17 @@ pub struct Access {
     own: u32,
     people: Arc<dyn People>,
     lookups: Arc<Semaphore>,
+    /// Those of users who had a role before: no crowd of strangers keeps them waiting.
+    members_lookups: Arc<Semaphore>,
     patience: Duration,
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    rules: Arc<Rules>,
-    /// What was found belongs to these rules and to nothing later.
-    generation: u64,
-    known: BTreeMap<Peer, Option<Role>>,
+/// A role that is to be looked up again while it still counts.
+#[derive(Debug)]
+pub(super) struct Renewal {
+    access: Arc<Access>,
+    peer: Peer,
 }
 
 impl Access {
@@ -50,11 +52,13 @@ impl Access {
     }
 
     fn of(own: u32, rules: Rules, people: Arc<dyn People>) -> Self {
-        let state = State { rules: Arc::new(rules), ..State::default() };
+        let mut state = State::default();
+        state.set(rules);
         Self {
             own,
             people,
             lookups: Arc::new(Semaphore::new(ROLE_LOOKUPS_AT_ONCE)),
+            members_lookups: Arc::new(Semaphore::new(ROLE_LOOKUPS_AT_ONCE)),
             patience: Duration::from_millis(ROLE_LOOKUP_MS),
             state: Arc::new(Mutex::new(state)),
         }
@@ -62,14 +66,25 @@ impl Access {
 
     /// Takes other rules for who connects from now on.
     pub fn set(&self, rules: Rules) {
-        let mut state = lock(&self.state);
-        state.rules = Arc::new(rules);
-        state.forget();
+        lock(&self.state).set(rules);
     }
 
-    /// Lets all be looked up anew.
-    pub(super) fn forget(&self) {
-        lock(&self.state).forget();
+    /// A moment has passed: lets all be looked up anew.
+    pub(super) fn pass(&self) {
+        lock(&self.state).pass();
+    }
+
+    /// Whether a Unix user had a role at the last look.
+    pub(super) fn was_member(&self, uid: u32) -> bool {
+        lock(&self.state).was_member(uid)
+    }
+
+    /// What is to be done for a caller whose role still counts and is old.
+    pub(super) fn renewal(self: &Arc<Self>, peer: Peer) -> Option<Renewal> {
+        let mut state = lock(&self.state);
+        let old = matches!(state.known(peer), Some(Known::Stale(_)));
+        let begun = old && state.renewing.insert(peer);
+        begun.then(|| Renewal { access: Arc::clone(self), peer })
     }
 
     /// Says in the log which of the names in the rules mean nobody on this machine. May block.
@@ -94,8 +109,11 @@ impl Access {
             return Some(Ok(Role::Admin));
         }
         let state = lock(&self.state);
-        let known = state.known.get(&peer)?;
-        Some(known.ok_or_else(|| state.rules.stranger(peer.uid)))
+        let role = match state.known(peer)? {
+            Known::Fresh(role) => role,
+            Known::Stale(role) => Some(role),
+        };
+        Some(role.ok_or_else(|| state.rules.stranger(peer.uid)))
     }
 
     /// The role of a caller.
@@ -111,11 +129,21 @@ impl Access {
         })
     }
 
+    /// The role of a caller, if it was looked up lately.
+    fn fresh(&self, peer: Peer) -> Option<Result<Role, RpcError>> {
+        let stale = matches!(lock(&self.state).known(peer), Some(Known::Stale(_)));
+        self.known(peer).filter(|_| !stale)
+    }
+
     async fn look(&self, peer: Peer) -> Result<Role, RpcError> {
-        let permit = Arc::clone(&self.lookups).acquire_owned().await;
+        let lookups = match self.was_member(peer.uid) {
+            true => &self.members_lookups,
+            false => &self.lookups,
+        };
+        let permit = Arc::clone(lookups).acquire_owned().await;
         let permit = permit.expect("nobody closes the lookups");
-        if let Some(known) = self.known(peer) {
-            return known;
+        if let Some(fresh) = self.fresh(peer) {
+            return fresh;
         }
         let (people, state) = (Arc::clone(&self.people), Arc::clone(&self.state));
         // A lookup that hangs keeps its permit: there is no second one in its place.
@@ -134,26 +162,24 @@ impl Access {
     }
 }
 
-impl std::fmt::Debug for Access {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Access").field("own", &self.own).finish_non_exhaustive()
+impl Renewal {
+    /// Looks the role up again, for who comes next.
+    pub(super) async fn run(self) {
+        if let Err(why) = self.access.role(self.peer).await {
+            debug!(uid = self.peer.uid, %why, "a role was looked up again in vain");
+        }
     }
 }
 
-impl State {
-    fn forget(&mut self) {
-        self.generation += 1;
-        self.known.clear();
+impl Drop for Renewal {
+    fn drop(&mut self) {
+        lock(&self.access.state).renewing.remove(&self.peer);
     }
+}
 
-    fn remember(&mut self, generation: u64, peer: Peer, role: Option<Role>) {
-        if generation != self.generation {
-            return;
-        }
-        if self.known.len() >= ROLES_KNOWN_MAX {
-            self.known.clear();
-        }
-        self.known.insert(peer, role);
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Access").field("own", &self.own).finish_non_exhaustive()
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
+use bytchat_proto::limits::ROLES_KNOWN_MAX;
+
 use super::*;
 
 const OWN: u32 = 900;
@@ -129,7 +131,9 @@ async fn what_was_found_is_remembered_until_it_is_forgotten_strangers_too() {
     }
     assert_eq!(village.asked.load(Ordering::SeqCst), 2);
     assert_eq!(access.known(peer(2, 100)), Some(Ok(Role::Read)));
-    access.forget();
+    access.pass();
+    assert_eq!(access.known(peer(3, 100)), None);
+    access.pass();
     assert_eq!(access.known(peer(2, 100)), None);
     access.set(Rules { list: vec![rule(group("look"), Role::Observe)], are_default: false });
     assert_eq!(access.role(peer(2, 100)).await, Ok(Role::Observe));
@@ -151,8 +155,78 @@ async fn many_callers_of_one_user_cost_one_lookup_and_what_is_remembered_is_boun
     assert!(village.asked.load(Ordering::SeqCst) <= ROLE_LOOKUPS_AT_ONCE);
     for gid in 1_000..1_000 + 2 * u32::try_from(ROLES_KNOWN_MAX).unwrap() {
         drop(access.role(peer(3, gid)).await);
-        assert!(lock(&access.state).known.len() <= ROLES_KNOWN_MAX);
+        assert!(lock(&access.state).counts().1 <= ROLES_KNOWN_MAX);
     }
+}
+
+#[tokio::test]
+async fn strangers_push_nobody_out_and_a_role_counts_while_it_is_looked_up_again() {
+    let village = Arc::new(Village::default());
+    let access = Arc::new(Access::of(OWN, rules(), Arc::clone(&village) as Arc<dyn People>));
+    let member = peer(2, 100);
+    assert_eq!(access.role(member).await, Ok(Role::Read));
+    assert!(access.renewal(member).is_none());
+    for uid in 1_000..1_000 + u32::try_from(ROLES_KNOWN_MAX).unwrap() + 9 {
+        drop(access.role(peer(uid, 100)).await);
+    }
+    assert_eq!(access.known(member), Some(Ok(Role::Read)));
+    access.pass();
+    assert_eq!(access.known(member), Some(Ok(Role::Read)));
+    let asked = village.asked.load(Ordering::SeqCst);
+    let renewal = access.renewal(member).unwrap();
+    assert!(access.renewal(member).is_none());
+    renewal.run().await;
+    assert_eq!(village.asked.load(Ordering::SeqCst), asked + 1);
+    assert!(access.renewal(member).is_none());
+    // It is fresh again; unless it is looked up, it is gone a moment later.
+    access.pass();
+    assert_eq!(access.known(member), Some(Ok(Role::Read)));
+    access.pass();
+    assert_eq!(access.known(member), None);
+    assert!(access.was_member(2) && !access.was_member(3));
+}
+
+#[tokio::test]
+async fn who_has_lost_a_role_has_none_after_the_next_look() {
+    let access = Arc::new(Access::of(OWN, rules(), Arc::new(Village::default())));
+    let member = peer(3, 10);
+    assert_eq!(access.role(member).await, Ok(Role::Send));
+    access.pass();
+    let generation = lock(&access.state).generation;
+    lock(&access.state).remember(generation, member, None);
+    assert!(access.known(member).unwrap().is_err());
+    assert!(!access.was_member(3));
+    // Other rules let nothing count that was found before.
+    assert_eq!(access.role(peer(2, 100)).await, Ok(Role::Read));
+    access.set(Rules::default());
+    assert_eq!(access.known(peer(2, 100)), None);
+    assert!(access.was_member(2));
+}
+
+#[tokio::test]
+async fn strangers_for_whom_a_directory_hangs_do_not_hold_up_who_had_a_role() {
+    let (free, slow) = mpsc::channel();
+    let village = Village { slow: Some(Mutex::new(slow)), ..Village::default() };
+    let access = Access::of(OWN, rules(), Arc::new(village));
+    let access = Arc::new(Access { patience: Duration::from_millis(20), ..access });
+    // Who has a role by a number of its own needs no directory.
+    let by_number = || Rules { list: vec![rule(user("7"), Role::Observe)], are_default: false };
+    let by_group = Rules { list: vec![rule(group("talk"), Role::Send)], are_default: false };
+    access.set(by_number());
+    assert_eq!(access.role(peer(7, 100)).await, Ok(Role::Observe));
+    access.set(by_group);
+    let mut strangers = tokio::task::JoinSet::new();
+    for uid in 20..40 {
+        let access = Arc::clone(&access);
+        strangers.spawn(async move { access.role(peer(uid, 100)).await });
+    }
+    while let Some(told) = strangers.join_next().await {
+        assert_eq!(told.unwrap().unwrap_err().kind, ErrorKind::Busy);
+    }
+    access.set(by_number());
+    assert_eq!(access.role(peer(8, 100)).await.unwrap_err().kind, ErrorKind::Busy);
+    assert_eq!(access.role(peer(7, 100)).await, Ok(Role::Observe));
+    drop(free);
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
 //! What is wrong with a request, or too much, in every dialect: it is told, and others go on.
 
-use bytchat_proto::limits::{RPC_HEAD_BYTES_MAX, RPC_LINE_BYTES_MAX, RPC_TURNED_AWAY_MAX};
+use bytchat_proto::limits::{
+    RPC_HEAD_BYTES_MAX, RPC_KNOCKS_PER_USER_MAX, RPC_LINE_BYTES_MAX, RPC_TURNED_AWAY_MAX,
+};
+
+use super::super::access::Peer;
+use super::super::listener::look_up;
 
 use super::http::{post, status_of};
 use super::websocket::Socket;
@@ -161,4 +166,25 @@ async fn what_is_too_large_is_told_in_every_dialect() {
     let field = format!("x: {}\r\n", "y".repeat(2 * RPC_HEAD_BYTES_MAX));
     let answer = world.raw(format!("GET / HTTP/1.1\r\n{field}\r\n").as_bytes()).await;
     assert_eq!(status_of(&answer), 431, "{answer}");
+}
+
+#[tokio::test]
+async fn strangers_who_read_no_answer_keep_nobody_from_knocking() {
+    let world = world_within(Bounds { turn_away: NEVER, ..bounds() });
+    let stranger = Peer { uid: own_uid() + 1, gid: 1 };
+    let mut held = Vec::new();
+    for _ in 0..2 * RPC_KNOCKS_PER_USER_MAX {
+        let (theirs, ours) = UnixStream::pair().unwrap();
+        let knocking = world.desk.knocks.take(stranger.uid).expect("knocks are given back");
+        let telling = look_up(ours, stranger, Arc::clone(&world.desk), knocking);
+        held.push((theirs, tokio::spawn(telling)));
+        until("a knock is given back", || world.desk.knocks.taken() == 0).await;
+    }
+    assert!(held.iter().all(|(_, telling)| !telling.is_finished()));
+    let left = RPC_TURNED_AWAY_MAX - 2 * RPC_KNOCKS_PER_USER_MAX;
+    assert_eq!(world.desk.farewells.available_permits(), left);
+    world.connect().await.assert_well().await;
+    for (_, telling) in held {
+        telling.abort();
+    }
 }

@@ -102,7 +102,7 @@ fn servers() -> Value {
         {
             "name": "machine",
             "url": "unix:///run/bytchat/bytchatd.sock",
-            "summary": "The daemon of the machine, for members of the Unix group `bytchat`.",
+            "summary": "The daemon of the machine, for whom its configuration gives a role.",
         },
         {
             "name": "user",
