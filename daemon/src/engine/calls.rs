@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytchat_core::io::{CallId, Caller, Input, Scope};
 use bytchat_proto::limits::{CALLS_MAX, CALLS_QUEUED_MAX};
 use bytchat_proto::rpc::{Call, ErrorKind, RpcError, node, to_result};
+use bytchat_proto::timestamp::Timestamp;
 use serde_json::Value;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, OwnedPermit};
@@ -127,6 +128,10 @@ impl Service for Calls {
             return self.status(caller, call);
         }
         Box::pin(self.ask_in(caller, scope, call))
+    }
+
+    fn time(&self) -> Timestamp {
+        self.clock.now().wall
     }
 
     fn follow(&self, caller: Caller) -> Follower {

@@ -21,7 +21,7 @@ use tracing::debug;
 use super::asked::Asked;
 use super::desk::Desk;
 use super::events::{Stream, Streams};
-use super::grant::Grant;
+use super::grant::{Grant, Wall};
 use super::methods::object;
 use super::quota::Place;
 use super::settings::Settings;
@@ -95,7 +95,8 @@ impl Exchange {
     // SPEC 8.3: who calls is what the kernel says of the peer of the socket.
     /// Speaks for a caller whose connection carries nothing but answers.
     pub(super) fn new(desk: Arc<Desk>, caller: Caller, role: Role) -> Self {
-        let grant = Grant::new(role);
+        let service = Arc::clone(&desk.service);
+        let grant = Grant::new(role, Wall::new(move || service.time()));
         Self { desk, caller, grant, streams: None, settings: Arc::default() }
     }
 

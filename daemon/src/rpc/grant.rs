@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytchat_core::io::Scope;
 use bytchat_proto::id::UserId;
-use bytchat_proto::limits::RPC_TOKENS_PER_CLIENT_MAX;
+use bytchat_proto::limits::{RPC_TOKENS_PER_CLIENT_MAX, SESSION_END_CHECK_MS};
 use bytchat_proto::rpc::event::matches;
 use bytchat_proto::rpc::session::{Narrowing, Session};
 use bytchat_proto::rpc::{Call, ErrorKind, Role, RpcError};
@@ -20,6 +20,10 @@ use super::running::Held;
 /// What a session may always: to see what it is, and to give up more.
 const ALWAYS: [&str; 2] = ["session.show", "session.restrict"];
 
+/// Asks what the wall's clock says.
+#[derive(Clone)]
+pub(super) struct Wall(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
 /// What one session may; clones are of the same session.
 #[derive(Clone, Debug)]
 pub(super) struct Grant(Arc<Cell>);
@@ -29,6 +33,7 @@ struct Cell {
     limits: Mutex<Arc<Limits>>,
     over: watch::Sender<bool>,
     ends: Mutex<Ends>,
+    wall: Wall,
 }
 
 /// What it is limited to by now.
@@ -49,27 +54,30 @@ struct Ends {
 
 impl Grant {
     /// A session that nothing narrows but its role.
-    pub(super) fn new(role: Role) -> Self {
-        Self::of(Limits { role, scope: None, methods: None, until: None })
+    pub(super) fn new(role: Role, wall: Wall) -> Self {
+        Self::of(Limits { role, scope: None, methods: None, until: None }, wall)
     }
 
-    fn of(limits: Limits) -> Self {
+    fn of(limits: Limits, wall: Wall) -> Self {
         let (limits, over) = (Mutex::new(Arc::new(limits)), watch::channel(false).0);
-        Self(Arc::new(Cell { limits, over, ends: Mutex::default() }))
+        Self(Arc::new(Cell { limits, over, ends: Mutex::default(), wall }))
     }
 
     /// The same rights for a session of its own, as each HTTP request is one.
     pub(super) fn apart(&self) -> Self {
-        Self::of(Limits::clone(&self.limits()))
+        Self::of(Limits::clone(&self.limits()), self.0.wall.clone())
     }
 
     // SPEC 8.40, SPEC 8.42: a role and the methods that are left say what may be called.
     /// Tells whether something may be called that takes a role.
     pub(super) fn permit(&self, what: &str, needed: Role) -> Result<(), RpcError> {
+        let limits = self.limits();
+        if limits.until.is_some_and(|end| self.0.wall.is(end)) {
+            self.0.over.send_replace(true);
+        }
         if *self.0.over.borrow() {
             return Err(over());
         }
-        let limits = self.limits();
         if limits.role < needed {
             let error = format!("{what} takes the role {needed}, and you have {}", limits.role);
             return Err(ErrorKind::NotPermitted.because(error));
@@ -122,12 +130,12 @@ impl Grant {
                 over.send_replace(true);
             });
         }
-        if let Some(left_ms) = to.left_ms.filter(|_| sooner) {
-            let over = self.0.over.clone();
+        if let Some((end, left_ms)) = to.until.zip(to.left_ms).filter(|_| sooner) {
+            let (over, wall) = (self.0.over.clone(), self.0.wall.clone());
             // The later one is given up.
             ends.until = JoinSet::new();
             ends.until.spawn(async move {
-                sleep(Duration::from_millis(left_ms)).await;
+                wall.until(end, left_ms).await;
                 over.send_replace(true);
             });
         }
@@ -150,6 +158,33 @@ impl Grant {
 
     fn limits(&self) -> Arc<Limits> {
         Arc::clone(&lock(&self.0.limits))
+    }
+}
+
+impl Wall {
+    pub(super) fn new(time: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(time))
+    }
+
+    fn is(&self, end: Timestamp) -> bool {
+        end <= (self.0)()
+    }
+
+    // SPEC 8.44: what goes on by a token ends when its time is up.
+    /// Waits for a time by either clock: the steady one stands still while the machine sleeps, and
+    /// the wall's may be set back.
+    async fn until(&self, end: Timestamp, mut left_ms: u64) {
+        while left_ms > 0 && !self.is(end) {
+            let step_ms = left_ms.min(SESSION_END_CHECK_MS);
+            sleep(Duration::from_millis(step_ms)).await;
+            left_ms -= step_ms;
+        }
+    }
+}
+
+impl std::fmt::Debug for Wall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wall")
     }
 }
 
@@ -195,6 +230,10 @@ mod tests {
     const A: UserId = UserId([1; 20]);
     const B: UserId = UserId([2; 20]);
 
+    fn grant() -> Grant {
+        Grant::new(Role::Send, Wall::new(|| Timestamp(0)))
+    }
+
     fn methods(list: &[&str]) -> Option<Vec<String>> {
         Some(list.iter().map(|name| (*name).to_owned()).collect())
     }
@@ -209,7 +248,7 @@ mod tests {
 
     #[test]
     fn narrowing_only_takes_away() {
-        let grant = Grant::new(Role::Send);
+        let grant = grant();
         assert!(
             may(&grant, "message.send", Role::Send) && !may(&grant, "node.config", Role::Admin)
         );
@@ -244,7 +283,7 @@ mod tests {
 
     #[test]
     fn an_http_request_narrows_itself_alone() {
-        let grant = Grant::new(Role::Send);
+        let grant = grant();
         let request = grant.apart();
         narrow(&request, Narrowing { role: Some(Role::Observe), ..Narrowing::default() });
         assert!(may(&grant, "message.send", Role::Send));
@@ -254,7 +293,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_session_is_over_at_the_earliest_of_its_ends() {
-        let grant = Grant::new(Role::Send);
+        let grant = grant();
         let until = |ms| Narrowing {
             until: Some(Timestamp(ms)),
             left_ms: Some(ms),
@@ -273,7 +312,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_that_is_removed_ends_the_sessions_by_it_alone() {
         let running = Arc::new(Running::default());
-        let (one, other) = (Grant::new(Role::Send), Grant::new(Role::Send));
+        let (one, other) = (grant(), grant());
         let hold = |id: &str| Some(running.hold(1, id.to_owned()));
         one.narrow(Narrowing::default(), hold("a")).unwrap();
         other.narrow(Narrowing::default(), hold("b")).unwrap();

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use bytchat_core::io::{Caller, Scope};
 use bytchat_proto::rpc::{Call, RpcError};
+use bytchat_proto::timestamp::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -49,6 +50,8 @@ pub trait Service: Send + Sync + 'static {
     fn call(&self, caller: Caller, scope: Option<Arc<Scope>>, call: Call) -> Answer;
     /// Follows the events of a caller from now on.
     fn follow(&self, caller: Caller) -> Follower;
+    /// What the wall's clock says.
+    fn time(&self) -> Timestamp;
 }
 
 /// Where the RPC listens.

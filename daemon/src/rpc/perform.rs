@@ -77,11 +77,15 @@ impl Exchange {
         Ok(to_result(&self.grant.show(uid)))
     }
 
+    // SPEC 8.44: what goes on by a token ends when it is removed.
     async fn delete_token(&self, with: ById) -> Result<Value, RpcError> {
-        let id = with.id.clone();
-        let done = self.ask(Call::TokenDelete(with)).await?;
-        self.desk.running.end(self.caller.uid, &id);
-        Ok(done)
+        // The engine may have removed it whatever it answers, and whoever waits for that: on a
+        // full disk, or when the caller is gone. A narrowed session has no say.
+        let open = self.grant.scope().is_none();
+        let ending = open.then(|| self.desk.running.ending(self.caller.uid, with.id.clone()));
+        let done = self.ask(Call::TokenDelete(with)).await;
+        drop(ending);
+        done
     }
 
     /// The answer of the connection, or of the engine.

@@ -22,6 +22,13 @@ pub(super) struct Held {
     end: Arc<watch::Sender<bool>>,
 }
 
+/// A token that is being removed.
+#[derive(Debug)]
+pub(super) struct Ending {
+    running: Arc<Running>,
+    key: Key,
+}
+
 impl Running {
     /// A session is about to use a token: what removes it from now on is heard.
     pub(super) fn hold(self: &Arc<Self>, uid: u32, id: String) -> Held {
@@ -35,6 +42,11 @@ impl Running {
         if let Some(end) = self.lock().remove(&(uid, id.to_owned())) {
             end.send_replace(true);
         }
+    }
+
+    /// A token is about to be removed: its sessions end when this is dropped.
+    pub(super) fn ending(self: &Arc<Self>, uid: u32, id: String) -> Ending {
+        Ending { running: Arc::clone(self), key: (uid, id) }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Arc<watch::Sender<bool>>>> {
@@ -58,6 +70,13 @@ impl Drop for Held {
         if own && Arc::strong_count(&self.end) <= 2 {
             ends.remove(&self.key);
         }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let (uid, id) = &self.key;
+        self.running.end(*uid, id);
     }
 }
 

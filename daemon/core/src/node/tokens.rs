@@ -21,6 +21,8 @@ impl Node {
         now: Now,
     ) -> Result<Narrowing, RpcError> {
         let Restrict { role, accounts, methods, until, token } = with;
+        // SPEC 8.44: an earlier clock after a start does not bring back what was over.
+        let now = self.clock.late(now);
         let Some(token) = token else {
             let accounts = self.accounts_named(caller, accounts)?;
             check_methods(methods.as_deref())?;
@@ -49,6 +51,7 @@ impl Node {
         now: Now,
     ) -> Result<Created, RpcError> {
         let Create { name, role, accounts, methods, until } = with;
+        let now = self.clock.late(now);
         let name = name.unwrap_or_default();
         if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
             let error = format!("`name` has at most {NAME_BYTES_MAX} bytes and no control codes");
@@ -67,7 +70,7 @@ impl Node {
     }
 
     pub(super) fn token_list(&self, caller: Caller, now: Now) -> Tokens {
-        let own = self.tokens.list(caller.uid, now.wall);
+        let own = self.tokens.list(caller.uid, self.clock.late(now).wall);
         Tokens { tokens: own.map(|(id, grant)| view(id, grant)).collect() }
     }
 

@@ -1,6 +1,6 @@
 //! Sessions that give up rights, by themselves or by a token.
 
-use bytchat_core::token::id_of;
+use bytchat_proto::limits::SESSION_END_CHECK_MS;
 
 use super::*;
 
@@ -135,4 +135,46 @@ async fn a_session_ends_when_its_time_is_up() {
     assert_eq!(client.read().await["params"]["result"]["type"], "stream.caught_up");
     assert_eq!(client.read().await["params"]["result"]["type"], "stream.failed");
     assert_eq!(kind(&client.ask(&send(2, "a")).await), "token.bad");
+}
+
+#[tokio::test]
+async fn a_token_ends_its_sessions_also_if_nobody_hears_that_it_was_removed() {
+    let mut world = world();
+    for token in ["full", "lost"] {
+        let (mut client, mut owner) = (world.connect().await, world.connect().await);
+        restrict(&mut client, &json!({ "token": token })).await;
+        let delete = request(1, "token.delete", &json!({ "id": id_of(token) }));
+        if token == "full" {
+            assert_eq!(kind(&owner.ask(&delete).await), "disk_full");
+        } else {
+            owner.write(format!("{delete}\n").as_bytes()).await;
+            assert_eq!(world.words.recv().await, Some(Word::Waiting));
+            drop(owner);
+        }
+        loop {
+            let answer = client.ask(&request(2, "node.status", &json!({}))).await;
+            match answer["result"].is_null() {
+                true => break assert_eq!(kind(&answer), "token.bad"),
+                false => tokio::task::yield_now().await,
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_ends_by_the_wall_s_clock_too() {
+    let world = world();
+    let mut client = world.connect().await;
+    restrict(&mut client, &json!({ "until": 3_600_000 })).await;
+    client.ask(&request(1, "event.subscribe", &json!({}))).await;
+    assert_eq!(client.read().await["params"]["result"]["type"], "stream.caught_up");
+    world.log.time.store(3_600_000, Ordering::SeqCst);
+    let before = tokio::time::Instant::now();
+    assert_eq!(client.read().await["params"]["result"]["type"], "stream.failed");
+    assert!(before.elapsed() <= Duration::from_millis(SESSION_END_CHECK_MS));
+    let mut other = world.connect().await;
+    restrict(&mut other, &json!({ "until": 3_700_000 })).await;
+    other.assert_well().await;
+    world.log.time.store(3_700_000, Ordering::SeqCst);
+    assert_eq!(kind(&other.ask(&send(3, "a")).await), "token.bad");
 }

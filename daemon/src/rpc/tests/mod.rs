@@ -13,17 +13,19 @@ mod socket;
 mod websocket;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytchat_core::io::{Caller, Scope};
+use bytchat_core::token::id_of;
 use bytchat_proto::id::{NetworkId, NodeId, UserId};
 use bytchat_proto::limits::PAGE_MAX;
 use bytchat_proto::rpc::event::{Gap, GapReason, List, wanted};
 use bytchat_proto::rpc::node::{Clock, Status};
 use bytchat_proto::rpc::session::{Narrowing, Restrict};
 use bytchat_proto::rpc::{Call, ErrorKind, Role, RpcError, to_result};
+use bytchat_proto::timestamp::Timestamp;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -60,6 +62,8 @@ struct Log {
     first: AtomicUsize,
     /// How often the log was read.
     reads: AtomicUsize,
+    /// What the wall's clock says.
+    time: AtomicU64,
 }
 
 impl Log {
@@ -156,6 +160,13 @@ impl Service for Fake {
                     std::future::pending().await
                 }
                 Call::SessionRestrict(with) => narrowing(with),
+                Call::TokenDelete(with) if with.id == id_of("full") => {
+                    Err(ErrorKind::DiskFull.because("there is no room"))
+                }
+                Call::TokenDelete(with) if with.id == id_of("lost") => {
+                    words.send(Word::Waiting).await.unwrap();
+                    std::future::pending().await
+                }
                 Call::TokenDelete(_) => Ok(json!({})),
                 Call::EventSubscribe(_) => Err(ErrorKind::NoStream.because("use WebSocket")),
                 other => panic!("unexpected {}", other.method()),
@@ -166,6 +177,10 @@ impl Service for Fake {
     fn follow(&self, caller: Caller) -> Follower {
         self.log.hub.follow(caller)
     }
+
+    fn time(&self) -> Timestamp {
+        Timestamp(self.log.time.load(Ordering::SeqCst))
+    }
 }
 
 /// What a restriction means: of tokens, `read` leaves that role, and `other` another account.
@@ -175,7 +190,7 @@ fn narrowing(with: Restrict) -> Result<Value, RpcError> {
     let own = Narrowing { role, accounts: None, methods, until, left_ms };
     Ok(to_result(&match token.as_deref() {
         None => own,
-        Some("read") => Narrowing { role: Some(Role::Read), ..own },
+        Some("read" | "full" | "lost") => Narrowing { role: Some(Role::Read), ..own },
         Some("other") => Narrowing { accounts: Some(vec![OTHER]), ..own },
         Some(_) => return Err(ErrorKind::BadToken.because("no")),
     }))
