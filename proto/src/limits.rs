@@ -403,6 +403,10 @@ pub const OUTBOX_WINDOW: usize = 32;
 pub const RESEND_MS: u64 = MINUTE_MS;
 /// Letters that one request to send again names.
 pub const RESEND_IDS_MAX: usize = 256;
+/// What one Unix user takes of a room that all users of a daemon share (accounts, messages on their
+/// way) is less than so many times what is still free: three quarters of it if nobody else takes
+/// any, and each further user three quarters of the rest, so that nobody shuts the others out.
+pub const USER_SHARE_FACTOR: usize = 3;
 /// Messages on their way out of one node.
 pub const OUTBOX_MAX: usize = 10_000;
 /// A message that nobody took by then is `expired`.

@@ -9,7 +9,7 @@ use bytchat_proto::codec::{decode, encode};
 use bytchat_proto::envelope::Party;
 use bytchat_proto::id::UserId;
 use bytchat_proto::key::{AccountKey, DeviceKey};
-use bytchat_proto::limits::{ACCOUNTS_MAX, PODS_PER_USER_MAX};
+use bytchat_proto::limits::{ACCOUNTS_MAX, PODS_PER_USER_MAX, USER_SHARE_FACTOR};
 use bytchat_proto::record::{DeviceCertificate, ProfileBody, Record};
 use bytchat_proto::rpc::{ErrorKind, RpcError, account as rpc};
 use bytchat_proto::unverified::Unverified;
@@ -242,9 +242,25 @@ impl Accounts {
         self.by_user.insert(account.user(), account);
     }
 
-    /// Whether there is room for one more.
-    pub fn is_full(&self) -> bool {
-        self.by_user.len() + self.damaged.len() >= ACCOUNTS_MAX
+    // SPEC 8.7: no Unix user takes all places.
+    /// Whether there is room for one more of a Unix user.
+    ///
+    /// # Errors
+    /// There is none, or the user has its share of what is free.
+    pub fn room(&self, caller: Caller) -> Result<(), RpcError> {
+        let free = ACCOUNTS_MAX.saturating_sub(self.by_user.len() + self.damaged.len());
+        let damaged = self.damaged.values().filter(|it| it.owner == Some(caller)).count();
+        let own = self.of(caller).count() + damaged;
+        if free == 0 {
+            return Err(ErrorKind::Quota.because("this node has no room for another account"));
+        }
+        if own >= USER_SHARE_FACTOR * free {
+            return Err(ErrorKind::Quota.because(format!(
+                "you have {own} accounts, and the room that is left is for the other users of \
+                 this daemon"
+            )));
+        }
+        Ok(())
     }
 
     /// The account of a user.
@@ -304,10 +320,12 @@ impl Accounts {
                     .because(format!("there are several accounts: {}", self.names(caller)))),
             };
         };
+        // An id means one account, whatever others are called.
+        if let Some(account) = self.of(caller).find(|it| it.user().to_string() == which) {
+            return Ok(account);
+        }
         let named = |account: &&Account| {
-            account.name == which
-                || account.user().to_string() == which
-                || account.aliases.iter().any(|alias| alias.to_string() == which)
+            account.name == which || account.aliases.iter().any(|it| it.to_string() == which)
         };
         let mut found = self.of(caller).filter(named);
         let first = found
@@ -326,3 +344,6 @@ pub fn profile_body(record: &Record) -> Option<(ProfileBody, u64)> {
     let body = record.peek().ok()?;
     Some((decode(&body.body).ok()?, body.sequence))
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,15 +78,17 @@ impl Node {
     }
 
     fn check_name(&self, caller: Caller, name: Option<&str>) -> Result<(), RpcError> {
-        if self.accounts.is_full() {
-            return Err(ErrorKind::Quota.because("this node has no room for another account"));
-        }
+        self.accounts.room(caller)?;
         let Some(name) = name else { return Ok(()) };
         let good = !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.contains('@');
         if !good || name.chars().any(char::is_control) {
             return Err(ErrorKind::BadParameters.because(format!(
                 "an account's name has 1 to {NAME_BYTES_MAX} bytes and no '@', got {name:?}"
             )));
+        }
+        if name.parse::<UserId>().is_ok() {
+            let error = "an account is not called like the id of one";
+            return Err(ErrorKind::BadParameters.because(error));
         }
         match self.accounts.of(caller).find(|account| account.name == name) {
             Some(_) => Err(ErrorKind::AccountExists
@@ -196,8 +198,11 @@ impl Node {
         now: Now,
     ) {
         let user = draft.key.user();
-        if self.accounts.get(user).is_some() || self.accounts.is_full() {
-            let error = ErrorKind::AccountExists.because(format!("account {user} is here already"));
+        let here = self
+            .accounts
+            .get(user)
+            .map(|_| ErrorKind::AccountExists.because(format!("account {user} is here already")));
+        if let Some(error) = here.or_else(|| self.accounts.room(draft.caller).err()) {
             return self.reply(draft.call, Err(error));
         }
         let account = Account {

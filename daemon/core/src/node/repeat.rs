@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::Node;
 use super::history::Loading;
+use super::narrow::place_of;
 use crate::answer::{Answers, Begun, Kept, Key};
 use crate::io::{CallId, Caller, Output, Scope};
 use crate::persist::Row;
@@ -91,7 +92,10 @@ impl Node {
         let (client_id, dry_run) = (repeat.client_id.take(), *repeat.dry_run);
         let checked = client_id.as_deref().map_or(Ok(()), check_client_id);
         let client_id = client_id.filter(|_| !dry_run);
-        let client = client_id.as_deref().map(|id| (Key::new(caller.uid, id), asked(&request)));
+        // SPEC 8.43: what a session that was left some accounts repeats is its own.
+        let place = scope.as_deref().map(place_of).unwrap_or_default();
+        let key = |id: &str| Key::new(caller.uid, &format!("{place}{id}"));
+        let client = client_id.as_deref().map(|id| (key(id), asked(&request)));
         let begun = Begun::new(caller.uid, client, dry_run, self.clock.late(now).wall);
         if let Err(error) = checked.and_then(|()| self.kept.begin(call, begun)) {
             return self.out.push(Output::Reply { call, result: Err(error) });

@@ -98,7 +98,8 @@ impl Node {
         if owner.is_some_and(|owner| self.book.is_user_damaged(owner, to)) {
             return Err(damaged(&to));
         }
-        self.outbox.room().map_err(|full| ErrorKind::Quota.because(full.to_string()))
+        let own = owner.map(|owner| self.users_of(owner)).unwrap_or_default();
+        self.outbox.room(&own).map_err(|full| ErrorKind::Quota.because(full.to_string()))
     }
 
     /// The round of two users, as the account knows it.

@@ -107,6 +107,17 @@ impl Entry {
         encode(self)
     }
 
+    /// The account whose share of the outbox it takes; receipts take nobody's.
+    pub(super) fn payer(&self) -> Option<UserId> {
+        self.block.map(|_| self.account)
+    }
+
+    /// The bytes of what is sealed.
+    pub(super) fn sealed_bytes(&self) -> usize {
+        let sealed = self.targets.values().filter_map(|target| target.envelope.as_ref());
+        sealed.map(|envelope| envelope.as_bytes().len()).sum()
+    }
+
     /// Whether it is sealed and no quorum has signed for it yet.
     pub fn is_under_way(&self) -> bool {
         let sealed = self.targets.values().any(|target| target.envelope.is_some());

@@ -8,7 +8,7 @@ use bytchat_proto::codec::decode;
 use bytchat_proto::envelope::{Content, Envelope, Party};
 use bytchat_proto::id::{BlockId, EnvelopeId, UserId};
 use bytchat_proto::key::DeviceKey;
-use bytchat_proto::limits::{OUTBOX_BYTES_MAX, OUTBOX_MAX, OUTBOX_WINDOW};
+use bytchat_proto::limits::{OUTBOX_BYTES_MAX, OUTBOX_MAX, OUTBOX_WINDOW, USER_SHARE_FACTOR};
 use bytchat_proto::rpc::message::State;
 use serde_bytes::ByteBuf;
 
@@ -27,8 +27,24 @@ const STEPS: u8 = b's';
 
 /// The outbox has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{OUTBOX_MAX} messages wait already; wait until some have gone")]
-pub struct Full;
+pub enum Full {
+    /// For nobody.
+    #[error("{OUTBOX_MAX} messages wait already; wait until some have gone")]
+    All,
+    /// For this Unix user.
+    #[error(
+        "{0} of your messages wait already, and the room that is left is for the other users of \
+         this daemon; wait until some have gone"
+    )]
+    Share(usize),
+}
+
+/// What messages take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Room {
+    count: usize,
+    bytes: usize,
+}
 
 /// Everything that is on its way.
 #[derive(Debug, Default)]
@@ -40,6 +56,8 @@ pub struct Outbox {
     /// The tries in the order in which they are due: thousands may wait while inputs come.
     tries: BTreeSet<(Mono, EntryId)>,
     bytes: usize,
+    /// What the messages of each account take; receipts do not count, which others cause.
+    own: BTreeMap<UserId, Room>,
     next: u64,
 }
 
@@ -66,7 +84,6 @@ impl Outbox {
             // Rows come in the order of their keys: envelopes before entries, counts after them.
             let entry = self.entries.entry(id).or_default();
             entry.target_mut(device).envelope = Envelope::decode(value.to_vec()).ok();
-            self.bytes += value.len();
         }
     }
 
@@ -89,7 +106,9 @@ impl Outbox {
         }
         if let Some(block) = entry.block {
             self.by_block.insert((entry.account, block), id);
+            self.own.entry(entry.account).or_default().count += 1;
         }
+        self.weigh(entry.payer(), entry.sealed_bytes(), 0);
         self.by_user.insert((entry.to, id));
         self.tries.insert((entry.next_try, id));
         self.entries.insert(id, entry);
@@ -105,10 +124,33 @@ impl Outbox {
         self.tries.insert((entry.next_try, id));
     }
 
-    /// Whether there is room for one more.
-    pub fn room(&self) -> Result<(), Full> {
-        let room = self.entries.len() < OUTBOX_MAX && self.bytes < OUTBOX_BYTES_MAX;
-        if room { Ok(()) } else { Err(Full) }
+    /// Whether there is room for one more message of a Unix user who has these accounts.
+    ///
+    /// # Errors
+    /// There is none, or the user has its share of what is free.
+    // SPEC 8.7: no Unix user takes all places.
+    pub fn room(&self, accounts: &[UserId]) -> Result<(), Full> {
+        let count = OUTBOX_MAX.saturating_sub(self.entries.len());
+        let bytes = OUTBOX_BYTES_MAX.saturating_sub(self.bytes);
+        if count == 0 || bytes == 0 {
+            return Err(Full::All);
+        }
+        let mut own = Room::default();
+        for room in accounts.iter().filter_map(|account| self.own.get(account)) {
+            own.count += room.count;
+            own.bytes += room.bytes;
+        }
+        let below = |held: usize, free: usize| held < USER_SHARE_FACTOR.saturating_mul(free);
+        let room = below(own.count, count) && below(own.bytes, bytes);
+        if room { Ok(()) } else { Err(Full::Share(own.count)) }
+    }
+
+    /// Counts bytes that are sealed for an entry, and bytes that are not any more.
+    fn weigh(&mut self, payer: Option<UserId>, more: usize, less: usize) {
+        self.bytes = self.bytes.saturating_add(more).saturating_sub(less);
+        if let Some(own) = payer.and_then(|account| self.own.get_mut(&account)) {
+            own.bytes = own.bytes.saturating_add(more).saturating_sub(less);
+        }
     }
 
     /// Takes something to send, and writes it down.
@@ -166,9 +208,10 @@ impl Outbox {
             return;
         };
         out.put(Table::Outbox, row_key(ENVELOPE, id, Some(device)), envelope.as_bytes());
-        self.bytes += envelope.as_bytes().len();
-        let old = std::mem::replace(entry.target_mut(device), Target::of(envelope));
-        self.bytes -= old.envelope.map_or(0, |old| old.as_bytes().len());
+        let before = entry.sealed_bytes();
+        *entry.target_mut(device) = Target::of(envelope);
+        let (payer, after) = (entry.payer(), entry.sealed_bytes());
+        self.weigh(payer, after, before);
     }
 
     /// Forgets an entry: it has arrived or is over.
@@ -180,16 +223,26 @@ impl Outbox {
         if entry.steps > 0 {
             out.remove(Table::Outbox, row_key(STEPS, id, None));
         }
-        for (device, target) in &entry.targets {
+        for device in entry.targets.keys() {
             out.remove(Table::Outbox, row_key(ENVELOPE, id, Some(*device)));
-            let bytes = target.envelope.as_ref().map_or(0, |envelope| envelope.as_bytes().len());
-            self.bytes -= bytes;
         }
+        self.weigh(entry.payer(), 0, entry.sealed_bytes());
         if let Some(block) = entry.block {
             self.by_block.remove(&(entry.account, block));
+            self.give_back(entry.account);
         }
         self.by_user.remove(&(entry.to, id));
         self.tries.remove(&(entry.next_try, id));
+    }
+
+    /// A message of an account is gone.
+    fn give_back(&mut self, account: UserId) {
+        if let Some(own) = self.own.get_mut(&account) {
+            own.count = own.count.saturating_sub(1);
+            if own.count == 0 {
+                self.own.remove(&account);
+            }
+        }
     }
 
     /// Entries whose next try is due, oldest first.
@@ -242,10 +295,11 @@ impl Outbox {
             };
             let dropped = entry.targets.remove(&to.device).and_then(|target| target.envelope);
             if let Some(dropped) = dropped {
-                self.bytes -= dropped.as_bytes().len();
                 self.tries.remove(&(entry.next_try, id));
                 entry.next_try = now;
                 self.tries.insert((now, id));
+                let payer = entry.payer();
+                self.weigh(payer, 0, dropped.as_bytes().len());
                 again.push(id);
             }
         }

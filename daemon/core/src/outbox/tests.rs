@@ -196,3 +196,64 @@ fn what_only_this_node_holds_is_no_safer_than_before() {
     entry.target_mut(DEVICE).holders.insert(other, Timestamp(7));
     assert!(entry.is_held_elsewhere(own));
 }
+
+fn message_of(account: UserId, number: usize) -> Entry {
+    let mut block = [account.0[0]; 32];
+    block[24..].copy_from_slice(&number.to_be_bytes());
+    Entry { account, block: Some(BlockId(block)), ..message(1) }
+}
+
+#[test]
+fn nobody_shuts_the_others_out_and_who_is_alone_has_most_of_the_room() {
+    let (mut outbox, mut out, mut disk) =
+        (Outbox::default(), Outputs::new([0; 32]), BTreeMap::new());
+    let most = OUTBOX_MAX * USER_SHARE_FACTOR / (USER_SHARE_FACTOR + 1);
+    let own = [ALICE, UserId([9; 20])];
+    let mut ids = Vec::new();
+    while outbox.room(&own).is_ok() {
+        let account = own[ids.len() % 2];
+        ids.push(outbox.queue(message_of(account, ids.len()), &mut out));
+    }
+    assert_eq!((ids.len(), outbox.room(&own)), (most, Err(Full::Share(most))));
+    // Others still find room, each less, and receipts are nobody's.
+    let mut queued = 0;
+    while outbox.room(&[BOB]).is_ok() {
+        queued += 1;
+        outbox.queue(message_of(BOB, queued), &mut out);
+    }
+    assert_eq!(queued, (OUTBOX_MAX - most) * USER_SHARE_FACTOR / (USER_SHARE_FACTOR + 1));
+    outbox.queue(Entry { block: None, ..message_of(BOB, 1) }, &mut out);
+    assert_eq!(outbox.room(&[BOB]), Err(Full::Share(queued)));
+    assert_eq!(outbox.room(&[UserId([7; 20])]), Ok(()));
+    // The same after a restart.
+    rows(&mut out, &mut disk);
+    let mut again = restored(&disk);
+    assert_eq!(again.own, outbox.own);
+    // It comes back with what has gone.
+    for id in ids {
+        again.remove(id, &mut out);
+    }
+    assert_eq!((again.room(&own), again.own.len()), (Ok(()), 1));
+}
+
+#[test]
+fn the_bytes_of_a_user_are_shared_likewise_and_counted_back() {
+    let (mut outbox, mut out, mut disk) =
+        (Outbox::default(), Outputs::new([0; 32]), BTreeMap::new());
+    let id = outbox.queue(message(1), &mut out);
+    outbox.sealed(id, DEVICE, envelope(1), &mut out);
+    outbox.sealed(id, DEVICE, envelope(2), &mut out);
+    let bytes = envelope(1).as_bytes().len();
+    assert_eq!((outbox.bytes, outbox.own[&ALICE].bytes), (bytes, bytes));
+    outbox.save(id, &mut out);
+    rows(&mut out, &mut disk);
+    let mut again = restored(&disk);
+    assert_eq!((again.bytes, again.own[&ALICE].bytes), (bytes, bytes));
+    let most = OUTBOX_BYTES_MAX * USER_SHARE_FACTOR / (USER_SHARE_FACTOR + 1);
+    again.weigh(Some(ALICE), most - bytes, 0);
+    assert_eq!(again.room(&[ALICE]), Err(Full::Share(1)));
+    assert_eq!(again.room(&[BOB]), Ok(()));
+    again.weigh(Some(ALICE), 0, most - bytes);
+    again.remove(id, &mut out);
+    assert_eq!((again.bytes, again.own.len()), (0, 0));
+}

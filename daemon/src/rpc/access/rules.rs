@@ -7,6 +7,10 @@ use bytchat_proto::rpc::{ErrorKind, Role, RpcError};
 use super::Peer;
 use super::system::People;
 
+/// The uid that the kernel gives for all who are in no user namespace that we see: one number for
+/// many people.
+const OUTSIDERS: u32 = 65_534;
+
 /// Whom a rule means, by name or number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -46,6 +50,7 @@ impl Rules {
             }
             let meant = match &rule.who {
                 Who::User(name) => uid(name, people) == Some(peer.uid),
+                Who::Group(_) if peer.uid == OUTSIDERS => false,
                 Who::Group(name) => gid(name, people).is_some_and(|gid| {
                     let groups = groups.get_or_insert_with(|| people.groups_of(peer.uid));
                     gid == peer.gid || groups.contains(&gid)

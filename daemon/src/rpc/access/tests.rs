@@ -92,6 +92,16 @@ fn the_highest_role_that_matches_counts() {
 }
 
 #[test]
+fn no_group_gives_a_role_to_those_outside_of_the_user_namespace() {
+    let village = Village::default();
+    let outsider = peer(65_534, 10);
+    assert_eq!(rules().role(outsider, &village), None);
+    let list = vec![rule(user("65534"), Role::Observe), rule(group("talk"), Role::Send)];
+    let named = Rules { list, are_default: false };
+    assert_eq!(named.role(outsider, &village), Some(Role::Observe));
+}
+
+#[test]
 fn a_name_that_means_nobody_gives_nobody_a_role() {
     let list = vec![rule(user("nobody-here"), Role::Admin), rule(group("none"), Role::Admin)];
     let rules = Rules { list, are_default: false };

@@ -58,7 +58,9 @@ impl Shape<'_> {
             ErrorKind::RevConflict => self.takes(&["expect_rev"]),
             ErrorKind::Deprecated => self.deprecated,
             ErrorKind::Quota => {
+                // Whoever has too many client ids is refused new ones.
                 self.role == Role::Send
+                    || self.takes(&["client_id"])
                     || self.is(&[
                         "cursor.set",
                         "event.subscribe",

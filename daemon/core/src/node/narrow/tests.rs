@@ -1,6 +1,7 @@
 //! Tests of narrowed sessions, and of what belongs to others.
 
 use bytchat_proto::id::BlockId;
+use bytchat_proto::limits::CLOCK_SKEW_MS;
 use bytchat_proto::rpc::message::{Read, State, Wait};
 use bytchat_proto::rpc::session::Restrict;
 use bytchat_proto::rpc::{Nothing, account, message, token};
@@ -220,4 +221,59 @@ fn a_token_narrows_to_what_it_says_and_survives_a_restart() {
     assert_eq!(error.kind, ErrorKind::BadParameters);
     let accept = call("contact.accept", json!({ "who": one }));
     assert!(ask(&mut machine, scope(&[one]), accept).is_ok());
+}
+
+#[test]
+fn a_token_that_was_over_does_not_come_back_with_an_earlier_clock() {
+    let mut machine = Machine::new();
+    machine.person(ANN);
+    let params = json!({ "until": at(0).wall.0 + 1_000 });
+    let made = ask(&mut machine, None, call("token.create", params)).unwrap();
+    let token = made["token"].as_str().unwrap();
+    let by = |machine: &mut Machine, now| {
+        let token = Some(token.to_owned().into());
+        let restrict = Call::SessionRestrict(Restrict { token, ..Restrict::default() });
+        machine.ask_as(ANN, None, restrict, now).map_err(|error| error.kind)
+    };
+    assert!(by(&mut machine, at(0)).is_ok());
+    let later = at(2 * CLOCK_SKEW_MS);
+    machine.restart(later);
+    machine.wake(later);
+    assert_eq!(by(&mut machine, later), Err(ErrorKind::BadToken));
+    machine.restart(at(0));
+    assert_eq!(by(&mut machine, at(0)), Err(ErrorKind::BadToken));
+    let listed = machine.ask_as(ANN, None, Call::TokenList(Nothing {}), at(0)).unwrap();
+    assert_eq!(listed["tokens"], json!([]));
+}
+
+#[test]
+fn client_ids_of_narrowed_sessions_are_their_own() {
+    let mut machine = Machine::new();
+    let (one, two) = (machine.person(ANN), machine.person(ANN));
+    let send = |text: &str| {
+        let to = UserId([9; 20]);
+        call("message.send", json!({ "to": to, "text": text, "client_id": "a:1", "account": one }))
+    };
+    let first = ask(&mut machine, scope(&[one]), send("narrow")).unwrap();
+    let open = ask(&mut machine, None, send("open")).unwrap();
+    let other = ask(&mut machine, scope(&[one, two]), send("both")).unwrap();
+    assert!(first["id"] != open["id"] && open["id"] != other["id"]);
+    let again = ask(&mut machine, scope(&[one]), send("narrow")).unwrap();
+    assert_eq!((&again["id"], &again["replayed"]), (&first["id"], &json!(true)));
+    let conflict = ask(&mut machine, scope(&[one]), send("open")).unwrap_err();
+    assert_eq!(conflict.kind, ErrorKind::Conflict);
+}
+
+#[test]
+fn an_id_means_one_account_whatever_others_are_called() {
+    let mut machine = Machine::new();
+    let (one, two) = (machine.person(ANN), machine.person(ANN));
+    let named = call("account.create", json!({ "name": one }));
+    let error = ask(&mut machine, None, named).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::BadParameters);
+    // One that was made before that was refused.
+    machine.node.accounts.get_mut(two).unwrap().name = one.to_string();
+    let caller = Caller { uid: ANN };
+    let meant = machine.node.accounts.pick(caller, Some(&one.to_string())).unwrap();
+    assert_eq!(meant.user(), one);
 }
