@@ -145,7 +145,7 @@ async fn a_token_ends_its_sessions_also_if_nobody_hears_that_it_was_removed() {
         restrict(&mut client, &json!({ "token": token })).await;
         let delete = request(1, "token.delete", &json!({ "id": id_of(token) }));
         if token == "full" {
-            assert_eq!(kind(&owner.ask(&delete).await), "disk_full");
+            assert_eq!(kind(&owner.ask(&delete).await), "store.full");
         } else {
             owner.write(format!("{delete}\n").as_bytes()).await;
             assert_eq!(world.words.recv().await, Some(Word::Waiting));

@@ -1835,7 +1835,7 @@ class Client:
 
         `dry_run`: Only says what would happen.
 
-        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict,
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, Conflict, Quota,
         StoreFull, StoreFailed, TokenBad.
         """
         params: dict[str, object] = {
