@@ -321,6 +321,9 @@ pub const EXTEND_MIN_MS: u64 = HOUR_MS;
 pub const PUSHES_PER_LOAD_MAX: usize = 8;
 /// Questions of the mailbox to the disk in flight: bounds its memory to some megabytes.
 pub const MAILBOX_LOADS_MAX: usize = 32;
+/// What the disk could not answer the mailbox is asked again after so long: a machine that has no
+/// file to spare is not pressed.
+pub const MAILBOX_LOAD_RETRY_MS: u64 = 1_000;
 /// Rows that one sweep removes, so that no sweep is long.
 pub const SWEEP_ROWS_MAX: usize = 256;
 /// The clock of the wall may jump: what expires is looked at this often at least.

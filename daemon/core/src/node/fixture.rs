@@ -102,8 +102,10 @@ impl Machine {
         }
         rows.truncate(query.limit);
         if let Some(table) = query.follow {
-            let followed = |(_, at): Row| Some((at.clone(), self.disk.get(&(table, at))?.clone()));
-            rows = rows.into_iter().filter_map(followed).collect();
+            rows.iter_mut().filter(|(_, at)| !at.is_empty()).for_each(|(key, value)| {
+                *key = std::mem::take(value);
+                *value = self.disk.get(&(table, key.clone())).cloned().unwrap_or_default();
+            });
         }
         let mut goes_on = query.meter();
         let last = rows.iter().position(|(_, value)| !goes_on(value.len()));

@@ -319,6 +319,50 @@ fn of_two_profiles_that_expect_the_same_one_is_set() {
 }
 
 /// SPEC 8.53: who goes on from `next` sees each entry once, whatever comes or goes meanwhile.
+/// The texts of a history, read in pages of two, newest first.
+fn read_all(machine: &mut Machine, bob: UserId) -> Vec<String> {
+    let (mut texts, mut before) = (Vec::new(), Value::Null);
+    loop {
+        let with = json!({ "who": bob, "limit": 2, "before": before });
+        let answer = machine.does("message.history", with, at(100)).unwrap();
+        let messages = answer["messages"].as_array().unwrap();
+        texts.extend(messages.iter().rev().map(|it| it["text"].as_str().unwrap().to_owned()));
+        match answer["next"].as_u64() {
+            Some(next) => before = Value::from(next),
+            None => return texts,
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_damaged_or_gone_ends_no_list_and_is_said_to_be_unreadable() {
+    let (mut machine, _, bob) = world();
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        let send = json!({ "to": bob, "text": format!("{number}") });
+        ids.push(machine.does("message.send", send, at(number)).unwrap()["id"].clone());
+    }
+    let whole = machine.disk.clone();
+    let rows = machine.rows(Table::Message);
+    let mut names = machine.rows(Table::MessageIndex);
+    names.retain(|(key, _)| key.starts_with(b"p"));
+    for lost in 0..5 {
+        let others: Vec<String> =
+            (0..5).rev().filter(|it| *it != lost).map(|it| it.to_string()).collect();
+        let (row, name) = (rows[lost].0.clone(), names[lost].0.clone());
+        machine.disk.remove(&(Table::Message, row.clone()));
+        assert_eq!(read_all(&mut machine, bob), others, "{lost} is gone");
+        machine.disk.insert((Table::Message, row), Vec::new());
+        assert_eq!(read_all(&mut machine, bob), others, "{lost} is damaged");
+        let error = machine.does("message.show", json!({ "id": ids[lost] }), at(9)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Internal);
+        machine.disk.clone_from(&whole);
+        machine.disk.insert((Table::MessageIndex, name), Vec::new());
+        assert_eq!(read_all(&mut machine, bob), others, "the name of {lost} is damaged");
+        machine.disk.clone_from(&whole);
+    }
+}
+
 #[test]
 fn pages_follow_each_other_without_gap_or_repetition() {
     let (mut machine, _, bob) = world();
