@@ -191,6 +191,8 @@ pub const KNOWN_TOKENS_MAX: u64 = 16;
 pub const KNOWN_NODES_MAX: usize = 256;
 /// Such nodes by one contact: its devices. So sixteen contacts gone bad are needed to use them up.
 pub const KNOWN_NODES_PER_CONTACT_MAX: usize = DEVICES_PER_USER_MAX;
+/// Those among them that have brought nothing yet: anybody can name any node as its own.
+pub const KNOWN_NODES_NAMED_PER_CONTACT_MAX: usize = KNOWN_NODES_PER_CONTACT_MAX / 4;
 /// Frames that wait for a link to come up.
 pub const FRAMES_WAITING_PER_NODE_MAX: usize = 64;
 

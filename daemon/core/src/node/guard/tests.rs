@@ -18,6 +18,7 @@ use crate::fixture::{Account, Signer, at};
 use crate::io::{CallId, Caller, Input, LinkId, Output};
 use crate::node::NodeConfig;
 use crate::node::links::SELF;
+use crate::node::receive::Bringer;
 use crate::node::search::Lookup;
 
 fn network() -> NetworkId {
@@ -51,6 +52,10 @@ fn person(node: &mut Node) -> UserId {
     node.accounts.users()[0]
 }
 
+fn bringer(number: u8, link: LinkId) -> Bringer {
+    Bringer { link, node: NodeId([number; 20]), repair: false }
+}
+
 fn writes(node: &mut Node) -> usize {
     let outputs = std::iter::from_fn(|| node.poll_output());
     outputs.filter(|output| matches!(output, Output::Persist(_))).count()
@@ -65,7 +70,7 @@ fn garbage_for_a_device_of_ours_leaves_no_trace() {
     let body = vec![7; ENVELOPE_CLASS_MIN + TAG_BYTES];
     let garbage = Envelope::assemble(user, device, kem, &[7; ENCAPSULATION_BYTES], &body).unwrap();
     let until = at(0).wall.plus_ms(RECORD_TTL_MAX_MS);
-    let answer = node.take((LinkId(1), NodeId([1; 20])), &garbage, until, at(1));
+    let answer = node.take(bringer(1, LinkId(1)), &garbage, until, at(1));
     assert!(matches!(answer, Some(Response::Refused { .. })), "{answer:?}");
     assert_eq!(writes(&mut node), 0);
     assert!(node.inbox.poll_removals(at(60_000)).is_empty());
@@ -85,7 +90,7 @@ fn garbage_has_a_pace_by_node_whatever_the_link_and_our_own_mail_has_none() {
         let mut body = vec![7; ENVELOPE_CLASS_MIN + TAG_BYTES];
         body[..8].copy_from_slice(&number.to_be_bytes());
         let garbage = Envelope::assemble(user, device, kem, &[7; ENCAPSULATION_BYTES], &body);
-        let answer = node.take((link, NodeId([from; 20])), &garbage.unwrap(), until, at(1));
+        let answer = node.take(bringer(from, link), &garbage.unwrap(), until, at(1));
         let Some(Response::Refused { reason, .. }) = answer else { panic!("{answer:?}") };
         reason
     };
