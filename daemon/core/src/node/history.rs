@@ -35,6 +35,8 @@ pub(super) enum Loading {
     Former { repeated: Box<Repeated> },
     /// Answers that are no longer kept.
     OldAnswers,
+    /// Answers that are counted anew.
+    Recount,
     /// Answers of former versions that are no longer kept.
     OldFormer,
     /// Events.
@@ -94,6 +96,7 @@ impl Node {
             Loading::Repeated { repeated } => self.handle_repeated(*repeated, rows, now),
             Loading::Former { repeated } => self.handle_former(*repeated, rows, now),
             Loading::OldAnswers => self.forget_answers(rows, now),
+            Loading::Recount => self.recounted_answers(rows),
             Loading::OldFormer => self.forget_former(rows, now),
             Loading::Events { ask } => self.handle_events(*ask, rows),
         }
@@ -116,7 +119,8 @@ impl Node {
             | Loading::Read { call, .. } => call,
             Loading::Events { ask } => ask.call,
             Loading::Repeated { repeated } | Loading::Former { repeated } => repeated.call,
-            Loading::Advance { .. } | Loading::OldAnswers | Loading::OldFormer => return,
+            Loading::OldAnswers | Loading::Recount => return self.sweep_failed(now),
+            Loading::Advance { .. } | Loading::OldFormer => return,
         };
         self.reply(call, Err(ErrorKind::Internal.because(reason)));
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::answer::hash;
 use crate::fixture::at;
-use crate::io::{CallId, Caller, Input, Output};
+use crate::io::{CallId, Caller, Input, LoadId, Output};
 use crate::node::fixture::Machine;
 use crate::persist::{Row, Table};
 use crate::time::Now;
@@ -21,6 +21,21 @@ fn call(method: &str, params: Value) -> Call {
 impl Machine {
     fn does(&mut self, method: &str, params: Value, now: Now) -> Result<Value, RpcError> {
         self.ask(OWN, call(method, params), now)
+    }
+
+    /// Writes what is to be written and reads the answers that are asked for, but says so to nobody.
+    fn loads(&mut self) -> Vec<(LoadId, Vec<Row>)> {
+        let mut loads = Vec::new();
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Persist(writes) => writes.into_iter().for_each(|write| self.write(write)),
+                Output::Load { load, query } if query.table == Table::Answer => {
+                    loads.push((load, self.read(&query)));
+                }
+                _ => {}
+            }
+        }
+        loads
     }
 
     fn counted(&self) -> Vec<Row> {
@@ -190,6 +205,58 @@ fn who_has_too_many_ids_is_refused_and_nothing_is_forgotten_for_it() {
     let again = machine.does("message.send", hello(bob), at(4)).unwrap();
     assert_eq!(again["replayed"], true);
     machine.does("message.send", json!({ "to": bob, "text": "new" }), at(5)).unwrap();
+}
+
+#[test]
+fn a_damaged_count_of_answers_lifts_no_limit_and_is_made_anew() {
+    let (mut machine, _, bob) = world();
+    for number in 0..5 {
+        let with = json!({ "to": bob, "text": "x", "client_id": format!("a:{number}") });
+        machine.does("message.send", with, at(number)).unwrap();
+    }
+    let (key, whole) = machine.counted().remove(0);
+    for damaged in [Vec::new(), b"damaged".to_vec(), vec![1; 15]] {
+        machine.disk.insert((Table::Node, key.clone()), damaged);
+        machine.crash(at(10));
+        assert_eq!(machine.counted(), [(key.clone(), whole.clone())]);
+        let again = json!({ "to": bob, "text": "x", "client_id": "a:1" });
+        machine.does("message.send", again, at(11)).unwrap();
+    }
+    // As long as it is not known, nobody's id is kept; what is known already is answered.
+    machine.disk.insert((Table::Node, key.clone()), Vec::new());
+    machine.restart_idle(at(12));
+    let load = machine.loads().remove(0).0;
+    let send = |id: &str| call("message.send", json!({ "to": bob, "text": "x", "client_id": id }));
+    assert_eq!(machine.ask(OWN, send("new"), at(13)).unwrap_err().kind, ErrorKind::Busy);
+    assert_eq!(machine.ask(OWN, send("a:2"), at(13)).unwrap()["replayed"], true);
+    // The disk does not answer at the moment: it is asked again.
+    let reason = "too many open files".to_owned();
+    machine.node.handle_input(Input::LoadFailed { load, reason }, at(14));
+    machine.wake(at(2_000));
+    assert_eq!(machine.counted(), [(key, whole)]);
+    assert!(machine.ask(OWN, send("new"), at(2_001)).is_ok());
+}
+
+#[test]
+fn of_two_sweeps_at_once_one_counts_down() {
+    let (mut machine, _, bob) = world();
+    machine.does("message.send", hello(bob), at(1)).unwrap();
+    let young = json!({ "to": bob, "text": "x", "client_id": "a:2" });
+    machine.does("message.send", young, at(ANSWERS_KEPT_MS - HOUR_MS)).unwrap();
+    let ripe = ANSWERS_KEPT_MS + 2 * HOUR_MS;
+    let mut read = Vec::new();
+    for moment in [ripe, ripe + HOUR_MS] {
+        machine.node.handle_input(Input::Wake, at(moment));
+        read.extend(machine.loads());
+    }
+    for (load, rows) in read {
+        machine.node.handle_input(Input::Loaded { load, rows }, at(ripe + HOUR_MS));
+        machine.drain();
+    }
+    assert_eq!(machine.rows(Table::Answer).len(), 2);
+    assert_eq!(machine.counted()[0].1[..8], 1_u64.to_be_bytes());
+    machine.wake(at(3 * ANSWERS_KEPT_MS));
+    assert!(machine.rows(Table::Answer).is_empty() && machine.counted().is_empty());
 }
 
 #[test]
@@ -427,6 +494,25 @@ fn pages_follow_each_other_without_gap_or_repetition() {
     let second = machine.does("account.list", with, at(306)).unwrap();
     assert_eq!(second["accounts"].as_array().unwrap().len(), 1);
     assert!(second.get("next").is_none() && first["accounts"] != second["accounts"]);
+}
+
+#[test]
+fn a_damaged_row_about_former_versions_lets_nothing_happen_twice() {
+    let (mut machine, alice, bob) = world();
+    let sent = json!({ "id": bytchat_proto::id::BlockId([7; 32]), "state": "queued", "to": bob });
+    let row = json!({ "sent": sent, "text": hash("once") }).to_string().into_bytes();
+    let key = [b"c".as_slice(), alice.as_bytes(), &hash("a:1")].concat();
+    machine.disk.insert((Table::MessageIndex, key), row);
+    for (moment, damaged) in (1..).zip([&b""[..], b"x", b"damaged", b"nonesuch!"]) {
+        machine.disk.insert((Table::Node, b"answers-before".to_vec()), damaged.to_vec());
+        machine.restart(at(2 * moment));
+        let again = machine.does("message.send", hello(bob), at(2 * moment + 1)).unwrap();
+        assert_eq!(again["replayed"], true, "{damaged:?}");
+    }
+    // Where there are none, this stays known.
+    let (mut machine, ..) = world();
+    machine.restart(at(1));
+    assert_eq!(machine.node.kept.former, crate::answer::Former::None);
 }
 
 #[test]
