@@ -23,16 +23,16 @@ impl Machine {
         self.ask(OWN, call(method, params), now)
     }
 
-    /// Writes what is to be written and reads the answers that are asked for, but says so to nobody.
+    /// Writes what is to be written and reads the answers that are asked for; tells nobody.
     fn loads(&mut self) -> Vec<(LoadId, Vec<Row>)> {
         let mut loads = Vec::new();
         while let Some(output) = self.node.poll_output() {
-            match output {
-                Output::Persist(writes) => writes.into_iter().for_each(|write| self.write(write)),
-                Output::Load { load, query } if query.table == Table::Answer => {
-                    loads.push((load, self.read(&query)));
-                }
-                _ => {}
+            if let Output::Persist(writes) = output {
+                writes.into_iter().for_each(|write| self.write(write));
+            } else if let Output::Load { load, query } = output
+                && query.table == Table::Answer
+            {
+                loads.push((load, self.read(&query)));
             }
         }
         loads
