@@ -190,8 +190,8 @@ impl Node {
     }
 
     // SPEC 8.53: where the next page begins follows from the last row of this one, be it readable
-    // or not; what cannot be read is left out. SPEC 8.31: a page that its bytes have cut is like any
-    // other.
+    // or not; what cannot be read is left out.
+    // SPEC 8.31: a page that its bytes have cut is like any other.
     fn answer_messages(&mut self, call: CallId, limit: usize, rows: &[Row]) {
         let shown = &rows[..rows.len().min(limit)];
         let bytes: usize = rows.iter().map(|(_, value)| value.len()).sum();
