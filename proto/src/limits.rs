@@ -329,6 +329,26 @@ pub const SWEEP_MS_MAX: u64 = HOUR_MS;
 pub const IDS_PER_REQUEST_MAX: usize = 256;
 /// Envelopes pushed on one attached link before their removal comes back.
 pub const PUSHES_IN_FLIGHT_MAX: usize = 32;
+/// What was pushed and is not removed is pushed again after so long: the push or its removal was
+/// lost, where a disk was full or too much waited. Twice the time in which an answer is given up.
+pub const PUSH_AGAIN_MS: u64 = MINUTE_MS;
+/// It doubles up to so long while nothing of the device is removed.
+pub const PUSH_AGAIN_MAX_MS: u64 = 10 * MINUTE_MS;
+/// And of one device only `PUSHES_PER_LOAD_MAX` in so long: half a megabyte.
+pub const PUSH_AGAIN_PACE_MS: u64 = 10_000;
+/// Removals that a device owes to one holder: two full mailboxes. What is beyond is brought again.
+pub const REMOVALS_OWED_MAX: usize = 2 * ENVELOPES_PER_USER_MAX;
+/// Requests to remove that are in flight to one holder: more than one, so that no round trip is
+/// waited for.
+pub const REMOVALS_IN_FLIGHT_MAX: usize = 8;
+/// A holder that did not take removals is asked again after so long, at first.
+pub const REMOVAL_RETRY_MIN_MS: u64 = 1_000;
+/// The same at last: as often as it pushes again.
+pub const REMOVAL_RETRY_MAX_MS: u64 = MINUTE_MS;
+/// Copies of one envelope make one removal in so long at the holder that brings them.
+pub const REMOVAL_AGAIN_MS: u64 = MINUTE_MS / 2;
+/// Removals that one holder has taken, remembered for that.
+pub const REMOVALS_TAKEN_MAX: usize = 1_024;
 /// Users attached to one node.
 pub const ATTACHED_MAX: usize = 1_000;
 /// The record of a user with attached devices is looked up so often where it is not held.

@@ -147,6 +147,8 @@ pub struct Mailbox {
     /// Rows of envelopes that came a second time after the disk had not given them.
     orphans: Vec<Vec<u8>>,
     sweep_at: Option<Mono>,
+    /// When to look for what is to be pushed again.
+    again_at: Option<Mono>,
 }
 
 impl Mailbox {
@@ -171,6 +173,7 @@ impl Mailbox {
             place: None,
             orphans: Vec::new(),
             sweep_at: None,
+            again_at: None,
         }
     }
 
@@ -292,12 +295,14 @@ impl Mailbox {
     pub fn poll_timeout(&self) -> Option<Deadline> {
         let why = "something in the mailbox ends";
         let sweep = self.sweep_at.map(|at| Deadline { at, why });
-        Deadline::earliest(sweep, self.pages.deadline())
+        let again = self.again_at.map(|at| Deadline { at, why: "push mail again" });
+        Deadline::earliest(Deadline::earliest(sweep, again), self.pages.deadline())
     }
 
     /// Removes what is over, a bounded number of rows at a time, and tells of what is left.
     pub fn handle_timeout(&mut self, now: Now, out: &mut Outputs) {
         self.tell(now);
+        self.push_overdue(now, out);
         if self.sweep_at.is_none_or(|at| at > now.mono) {
             return;
         }

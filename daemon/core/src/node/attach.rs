@@ -135,7 +135,8 @@ mod tests {
     use bytchat_proto::id::NetworkId;
     use bytchat_proto::key::NodeKey;
     use bytchat_proto::limits::{
-        ATTACH_RETRY_MIN_MS, ENVELOPE_CLASS_MIN, GATHER_MS, PROTOCOL_VERSION,
+        ATTACH_RETRY_MIN_MS, DEPOSIT_TIMEOUT_MS, ENVELOPE_CLASS_MIN, GATHER_MS, PROTOCOL_VERSION,
+        REMOVAL_AGAIN_MS, REMOVAL_RETRY_MIN_MS,
     };
     use bytchat_proto::wire::{Body, Delivery, Frame, Hello};
 
@@ -262,9 +263,15 @@ mod tests {
 
         /// Whether mail is removed within the time in which removals are gathered.
         fn removes(&mut self, ms: u64) -> bool {
-            self.machine.node.handle_input(Input::Wake, at(ms + GATHER_MS));
+            self.removal(ms + GATHER_MS).is_some()
+        }
+
+        /// The request to remove mail that is sent then.
+        fn removal(&mut self, ms: u64) -> Option<u64> {
+            self.machine.node.handle_input(Input::Wake, at(ms));
             let frames = self.heard();
-            frames.iter().any(|it| matches!(it.body, Body::Request(Request::Remove { .. })))
+            let removes = |it: &&Frame| matches!(it.body, Body::Request(Request::Remove { .. }));
+            frames.iter().find(removes).map(|it| it.id)
         }
     }
 
@@ -275,12 +282,36 @@ mod tests {
         bench.say(mail.clone(), 0, 1);
         assert!(!bench.removes(1), "nobody has asked it for mail");
         let proof = bench.prove();
-        bench.say(mail.clone(), 0, 3);
+        bench.say(mail, 0, 3);
         assert!(bench.removes(3));
         let attached = Response::Attached { waiting: 1, keys: 20 };
         bench.say(Body::Response(attached), proof, 20);
-        bench.say(mail, 0, 21);
-        assert!(bench.removes(21));
+    }
+
+    #[test]
+    fn a_removal_that_is_refused_or_lost_is_sent_again_until_it_is_taken() {
+        let mut bench = Bench::new();
+        let mail = bench.delivery();
+        let proof = bench.prove();
+        let attached = Response::Attached { waiting: 1, keys: 20 };
+        bench.say(Body::Response(attached), proof, 2);
+        bench.say(mail.clone(), 0, 10);
+        let first = bench.removal(20).unwrap();
+        let busy = Response::refused(bytchat_proto::wire::Refusal::Busy, "");
+        bench.say(Body::Response(busy), first, 30);
+        bench.say(mail.clone(), 0, 40);
+        assert_eq!(bench.removal(1_029), None);
+        bench.removal(1_030).unwrap();
+        // No answer to that one.
+        let late = 1_030 + DEPOSIT_TIMEOUT_MS;
+        assert_eq!(bench.removal(late), None);
+        let third = bench.removal(late + 2 * REMOVAL_RETRY_MIN_MS).unwrap();
+        bench.say(Body::Response(Response::Done), third, late + 3_000);
+        // A copy that was under way by then wants none; one that comes later does.
+        bench.say(mail.clone(), 0, late + 4_000);
+        assert_eq!(bench.removal(late + 5_000), None);
+        bench.say(mail, 0, late + 3_000 + REMOVAL_AGAIN_MS);
+        assert!(bench.removes(late + 3_000 + REMOVAL_AGAIN_MS));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::observed::WITNESSES;
 use super::pods::PodAsk;
 use crate::crypto::NodeSecret;
 use crate::dht::{self, AskId, Event as DhtEvent};
+use crate::inbox::RemovalId;
 use crate::io::LinkId;
 use crate::link::{Event, Failure};
 use crate::mailbox;
@@ -34,6 +35,7 @@ pub(super) enum Token {
     Attach { user: UserId },
     Prove { user: UserId },
     Offer { envelope: EnvelopeId },
+    Remove(RemovalId),
     Pod(Box<PodAsk>),
     Nothing,
 }
@@ -168,6 +170,10 @@ impl Node {
                 Ok(Response::Receipt { .. }) => self.mailbox.held_by(envelope, from),
                 Ok(_) | Err(_) => self.mailbox.offer_lost(envelope, from),
             },
+            Token::Remove(removal) => {
+                let taken = matches!(result, Ok(Response::Done));
+                self.inbox.removed(removal, taken, now);
+            }
             Token::Pod(ask) => self.handle_pod_answer(*ask, result, now),
             Token::Nothing => {}
         }

@@ -1,5 +1,7 @@
 //! Receiving: attaching to the holders of our mail, and opening what they push.
 
+use std::collections::BTreeMap;
+
 use bytchat_proto::envelope::{Envelope, HolderReceipt, Party, Removal, Sealed};
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::rpc::contact::Standing;
@@ -31,10 +33,11 @@ impl Node {
         let user = envelope.user();
         if self.inbox.may_bring(user, link)
             && self.accounts.with_device(user, envelope.device()).is_some()
-            && self.open(&envelope, now).0 != Verdict::Done
+            && self.open(Some(link), &envelope, now).0 != Verdict::Done
         {
-            // It is not remembered, but it must not use up the quota at the holders.
-            self.inbox.remove(user, envelope.id(), now);
+            // It is not remembered, but it must not use up the quota where it lies. Other holders
+            // are asked if they bring it: nobody makes us trouble all with what lies at one.
+            self.inbox.remove_at(user, link, envelope.id(), now);
         }
     }
 
@@ -47,7 +50,7 @@ impl Node {
             return;
         }
         if self.inbox.has_seen(id) {
-            return self.seen_again(user, id, now);
+            return self.seen_again(self.links.to(from), user, id, now);
         }
         for link in self.inbox.links(user) {
             let request = Request::Fetch { user, envelopes: vec![id] };
@@ -74,7 +77,7 @@ impl Node {
         if paced && !self.links.may_try(link, from, now) {
             return Some(Response::refused(Refusal::Busy, "too much that is not known is brought"));
         }
-        let (verdict, tried) = self.open(envelope, now);
+        let (verdict, tried) = self.open(None, envelope, now);
         if paced {
             self.links.tried(link, from, tried, now);
         }
@@ -90,10 +93,10 @@ impl Node {
 
     /// Opens an envelope once, whoever brought it. Letter, session and the mark that it was
     /// opened are committed together, before its removal becomes visible.
-    fn open(&mut self, envelope: &Envelope, now: Now) -> (Verdict, Tried) {
+    fn open(&mut self, holder: Option<LinkId>, envelope: &Envelope, now: Now) -> (Verdict, Tried) {
         let (user, id) = (envelope.user(), envelope.id());
         if self.inbox.has_seen(id) {
-            self.seen_again(user, id, now);
+            self.seen_again(holder, user, id, now);
             return (Verdict::Done, Tried::Nothing);
         }
         if self.inbox.has_failed(id) {
@@ -151,10 +154,18 @@ impl Node {
         (Verdict::Done, tried)
     }
 
-    /// An envelope came that was opened before: it may go, and if its sender seems to have no
-    /// receipt, it gets another one (SPEC 6.12).
-    fn seen_again(&mut self, user: UserId, id: EnvelopeId, now: Now) {
-        self.inbox.remove(user, id, now);
+    /// An envelope came that was opened before: it may go at the holder that has brought it, and if
+    /// its sender seems to have no receipt, it gets another one (SPEC 6.12).
+    pub(super) fn seen_again(
+        &mut self,
+        holder: Option<LinkId>,
+        user: UserId,
+        id: EnvelopeId,
+        now: Now,
+    ) {
+        if let Some(link) = holder {
+            self.inbox.remove_at(user, link, id, now);
+        }
         if let Some(brought) = self.inbox.receipt_again(id, now)
             && !self.book.is_blocked(user, brought.from)
         {
@@ -197,21 +208,24 @@ impl Node {
         result
     }
 
-    /// Sends the removals that were gathered, signed, to every holder that we are attached to.
+    /// Sends the removals that are due, signed, each to its holder.
     /// SPEC 6.10: a device removes its own mail.
     pub(super) fn send_removals(&mut self, now: Now) {
-        for (user, envelopes) in self.inbox.poll_removals(now) {
-            let Some(account) = self.accounts.get(user) else {
+        // Most often all holders get the same.
+        let mut signed: BTreeMap<(UserId, Vec<EnvelopeId>), Unverified<Removal>> = BTreeMap::new();
+        for (id, envelopes) in self.inbox.poll_removals(now) {
+            let Some(account) = self.accounts.get(id.user) else {
                 continue;
             };
-            let removal = Removal { user, device: account.device.device(), envelopes };
-            let removal = Unverified::sign(&removal, |digest| account.device.sign(digest));
-            for link in self.inbox.links(user) {
-                let request = Request::Remove { removal: removal.clone() };
-                let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
-                let ask = NewAsk { request, token: Token::Nothing, timeout_ms };
-                self.links.request_on(link, ask, now, &mut self.out);
-            }
+            let entry = signed.entry((id.user, envelopes)).or_insert_with_key(|(user, ids)| {
+                let device = account.device.device();
+                let removal = Removal { user: *user, device, envelopes: ids.clone() };
+                Unverified::sign(&removal, |digest| account.device.sign(digest))
+            });
+            let request = Request::Remove { removal: entry.clone() };
+            let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
+            let ask = NewAsk { request, token: Token::Remove(id), timeout_ms };
+            self.links.request_on(id.link, ask, now, &mut self.out);
         }
     }
 }
