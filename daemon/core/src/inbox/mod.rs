@@ -1,6 +1,7 @@
 //! The inbox: the holders that our devices are attached to, and what was already opened.
 
 mod removals;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -18,6 +19,8 @@ use crate::time::{Deadline, Mono, Now};
 
 pub use removals::RemovalId;
 use removals::Removals;
+pub use wanted::Fetch;
+use wanted::Wanted;
 
 /// How an attachment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +86,7 @@ pub struct Inbox {
     failed: BTreeSet<EnvelopeId>,
     failed_order: VecDeque<EnvelopeId>,
     removals: Removals,
+    wanted: Wanted,
 }
 
 impl Inbox {
@@ -260,8 +264,22 @@ impl Inbox {
         Some(brought)
     }
 
+    /// Notes that a holder tells of an envelope.
+    pub fn want(&mut self, user: UserId, from: LinkId, id: EnvelopeId, now: Now) {
+        self.wanted.add(user, from, id, now.mono);
+    }
+
+    /// The questions for envelopes of which holders have told.
+    pub fn poll_wanted(&mut self, now: Now) -> Vec<Fetch> {
+        let mut wanted = std::mem::take(&mut self.wanted);
+        let due = wanted.poll(|user| self.links(user), now.mono);
+        self.wanted = wanted;
+        due
+    }
+
     /// Notes that an envelope may go at all holders; removals are gathered for a moment.
     pub fn remove(&mut self, user: UserId, id: EnvelopeId, now: Now) {
+        self.wanted.found(user, id);
         for link in self.links(user) {
             self.removals.add(user, link, id, now.mono);
         }
@@ -309,7 +327,8 @@ impl Inbox {
         let waits = self.holders.values().filter_map(|attachment| attachment.phase.due());
         let attach = waits.min().map(|at| Deadline { at, why: "attach" });
         let remove = self.removals.due().map(|at| Deadline { at, why: "remove mail" });
-        Deadline::earliest(attach, remove)
+        let fetch = self.wanted.due().map(|at| Deadline { at, why: "fetch mail" });
+        Deadline::earliest(Deadline::earliest(attach, remove), fetch)
     }
 }
 

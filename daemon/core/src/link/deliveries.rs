@@ -140,7 +140,7 @@ impl Deliveries {
             tracing::debug!(?link, "a notice beyond the pace of its holder is lost");
             return Pace::Later;
         };
-        // Nothing of it is opened: it costs nothing and waits for nobody, whoever brought the first.
+        // Nothing of it is opened: it costs nothing and waits for nobody.
         let id = delivery.envelope.id();
         if self.done.ids.contains(&id) {
             return Pace::Now(Body::Delivery(delivery));

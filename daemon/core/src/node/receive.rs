@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytchat_proto::envelope::{Envelope, HolderReceipt, Party, Removal, Sealed};
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
+use bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
 use bytchat_proto::rpc::contact::Standing;
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Unverified;
@@ -41,21 +42,26 @@ impl Node {
         }
     }
 
-    /// A pod says that something waits: ask the holders for it if it is not here.
-    pub(super) fn handle_notice(&mut self, from: NodeId, notice: &Notice, now: Now) {
+    /// A node that a device of ours is attached to says that something waits: it is looked for if
+    /// it is not here.
+    pub(super) fn handle_notice(&mut self, link: LinkId, notice: &Notice, now: Now) {
         let (user, id) = (notice.user, notice.envelope);
         let ours = self.accounts.with_device(user, notice.device).is_some();
-        let attached = self.links.to(from).is_some_and(|link| self.inbox.may_bring(user, link));
-        if !ours || !attached {
+        if !ours || !self.inbox.may_bring(user, link) {
             return;
         }
         if self.inbox.has_seen(id) {
-            return self.seen_again(self.links.to(from), user, id, now);
+            return self.seen_again(Some(link), user, id, now);
         }
-        for link in self.inbox.links(user) {
-            let request = Request::Fetch { user, envelopes: vec![id] };
-            let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
-            let ask = NewAsk { request, token: Token::Nothing, timeout_ms };
+        self.inbox.want(user, link, id, now);
+    }
+
+    /// Asks holders for what notices have told of.
+    // SPEC 5.6: nobody makes us ask honest holders for more than they answer.
+    pub(super) fn send_fetches(&mut self, now: Now) {
+        for (user, link, envelopes) in self.inbox.poll_wanted(now) {
+            let request = Request::Fetch { user, envelopes };
+            let ask = NewAsk { request, token: Token::Nothing, timeout_ms: DEPOSIT_TIMEOUT_MS };
             self.links.request_on(link, ask, now, &mut self.out);
         }
     }
@@ -114,6 +120,7 @@ impl Node {
                     return (Verdict::Unreadable, Tried::Nothing);
                 }
                 self.inbox.fail(id);
+                self.links.done_with(id);
                 return (Verdict::Unreadable, Tried::InVain);
             }
         };
@@ -151,6 +158,7 @@ impl Node {
         }
         self.inbox.see(id, brought, self.clock.late(now), &mut self.out);
         self.inbox.remove(user, id, now);
+        self.links.done_with(id);
         (Verdict::Done, tried)
     }
 
@@ -223,8 +231,8 @@ impl Node {
                 Unverified::sign(&removal, |digest| account.device.sign(digest))
             });
             let request = Request::Remove { removal: entry.clone() };
-            let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
-            let ask = NewAsk { request, token: Token::Remove(id), timeout_ms };
+            let token = Token::Remove(id);
+            let ask = NewAsk { request, token, timeout_ms: DEPOSIT_TIMEOUT_MS };
             self.links.request_on(id.link, ask, now, &mut self.out);
         }
     }
