@@ -61,7 +61,7 @@ impl Life {
 fn a_machine_installs_upgrades_removes_and_purges_and_keeps_its_data() {
     let Some(now) = packages(WHAT) else { return };
     let Some(before) = Built::of(WHAT, BEFORE) else { return };
-    let Some(image) = Image::debian(WHAT, &[]) else { return };
+    let Some(image) = Image::debian(WHAT, &["rpm"]) else { return };
     let mut life = Life { machine: Machine::new(&image) };
     life.machine.put(&before.file(".deb"), "/root/before.deb");
     life.machine.put(&now.file(".deb"), "/root/now.deb");
@@ -77,6 +77,37 @@ fn a_machine_installs_upgrades_removes_and_purges_and_keeps_its_data() {
     // Whoever installs it again is who they were.
     life.dpkg(&["-i", "/root/now.deb"]);
     assert!(life.is_active());
+    assert_eq!(life.data(&ben)[..2], data[..2]);
+}
+
+/// Without the dependencies, which the rpm of Debian looks for among its own packages.
+#[test]
+fn a_machine_installs_upgrades_and_removes_the_rpm_and_keeps_its_data() {
+    let Some(now) = packages(WHAT) else { return };
+    let Some(before) = Built::of(WHAT, BEFORE) else { return };
+    let Some(image) = Image::debian(WHAT, &["rpm"]) else { return };
+    let mut life = Life { machine: Machine::new(&image) };
+    life.machine.put(&before.file(".rpm"), "/root/before.rpm");
+    life.machine.put(&now.file(".rpm"), "/root/now.rpm");
+    life.machine.boot();
+    let rpm = |args: &[&str]| {
+        let ran = life.machine.run(&[&["rpm"], args].concat());
+        assert_eq!(ran.code, 0, "rpm {args:?}: {}{}", ran.out, ran.err);
+    };
+    rpm(&["-i", "--nodeps", "/root/before.rpm"]);
+    life.machine.run(&["systemctl", "enable", "--now", "bytchatd.socket", SERVICE]).ok();
+    let ben = speaks(&life);
+    let (data, old) = (life.data(&ben), life.machine.show(SERVICE, "MainPID"));
+    rpm(&["-U", "--nodeps", "/root/now.rpm"]);
+    life.machine.becomes(SERVICE, "ActiveState", |state| state == "active");
+    assert_ne!(life.machine.show(SERVICE, "MainPID"), old, "the old daemon still runs");
+    assert_eq!(life.data(&ben), data);
+    rpm(&["-e", "bytchat"]);
+    assert!(!life.is_active());
+    assert!(!life.machine.path("/usr/bin/bytchatd").exists());
+    assert!(life.machine.path("/var/lib/bytchat").exists());
+    rpm(&["-i", "--nodeps", "/root/now.rpm"]);
+    life.machine.run(&["systemctl", "start", SERVICE]).ok();
     assert_eq!(life.data(&ben)[..2], data[..2]);
 }
 
