@@ -3,6 +3,7 @@
 //! Only what is known *about* an envelope is in memory; its bytes are on disk and come back by
 //! `Output::Load`. Everything that a peer can make grow has a limit.
 
+mod again;
 mod attach;
 mod notice;
 mod onetime;
@@ -16,7 +17,7 @@ mod verbs;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytchat_proto::envelope::Envelope;
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
@@ -144,6 +145,8 @@ pub struct Mailbox {
     effects: VecDeque<Effect>,
     /// How far the walk of repair has come.
     place: Option<(Owner, u64)>,
+    /// Attached devices whose question the disk could not answer, and when it is asked again.
+    late: Option<(Mono, BTreeSet<Owner>)>,
     /// Rows of envelopes that came a second time after the disk had not given them.
     orphans: Vec<Vec<u8>>,
     sweep_at: Option<Mono>,
@@ -171,6 +174,7 @@ impl Mailbox {
             loads: BTreeMap::new(),
             effects: VecDeque::new(),
             place: None,
+            late: None,
             orphans: Vec::new(),
             sweep_at: None,
             again_at: None,
@@ -296,13 +300,17 @@ impl Mailbox {
         let why = "something in the mailbox ends";
         let sweep = self.sweep_at.map(|at| Deadline { at, why });
         let again = self.again_at.map(|at| Deadline { at, why: "push mail again" });
-        Deadline::earliest(Deadline::earliest(sweep, again), self.pages.deadline())
+        let late = self.late.as_ref().map(|(at, _)| *at);
+        let late = late.map(|at| Deadline { at, why: "ask the disk again" });
+        let of_all = [sweep, again, late, self.pages.deadline()];
+        of_all.into_iter().fold(None, Deadline::earliest)
     }
 
     /// Removes what is over, a bounded number of rows at a time, and tells of what is left.
     pub fn handle_timeout(&mut self, now: Now, out: &mut Outputs) {
         self.tell(now);
         self.push_overdue(now, out);
+        self.ask_again(now, out);
         if self.sweep_at.is_none_or(|at| at > now.mono) {
             return;
         }
