@@ -249,7 +249,7 @@ impl Teller {
             let Stream { desk, types, caller, grant, .. } = &self.stream;
             let (since, types, limit) = (Some(since), types.clone(), Some(limit));
             let ask = List { since, types, limit, ..List::default() };
-            let permit = desk.replays.acquire().await;
+            let permit = desk.replays.take(caller.uid).await;
             let page = desk.service.call(*caller, grant.scope(), Call::EventList(ask)).await;
             let page = page.and_then(|page| Page::read(page, self.stream.page.limit));
             let held = page.and_then(|page| Ok((page.hold(desk, *caller)?, page)));
