@@ -488,8 +488,6 @@ pub const ANSWERS_FORGOTTEN_AT_ONCE: usize = 512;
 pub const EVENT_RING_MAX: usize = 4_096;
 /// Bytes of those events.
 pub const EVENT_RING_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// Events taken from there at once, so that no subscriber holds up the others.
-pub const EVENT_RING_TAKE_MAX: usize = 64;
 /// Events that a subscriber reads from the log at once.
 pub const EVENT_REPLAY_PAGE: usize = 256;
 /// Bytes of events that are kept for a subscriber until it has read them, with one event more: a
