@@ -22,6 +22,8 @@ const SYSTEM_SOCKET: &str = "/run/bytchat/bytchatd.sock";
 /// A call that is not to wait is answered by then, or the daemon is stuck: the slowest one
 /// makes a key or asks a pod that does not answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// What an answer may take beyond a deadline that the daemon knows as well.
+const ANSWER_GRACE: Duration = Duration::from_secs(2);
 /// Lines up to this length do not grow while they are written or read, which would leave copies
 /// behind: an account's private key fits.
 const LINE_BYTES_ROOM: usize = 128 * 1024;
@@ -38,6 +40,7 @@ pub(crate) struct Client {
     stream: Option<BufReader<UnixStream>>,
     calls: u64,
     shows_progress: bool,
+    patience: Duration,
 }
 
 /// Where the daemon may listen: what was named, or else the user's daemon before the system's.
@@ -57,7 +60,8 @@ pub(crate) fn sockets(
 impl Client {
     /// A client of the first of the sockets that answers.
     pub(crate) fn new(sockets: Vec<PathBuf>) -> Self {
-        Self { sockets, token: None, stream: None, calls: 0, shows_progress: false }
+        let (calls, shows_progress, patience) = (0, false, ANSWER_TIMEOUT);
+        Self { sockets, token: None, stream: None, calls, shows_progress, patience }
     }
 
     /// The same, which narrows each of its connections by a token.
@@ -73,6 +77,11 @@ impl Client {
     /// The same, which says on stderr what takes long.
     pub(crate) fn showing_progress(self, shows_progress: bool) -> Self {
         Self { shows_progress, ..self }
+    }
+
+    /// Waits no longer than so for answers from now on.
+    pub(crate) fn be_patient(&mut self, patience: Duration) {
+        self.patience = patience.min(ANSWER_TIMEOUT);
     }
 
     /// Whether it says on stderr what takes long.
@@ -140,7 +149,12 @@ impl Client {
         self.connect()?;
         let (mut away, mut tried) = (None, false);
         loop {
-            match self.call_json(call) {
+            // A daemon that hangs is waited for no longer than one that is away.
+            let left = until.saturating_duration_since(Instant::now());
+            self.be_patient(left.saturating_add(ANSWER_GRACE));
+            let result = self.call_json(call);
+            self.be_patient(ANSWER_TIMEOUT);
+            match result {
                 Err(failure) if passes(&failure, tried) && Instant::now() < until => {
                     tried = true;
                     if self.shows_progress && away.is_none() {
@@ -180,9 +194,7 @@ impl Client {
     fn exchange(&mut self, line: &[u8], id: u64, wait: Duration) -> Result<Value, Failure> {
         let stream = self.stream.as_mut().expect("connect was called");
         let socket = stream.get_mut();
-        socket
-            .set_read_timeout(Some(ANSWER_TIMEOUT.saturating_add(wait)))
-            .map_err(Failure::Lost)?;
+        socket.set_read_timeout(Some(self.patience.saturating_add(wait))).map_err(Failure::Lost)?;
         // A daemon that has no room says so and closes: the write may fail while that answer
         // waits to be read, so reading decides.
         let written = socket.write_all(line);

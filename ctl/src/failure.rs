@@ -134,7 +134,9 @@ impl Failure {
             Self::Refused { hint, .. } | Self::Demo { hint, .. } => hint.clone(),
             Self::Usage(_) => "see `bytctl help`".to_owned(),
             Self::NoDaemon { tried } => how_to_reach(tried),
-            Self::Lost(_) => "look into `systemctl status bytchatd`, then try again".to_owned(),
+            Self::Lost(_) => {
+                "look into its log (`journalctl -u bytchatd`), then try again".to_owned()
+            }
             Self::Strange(_) => "install bytctl and bytchatd of the same version".to_owned(),
             Self::File { .. } | Self::Output(_) | Self::Unmet(_) | Self::Interrupted => {
                 String::new()

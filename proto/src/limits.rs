@@ -191,6 +191,8 @@ pub const KNOWN_TOKENS_MAX: u64 = 16;
 pub const KNOWN_NODES_MAX: usize = 256;
 /// Such nodes by one contact: its devices. So sixteen contacts gone bad are needed to use them up.
 pub const KNOWN_NODES_PER_CONTACT_MAX: usize = DEVICES_PER_USER_MAX;
+/// Those among them that have brought nothing yet: anybody can name any node as its own.
+pub const KNOWN_NODES_NAMED_PER_CONTACT_MAX: usize = KNOWN_NODES_PER_CONTACT_MAX / 4;
 /// Frames that wait for a link to come up.
 pub const FRAMES_WAITING_PER_NODE_MAX: usize = 64;
 
@@ -321,6 +323,9 @@ pub const EXTEND_MIN_MS: u64 = HOUR_MS;
 pub const PUSHES_PER_LOAD_MAX: usize = 8;
 /// Questions of the mailbox to the disk in flight: bounds its memory to some megabytes.
 pub const MAILBOX_LOADS_MAX: usize = 32;
+/// What the disk could not answer the mailbox is asked again after so long: a machine that has no
+/// file to spare is not pressed.
+pub const MAILBOX_LOAD_RETRY_MS: u64 = 1_000;
 /// Rows that one sweep removes, so that no sweep is long.
 pub const SWEEP_ROWS_MAX: usize = 256;
 /// The clock of the wall may jump: what expires is looked at this often at least.

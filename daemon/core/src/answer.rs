@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use bytchat_proto::limits::{
-    ANSWERS_BYTES_PER_USER_MAX, ANSWERS_KEPT_MS, ANSWERS_PER_USER_MAX, RPC_CALLS_PER_USER_MAX,
-    RPC_WAITS_MAX,
+    ANSWERS_BYTES_PER_USER_MAX, ANSWERS_FORGOTTEN_AT_ONCE, ANSWERS_KEPT_MS, ANSWERS_PER_USER_MAX,
+    PAGE_BYTES_MAX, RPC_CALLS_PER_USER_MAX, RPC_WAITS_MAX,
 };
 use bytchat_proto::rpc::{ErrorKind, RpcError};
 use bytchat_proto::timestamp::Timestamp;
@@ -19,6 +19,8 @@ use crate::persist::{Query, Row, Table};
 const COUNT: &[u8] = b"answers/";
 /// The row that says until when answers of former versions are kept.
 const FORMER: &[u8] = b"answers-before";
+/// What that row says if there are none.
+const NO_FORMER: &[u8] = b"none";
 /// The beginning of the rows that hold answers, and of those that say when each was given.
 const ANSWER: &[u8] = b"a";
 const TIME: &[u8] = b"t";
@@ -61,11 +63,23 @@ struct Count {
     bytes: u64,
 }
 
+/// What was counted anew so far, and from which row it goes on.
+#[derive(Debug)]
+struct Recount {
+    count: Count,
+    from: Vec<u8>,
+}
+
 /// The answers that are kept, and the calls under way.
 #[derive(Debug, Default)]
 pub struct Answers {
     begun: BTreeMap<CallId, Begun>,
     counts: BTreeMap<u32, Count>,
+    /// Unix users whose count is damaged on disk.
+    recounts: BTreeMap<u32, Recount>,
+    /// Whether rows that are to be forgotten or counted are being read: one question at a time, so
+    /// that none is counted down twice.
+    pub sweeping: bool,
     /// Until when answers of former versions are kept, if there may be any.
     pub former: Former,
 }
@@ -133,8 +147,15 @@ impl Answers {
     /// Takes a row at start; false if it is of something else.
     pub fn restore(&mut self, key: &[u8], value: &[u8]) -> bool {
         if key == FORMER {
-            let until = value.try_into().map(u64::from_be_bytes);
-            self.former = until.map_or(Former::None, |until| Former::Until(Timestamp(until)));
+            self.former = match value.try_into().map(u64::from_be_bytes) {
+                Ok(until) => Former::Until(Timestamp(until)),
+                Err(_) if value == NO_FORMER => Former::None,
+                // As after an update: nothing is done again that may have been done before.
+                Err(_) => {
+                    tracing::error!("until when former answers are kept is damaged on disk");
+                    Former::Unknown
+                }
+            };
             return true;
         }
         let Some(uid) = key.strip_prefix(COUNT).and_then(|uid| uid.try_into().ok()) else {
@@ -144,11 +165,43 @@ impl Answers {
             let bytes = u64::from_be_bytes(bytes.try_into().ok()?);
             Some(Count { rows: u64::from_be_bytes(*rows), bytes })
         });
+        let uid = u32::from_be_bytes(uid);
         match count {
-            Some(count) => drop(self.counts.insert(u32::from_be_bytes(uid), count)),
-            None => tracing::error!("the number of remembered answers is damaged on disk"),
+            Some(count) => drop(self.counts.insert(uid, count)),
+            None => {
+                tracing::error!(uid, "the number of remembered answers is damaged on disk");
+                let from = [ANSWER, &uid.to_be_bytes()].concat();
+                self.recounts.insert(uid, Recount { count: Count::default(), from });
+            }
         }
         true
+    }
+
+    /// The next rows to be counted anew, if a count is damaged.
+    pub fn recount(&self) -> Option<Query> {
+        let (uid, Recount { from, .. }) = self.recounts.first_key_value()?;
+        let prefix = [ANSWER, &uid.to_be_bytes()].concat();
+        let query = Query::prefix(Table::Answer, &prefix, ANSWERS_FORGOTTEN_AT_ONCE);
+        Some(Query { from: from.clone(), ..query }.within(PAGE_BYTES_MAX))
+    }
+
+    /// Counts such rows; when there are no more, the count is whole again.
+    pub fn recounted(&mut self, rows: &[Row], out: &mut Outputs) {
+        let Some(mut entry) = self.recounts.first_entry() else {
+            return;
+        };
+        let Recount { count, from } = entry.get_mut();
+        for (key, row) in rows {
+            let bytes = u64::try_from(row.len()).unwrap_or(u64::MAX).saturating_add(ROW_BYTES);
+            count.bytes = count.bytes.saturating_add(bytes);
+            count.rows = count.rows.saturating_add(1);
+            *from = [key.as_slice(), &[0]].concat();
+        }
+        if rows.is_empty() {
+            let (uid, Recount { count, .. }) = entry.remove_entry();
+            self.counts.insert(uid, count);
+            self.count(uid, None, None, out);
+        }
     }
 
     /// Sets what is known of the answers of former versions.
@@ -156,7 +209,7 @@ impl Answers {
         self.former = former;
         let row = match former {
             Former::Until(until) => until.0.to_be_bytes().to_vec(),
-            Former::Unknown | Former::None => Vec::new(),
+            Former::Unknown | Former::None => NO_FORMER.to_vec(),
         };
         out.put(Table::Node, FORMER, row);
     }
@@ -181,6 +234,10 @@ impl Answers {
     ///
     /// SPEC 8.50: who has too many is refused beforehand, because what was done must be kept.
     pub fn check_room(&self, uid: u32) -> Result<(), RpcError> {
+        if self.recounts.contains_key(&uid) {
+            let error = "the client ids that are remembered for you are being counted anew";
+            return Err(ErrorKind::Busy.because(error));
+        }
         let Count { rows, bytes } = self.counts.get(&uid).copied().unwrap_or_default();
         let own = self.begun.values().filter(|begun| begun.uid == uid).count();
         let rows = rows.saturating_add(u64::try_from(own).unwrap_or(u64::MAX));

@@ -112,10 +112,10 @@ pub enum Input {
     Loaded {
         /// The question.
         load: LoadId,
-        /// The rows, in the order that was asked for.
+        /// The rows, in the order that was asked for; one that is damaged or gone has no bytes.
         rows: Vec<Row>,
     },
-    /// The disk cannot answer: what was asked for is damaged there.
+    /// The disk cannot answer at the moment.
     LoadFailed {
         /// The question.
         load: LoadId,

@@ -226,8 +226,8 @@ impl Reader<'_> {
     fn log(&self, item: &Item<'_, '_>) -> Result<String, ConfigError> {
         let text = self.text(item)?;
         match EnvFilter::try_new(&text) {
-            Ok(_) => Ok(text),
-            Err(_) => Err(self.wrong(item)),
+            Ok(_) if text.split(',').all(means_something) => Ok(text),
+            Ok(_) | Err(_) => Err(self.wrong(item)),
         }
     }
 
@@ -288,4 +288,12 @@ impl Reader<'_> {
         let before = self.text.as_bytes().get(..at).unwrap_or_default();
         before.iter().filter(|byte| **byte == b'\n').count() + 1
     }
+}
+
+/// Tells whether a part of a filter for the log can be meant. A lone word that is no level would
+/// name a part of the program that does not exist, and nothing at all would be logged.
+fn means_something(part: &str) -> bool {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let part = part.trim().to_ascii_lowercase();
+    !part.chars().all(|c| c.is_ascii_alphabetic()) || LEVELS.contains(&part.as_str())
 }

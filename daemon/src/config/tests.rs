@@ -52,6 +52,11 @@ fn a_wrong_value_is_named_with_what_would_do() {
             "/etc/bytchatd.toml:1: `log` is a filter such as \"info\" or \
              \"info,bytchatd::net=debug\", got \"bytchatd=loud\"",
         ),
+        (
+            "log = \"info,verbose\"",
+            "/etc/bytchatd.toml:1: `log` is a filter such as \"info\" or \
+             \"info,bytchatd::net=debug\", got \"info,verbose\"",
+        ),
         ("network = 7", "/etc/bytchatd.toml:1: `network` is a name, got 7"),
         (
             "data_dir = \"data\"",

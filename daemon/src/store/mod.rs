@@ -132,7 +132,7 @@ impl Store {
     /// Reads the value of a row.
     ///
     /// # Errors
-    /// `Corrupt` if the value is not what was written.
+    /// `Corrupt` if the value is not what was written, `Io` if its file cannot be opened.
     pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let row = row_key(table as u8, key);
         let mut files = BTreeMap::new();
@@ -144,30 +144,42 @@ impl Store {
     }
 
     /// Reads the rows that a query asks for, in the order of their keys; if the query follows them
-    /// to another table, the rows that they name there, without those that are gone.
+    /// to another table, the rows that they name there. A row that is damaged or gone is no reason
+    /// to give none of the others: it is reported and comes without a value, under the key that
+    /// names it if it is not known itself.
     ///
     /// # Errors
-    /// `Corrupt` if one of the values is not what was written.
+    /// `Io` if the files cannot be read at the moment; asked again, they may be.
     pub fn scan(&self, query: &Query) -> Result<Vec<Row>, StoreError> {
         let Some(table) = query.follow else {
-            let rows = self.rows(query)?.into_iter().map(|(key, value)| Ok((key, value?)));
-            return rows.collect();
+            let rows = self.rows(query)?.into_iter();
+            return rows.map(|(key, value)| Ok((key, value_or_none(value)?))).collect();
         };
         // Rows that name others are small: the bytes are those of the others.
         let names = self.rows(&query.clone().within(usize::MAX))?;
         let (mut rows, mut goes_on) = (Vec::new(), query.meter());
-        for (_, name) in names {
-            let name = name?;
-            let Some(value) = self.get(table, &name)? else {
-                continue;
-            };
+        for (index, name) in names {
+            let name = value_or_none(name)?;
+            let found = if name.is_empty() { None } else { self.named(table, &name)? };
+            let value = found.unwrap_or_default();
             let enough = !goes_on(value.len());
-            rows.push((name, value));
+            rows.push((if name.is_empty() { index } else { name }, value));
             if enough {
                 break;
             }
         }
         Ok(rows)
+    }
+
+    fn named(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.get(table, key) {
+            Ok(None) => {
+                tracing::error!(?table, "a row that another one names is gone");
+                Ok(None)
+            }
+            Ok(Some(value)) => Ok(Some(value)),
+            Err(error) => value_or_none(Err(error)).map(Some),
+        }
     }
 
     /// Reads the rows of one table, in the order of their keys; a value that is not what was
@@ -290,7 +302,13 @@ impl Store {
         };
         let mut value = vec![0; entry.length as usize];
         let read = match files.get(&entry.segment) {
+            // A place that the disk does not give is as bad as one that it gives wrong.
             Some(Ok(file)) => file.read_exact_at(&mut value, entry.offset).is_ok(),
+            // With too many files open, say, nothing is lost: the next attempt may find it.
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+                let path = segment::path(&self.inner.shared.log_folder(), entry.segment);
+                return Err(StoreError::Io { path, source: error.kind().into() });
+            }
             Some(Err(_)) | None => false,
         };
         if read && crc32fast::hash(&value) == entry.crc {
@@ -318,6 +336,18 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// A damaged value is reported, and left out.
+fn value_or_none(value: Result<Vec<u8>, StoreError>) -> Result<Vec<u8>, StoreError> {
+    match value {
+        Err(error @ StoreError::Corrupt { .. }) => {
+            tracing::error!(%error, "a row is damaged on disk");
+            Ok(Vec::new())
+        }
+        Ok(value) => Ok(value),
+        Err(error) => Err(error),
     }
 }
 

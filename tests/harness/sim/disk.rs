@@ -78,11 +78,10 @@ impl Disk {
         }
         rows.truncate(query.limit);
         if let Some(table) = query.follow {
-            let named = |(_, key): Row| {
-                let value = self.rows.get(&(table, key.clone()))?;
-                Some((key, value.clone()))
-            };
-            rows = rows.into_iter().filter_map(named).collect();
+            for (key, value) in rows.iter_mut().filter(|(_, name)| !name.is_empty()) {
+                *key = std::mem::take(value);
+                *value = self.rows.get(&(table, key.clone())).cloned().unwrap_or_default();
+            }
         }
         let mut goes_on = query.meter();
         if let Some(last) = rows.iter().position(|(_, value)| !goes_on(value.len())) {

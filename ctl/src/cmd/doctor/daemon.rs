@@ -11,11 +11,14 @@ use super::{Check, Findings, ask};
 use crate::client::Client;
 
 /// A front end that is so many events behind has probably been given up.
+/// Who answers later than that is not well.
+const PATIENCE: Duration = Duration::from_secs(10);
 const BEHIND_MANY: u64 = 10_000;
 
 /// Asks the daemon and judges what it says.
 pub(super) fn look(client: &mut Client, findings: &mut Findings) {
     let begun = Instant::now();
+    client.be_patient(PATIENCE);
     let status = match client.call_raw("node.status", &json!({}), Duration::ZERO) {
         Ok(status) => status,
         Err(failure) => {

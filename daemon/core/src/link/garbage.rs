@@ -2,13 +2,14 @@
 //! trying to open it shows that, so that attempts in vain have a pace.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use bytchat_proto::id::{NodeId, UserId};
 use bytchat_proto::limits::{
     GARBAGE_SOURCES_MAX, GARBAGE_TOKENS_MAX, GARBAGE_TOKENS_PER_NODE_MAX,
     GARBAGE_TOKENS_PER_PREFIX_MAX, GARBAGE_TOKENS_PER_SECOND, GARBAGE_TOKENS_PER_SECOND_PER_NODE,
-    GARBAGE_TOKENS_PER_SECOND_PER_PREFIX, KNOWN_NODES_MAX, KNOWN_NODES_PER_CONTACT_MAX,
-    KNOWN_TOKENS_MAX, KNOWN_TOKENS_PER_SECOND,
+    GARBAGE_TOKENS_PER_SECOND_PER_PREFIX, KNOWN_NODES_MAX, KNOWN_NODES_NAMED_PER_CONTACT_MAX,
+    KNOWN_NODES_PER_CONTACT_MAX, KNOWN_TOKENS_MAX, KNOWN_TOKENS_PER_SECOND,
 };
 
 use super::Links;
@@ -41,14 +42,16 @@ pub(super) struct Garbage {
     nodes: Budgets<NodeId>,
     prefixes: Budgets<Prefix>,
     all: Budget,
-    known: BTreeMap<NodeId, Known>,
+    /// By node and contact: nobody answers for a node in the place of another.
+    known: BTreeMap<(NodeId, UserId), Known>,
 }
 
 /// A node that has brought a letter of a contact, or is named by one.
 #[derive(Debug)]
 struct Known {
-    contact: UserId,
     at: Mono,
+    /// It has brought a letter.
+    proven: bool,
     own: Budget,
 }
 
@@ -64,7 +67,7 @@ impl Garbage {
 
     /// Whether something may be tried that a node brings.
     fn may_try(&self, (node, prefix): (NodeId, Option<Prefix>), now: Mono) -> bool {
-        if self.known.get(&node).is_some_and(|known| known.own.has(1, now)) {
+        if self.known.range(all_of(node)).any(|(_, known)| known.own.has(1, now)) {
             return true;
         }
         let near = prefix.is_none_or(|prefix| self.prefixes.has(prefix, 1, now));
@@ -72,7 +75,7 @@ impl Garbage {
     }
 
     fn in_vain(&mut self, (node, prefix): (NodeId, Option<Prefix>), now: Mono) {
-        if self.known.get_mut(&node).is_some_and(|known| known.own.pay(1, now)) {
+        if self.known.range_mut(all_of(node)).any(|(_, known)| known.own.pay(1, now)) {
             return;
         }
         self.nodes.pay(node, 1, now);
@@ -83,29 +86,41 @@ impl Garbage {
     }
 
     /// A node is a contact's: it has a budget of its own. A contact has few such nodes, so that
-    /// none makes us forget those of others.
-    fn know(&mut self, node: NodeId, contact: UserId, now: Mono) {
-        if let Some(known) = self.known.get_mut(&node) {
+    /// none makes us forget those of others; fewer yet that it only names, and these go first.
+    fn know(&mut self, node: NodeId, contact: UserId, proven: bool, now: Mono) {
+        if let Some(known) = self.known.get_mut(&(node, contact)) {
             known.at = now;
+            known.proven |= proven;
             return;
         }
-        let by_contact = self.known.values().filter(|known| known.contact == contact).count();
-        let oldest = |known: &BTreeMap<NodeId, Known>, of: Option<UserId>| {
-            let all = known.iter().filter(|(_, it)| of.is_none_or(|of| it.contact == of));
-            all.min_by_key(|(_, it)| it.at).map(|(node, _)| *node)
-        };
-        let gone = if by_contact >= KNOWN_NODES_PER_CONTACT_MAX {
-            oldest(&self.known, Some(contact))
-        } else if self.known.len() >= KNOWN_NODES_MAX {
-            oldest(&self.known, None)
-        } else {
-            None
-        };
-        if let Some(gone) = gone {
+        let own = || self.known.iter().filter(|((_, of), _)| *of == contact);
+        let named = own().filter(|(_, known)| !known.proven).count();
+        let named_full = !proven && named >= KNOWN_NODES_NAMED_PER_CONTACT_MAX;
+        let of = (named_full || own().count() >= KNOWN_NODES_PER_CONTACT_MAX).then_some(contact);
+        if of.is_some() || self.known.len() >= KNOWN_NODES_MAX {
+            let named = self.oldest(of, false);
+            let Some(gone) = named.or_else(|| self.oldest(of, true).filter(|_| proven)) else {
+                return;
+            };
             self.known.remove(&gone);
         }
-        self.known.insert(node, Known { contact, at: now, own: Budget::full(OF_KNOWN, now) });
+        let own = Budget::full(OF_KNOWN, now);
+        self.known.insert((node, contact), Known { at: now, proven, own });
     }
+
+    /// The one that was heard of the longest ago, of one contact or of all.
+    fn oldest(&self, of: Option<UserId>, proven: bool) -> Option<(NodeId, UserId)> {
+        let these = self.known.iter().filter(|((_, contact), known)| {
+            known.proven == proven && of.is_none_or(|of| of == *contact)
+        });
+        these.min_by_key(|(_, known)| known.at).map(|(key, _)| *key)
+    }
+}
+
+/// The entries of a node, as the ends of a range.
+fn all_of(node: NodeId) -> RangeInclusive<(NodeId, UserId)> {
+    let end = |byte| (node, UserId([byte; 20]));
+    end(0)..=end(u8::MAX)
 }
 
 impl<T> Links<T> {
@@ -123,13 +138,14 @@ impl<T> Links<T> {
                 let prefix = self.prefix(link);
                 self.garbage.in_vain((from, prefix), now.mono);
             }
-            Tried::Letter(contact) => self.garbage.know(from, contact, now.mono),
+            Tried::Letter(contact) => self.garbage.know(from, contact, true, now.mono),
         }
     }
 
-    /// Notes that a device of a contact is up on a node: the contact has signed for that.
+    /// Notes that a device of a contact is up on a node: the contact has signed for that, but can
+    /// name the nodes of others too.
     pub fn know(&mut self, node: NodeId, contact: UserId, now: Now) {
-        self.garbage.know(node, contact, now.mono);
+        self.garbage.know(node, contact, false, now.mono);
     }
 
     fn prefix(&self, link: LinkId) -> Option<Prefix> {
@@ -176,7 +192,7 @@ mod tests {
     #[test]
     fn the_node_of_a_contact_is_not_held_up_by_the_garbage_of_others() {
         let mut garbage = Garbage::new();
-        garbage.know(node(1), UserId([1; 20]), Mono(0));
+        garbage.know(node(1), UserId([1; 20]), true, Mono(0));
         for other in 2..900 {
             flood(&mut garbage, node(other), None, 0);
         }
@@ -190,19 +206,64 @@ mod tests {
     #[test]
     fn known_nodes_are_few_and_one_contact_does_not_make_us_forget_those_of_others() {
         let mut garbage = Garbage::new();
-        garbage.know(node(1), UserId([1; 20]), Mono(0));
+        garbage.know(node(1), UserId([1; 20]), true, Mono(0));
         for other in 2..2_000 {
-            garbage.know(node(other), UserId([2; 20]), Mono(other));
+            garbage.know(node(other), UserId([2; 20]), true, Mono(other));
         }
         assert_eq!(garbage.known.len(), 1 + KNOWN_NODES_PER_CONTACT_MAX);
-        assert!(garbage.known.contains_key(&node(1)));
+        assert!(garbage.known.contains_key(&(node(1), UserId([1; 20]))));
         for other in 2_000_u64..4_000 {
             let mut contact = UserId([3; 20]);
             contact.0[..8].copy_from_slice(&other.to_be_bytes());
-            garbage.know(node(1), UserId([1; 20]), Mono(other));
-            garbage.know(node(other), contact, Mono(other));
+            garbage.know(node(1), UserId([1; 20]), true, Mono(other));
+            garbage.know(node(other), contact, true, Mono(other));
         }
         assert_eq!(garbage.known.len(), KNOWN_NODES_MAX);
-        assert!(garbage.known.contains_key(&node(1)));
+        assert!(garbage.known.contains_key(&(node(1), UserId([1; 20]))));
+    }
+    #[test]
+    fn who_names_the_node_of_another_first_cannot_make_us_forget_it() {
+        let (honest, bad) = (UserId([1; 20]), UserId([2; 20]));
+        let mut garbage = Garbage::new();
+        garbage.know(node(1), bad, false, Mono(0));
+        garbage.know(node(1), honest, true, Mono(1));
+        for other in 2..100 {
+            garbage.know(node(other), bad, other % 2 == 0, Mono(other));
+        }
+        for other in 1_000..2_000 {
+            flood(&mut garbage, node(other), None, 100);
+        }
+        assert!(!garbage.may_try((node(5_000), None), Mono(100)));
+        assert!(garbage.may_try((node(1), None), Mono(100)));
+    }
+
+    #[test]
+    fn what_is_only_named_has_a_smaller_share_and_gives_way() {
+        let (contact, first) = (UserId([1; 20]), UserId([3; 20]));
+        let mut garbage = Garbage::new();
+        let known = |garbage: &Garbage, proven| {
+            garbage.known.values().filter(|known| known.proven == proven).count()
+        };
+        for other in 1..100 {
+            garbage.know(node(other), contact, false, Mono(other));
+        }
+        assert_eq!(known(&garbage, false), KNOWN_NODES_NAMED_PER_CONTACT_MAX);
+        for other in 100..200 {
+            garbage.know(node(other), contact, true, Mono(other));
+        }
+        assert_eq!(known(&garbage, true), KNOWN_NODES_PER_CONTACT_MAX);
+        assert_eq!(known(&garbage, false), 0);
+        // Once its nodes have brought letters, those that it names have no place.
+        garbage.know(node(1), contact, false, Mono(200));
+        assert_eq!(known(&garbage, false), 0);
+        // Nor do those that a thousand contacts name take the place of one that brought a letter.
+        garbage.know(node(1), first, true, Mono(201));
+        for other in 1_000_u64..2_000 {
+            let mut contact = UserId([3; 20]);
+            contact.0[..8].copy_from_slice(&other.to_be_bytes());
+            garbage.know(node(other), contact, false, Mono(other));
+        }
+        assert_eq!(garbage.known.len(), KNOWN_NODES_MAX);
+        assert!(garbage.known.contains_key(&(node(1), first)));
     }
 }

@@ -1,11 +1,13 @@
 //! The first frame each way: who is at the other end, and whether we may talk.
 
+use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::PROTOCOL_VERSION;
 use bytchat_proto::record::verify_contact;
 use bytchat_proto::wire::{Body, Hello};
 
+use super::peer::Peer;
 use super::{Event, Links};
-use crate::io::{LinkId, Outputs};
+use crate::io::{LinkId, Output, Outputs};
 use crate::time::Now;
 
 impl<T> Links<T> {
@@ -29,12 +31,33 @@ impl<T> Links<T> {
         if self.dials.expects(dial, node) {
             self.dials.proved(address, now.mono);
         }
-        self.by_node.entry(node).or_insert(link);
+        self.replace(node, link, now, out);
         let Hello { observed, time, .. } = hello;
         self.events.push_back(Event::Up { link, contact, observed, time, dial });
         let waiting = self.dials.arrived(dial, node, now, out, &mut self.events);
         for ask in waiting {
             self.request_on(link, ask, now, out);
+        }
+    }
+
+    // SPEC 2.10: the newest link to a node is the one that is used.
+    /// Takes a link for what is said to a node from now on. Who opens one has none that works,
+    /// unless both have tried in the same moment: after a crash the old one would be believed in
+    /// until it times out.
+    fn replace(&mut self, node: NodeId, link: LinkId, now: Now, out: &mut Outputs) {
+        let is_ours = |peer: &Peer<T>| peer.dial.is_some();
+        let opened_by_peer = self.peers.get(&link).is_some_and(|peer| !is_ours(peer));
+        let Some(old) = self.by_node.insert(node, link).filter(|old| *old != link) else {
+            return;
+        };
+        let Some(peer) = self.peers.get(&old) else {
+            return;
+        };
+        if opened_by_peer && (!is_ours(peer) || peer.hello_by <= now.mono) {
+            tracing::debug!(link = ?old, "a peer has opened a newer link");
+            let reason = "the peer has opened a newer link".to_owned();
+            out.push(Output::Close { link: old, reason });
+            self.link_down(old, now, out);
         }
     }
 

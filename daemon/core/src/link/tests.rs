@@ -320,6 +320,59 @@ fn a_large_answer_costs_more_than_its_request() {
     assert!(bench.links.budgets.has(peer, 1, Mono(3)));
 }
 
+/// Another link of the node that the bench knows comes up.
+fn again(bench: &mut Bench, ms: u64) {
+    let peer = node(2, home());
+    let address = "127.0.0.1:7".parse().unwrap();
+    let up = Up { key: peer.key, address, binding: [1; 32], dial: None };
+    bench.links.link_up(LinkId(2), up, now(ms), &mut bench.out);
+    let hello = Hello {
+        version: PROTOCOL_VERSION,
+        network: home(),
+        contact: peer.contact.clone(),
+        observed: "127.0.0.1:9".parse().unwrap(),
+        frame_bytes_max: 1,
+        time: None,
+    };
+    let bytes = Body::Hello(hello).with_id(0).encode();
+    bench.links.handle_frame(LinkId(2), &bytes, now(ms), &mut bench.out);
+}
+
+#[test]
+fn a_node_that_comes_again_is_spoken_to_over_its_new_link() {
+    let peer = node(2, home()).record.node();
+    let mut bench = Bench::joined();
+    bench.ping(1);
+    again(&mut bench, 2);
+    assert_eq!(bench.closed().as_deref(), Some("the peer has opened a newer link"));
+    assert_eq!(bench.links.to(peer), Some(LinkId(2)));
+    let events: Vec<_> = std::iter::from_fn(|| bench.links.poll_event()).collect();
+    let failed = Err(Failure::Unreachable);
+    assert!(
+        matches!(&events[..], [
+            Event::Answer { token: "ping", result, .. },
+            Event::Down { link: LINK, .. },
+            Event::Up { link: LinkId(2), .. },
+        ] if *result == failed),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn links_that_two_nodes_open_at_once_both_stay_and_an_old_one_does_not() {
+    let peer = node(2, home());
+    for (ms, stays) in [(DIAL_TIMEOUT_MS - 1, true), (DIAL_TIMEOUT_MS, false)] {
+        let mut bench = Bench::new();
+        bench.up(&peer, Some(DialId(1)), 0);
+        bench.hello(&peer, home(), 0);
+        again(&mut bench, ms);
+        assert_eq!(bench.closed().is_none(), stays);
+        assert_eq!(bench.links.to(peer.record.node()), Some(LinkId(2)));
+        bench.links.link_down(LinkId(2), now(ms), &mut bench.out);
+        assert_eq!(bench.links.to(peer.record.node()).is_some(), stays);
+    }
+}
+
 fn garbage() -> Body {
     let sealed = [7; ENVELOPE_CLASS_MIN + TAG_BYTES];
     let (user, device) = (UserId([1; 20]), DeviceKey([1; 32]));

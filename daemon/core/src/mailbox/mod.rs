@@ -16,7 +16,7 @@ mod verbs;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytchat_proto::envelope::Envelope;
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
@@ -144,6 +144,8 @@ pub struct Mailbox {
     effects: VecDeque<Effect>,
     /// How far the walk of repair has come.
     place: Option<(Owner, u64)>,
+    /// Attached devices whose question the disk could not answer, and when it is asked again.
+    late: Option<(Mono, BTreeSet<Owner>)>,
     /// Rows of envelopes that came a second time after the disk had not given them.
     orphans: Vec<Vec<u8>>,
     sweep_at: Option<Mono>,
@@ -169,6 +171,7 @@ impl Mailbox {
             loads: BTreeMap::new(),
             effects: VecDeque::new(),
             place: None,
+            late: None,
             orphans: Vec::new(),
             sweep_at: None,
         }
@@ -292,12 +295,15 @@ impl Mailbox {
     pub fn poll_timeout(&self) -> Option<Deadline> {
         let why = "something in the mailbox ends";
         let sweep = self.sweep_at.map(|at| Deadline { at, why });
-        Deadline::earliest(sweep, self.pages.deadline())
+        let late =
+            self.late.as_ref().map(|(at, _)| Deadline { at: *at, why: "ask the disk again" });
+        Deadline::earliest(Deadline::earliest(sweep, late), self.pages.deadline())
     }
 
     /// Removes what is over, a bounded number of rows at a time, and tells of what is left.
     pub fn handle_timeout(&mut self, now: Now, out: &mut Outputs) {
         self.tell(now);
+        self.ask_again(now, out);
         if self.sweep_at.is_none_or(|at| at > now.mono) {
             return;
         }

@@ -1,12 +1,12 @@
 //! Bodies on their way from the disk: pushes to attached devices, and repair to other holders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytchat_proto::envelope::Envelope;
 use bytchat_proto::id::{EnvelopeId, NodeId};
 use bytchat_proto::limits::{
-    HOLDERS_TOLD_MAX, IDS_PER_REQUEST_MAX, MAILBOX_LOADS_MAX, PUSHES_IN_FLIGHT_MAX,
-    PUSHES_PER_LOAD_MAX, REPAIR_PATIENCE_MS,
+    HOLDERS_TOLD_MAX, IDS_PER_REQUEST_MAX, MAILBOX_LOAD_RETRY_MS, MAILBOX_LOADS_MAX,
+    PUSHES_IN_FLIGHT_MAX, PUSHES_PER_LOAD_MAX, REPAIR_PATIENCE_MS,
 };
 use bytchat_proto::point::Point;
 use bytchat_proto::timestamp::Timestamp;
@@ -145,7 +145,8 @@ impl Mailbox {
             table: Table::Envelope,
             from,
             to: Some(to),
-            limit: PUSHES_PER_LOAD_MAX,
+            // Rows that were forgotten may lie between them, and take nobody's place.
+            limit: usize::MAX,
             reverse: false,
             follow: None,
             bytes: usize::MAX,
@@ -174,6 +175,50 @@ impl Mailbox {
         self.pump(now, out);
         self.arm(now);
         true
+    }
+
+    /// The disk could not answer a question: nothing is lost by that, and it is asked again.
+    pub fn load_failed(&mut self, load: LoadId, now: Now, out: &mut Outputs) {
+        match self.loads.remove(&load) {
+            Some(Purpose::Push { owner, ids }) => self.push_failed(owner, load, &ids, now),
+            Some(Purpose::Offer { id, to }) => {
+                to.iter().for_each(|node| self.offer_lost(id, *node));
+            }
+            None => {}
+        }
+        self.pump(now, out);
+        self.arm(now);
+    }
+
+    // They keep their places in the window and come first, in the same order.
+    fn push_failed(&mut self, owner: Owner, load: LoadId, ids: &[EnvelopeId], now: Now) {
+        let attached = self.attachments.get_mut(owner);
+        let Some(attached) = attached.filter(|attached| attached.loading == Some(load)) else {
+            return;
+        };
+        attached.loading = None;
+        attached.again.retain(|id| !ids.contains(id));
+        ids.iter().rev().for_each(|id| attached.again.push_front(*id));
+        // Its turn does not come before that.
+        attached.queued = true;
+        let at = now.mono.plus_ms(MAILBOX_LOAD_RETRY_MS);
+        self.late.get_or_insert_with(|| (at, BTreeSet::new())).1.insert(owner);
+    }
+
+    /// Asks again what the disk could not answer, when it is time.
+    pub(super) fn ask_again(&mut self, now: Now, out: &mut Outputs) {
+        let Some((_, owners)) = self.late.take_if(|(at, _)| *at <= now.mono) else {
+            return;
+        };
+        for owner in owners {
+            if !self.ready.contains(&owner)
+                && let Some(attached) = self.attachments.get_mut(owner)
+            {
+                attached.queued = false;
+                self.wake(owner);
+            }
+        }
+        self.pump(now, out);
     }
 
     fn push_loaded(

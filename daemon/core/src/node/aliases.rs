@@ -65,7 +65,7 @@ impl Node {
         now: Now,
     ) {
         let Ok(host) = claim.peek().map(|claim| claim.alias.host().clone()) else {
-            return;
+            return self.malformed_claim(call);
         };
         let purpose = Purpose::Register { call, user, claim: Box::new(claim) };
         self.find_pod(&host, user, purpose, now);
@@ -73,8 +73,9 @@ impl Node {
 
     /// Asks for a pod on behalf of an account of ours.
     pub(super) fn find_pod(&mut self, host: &Host, user: UserId, purpose: Purpose, now: Now) {
-        if let Some(account) = self.accounts.get(user) {
-            self.find_pod_of(host, account.owner, purpose, now);
+        match self.accounts.get(user) {
+            Some(account) => self.find_pod_of(host, account.owner, purpose, now),
+            None => self.give_up_pod(purpose, "the account is not here any more"),
         }
     }
 

@@ -58,10 +58,15 @@ impl Machine {
         self.crash(now);
     }
 
-    /// Starts it with what is on its disk; nothing else of what it was about to do is done.
-    pub(super) fn crash(&mut self, now: Now) {
+    /// Starts it with what is on its disk, and does nothing yet of what it wants done.
+    pub(super) fn restart_idle(&mut self, now: Now) {
         self.now = now;
         self.node = start(&self.disk, now).unwrap();
+    }
+
+    /// Starts it with what is on its disk; nothing else of what it was about to do is done.
+    pub(super) fn crash(&mut self, now: Now) {
+        self.restart_idle(now);
         self.drain();
     }
 
@@ -91,7 +96,7 @@ impl Machine {
         rest
     }
 
-    fn read(&self, query: &Query) -> Vec<Row> {
+    pub(super) fn read(&self, query: &Query) -> Vec<Row> {
         let table = self.rows(query.table).into_iter();
         let within = |key: &[u8]| {
             key >= query.from.as_slice() && query.to.as_ref().is_none_or(|to| key < to.as_slice())
@@ -102,8 +107,10 @@ impl Machine {
         }
         rows.truncate(query.limit);
         if let Some(table) = query.follow {
-            let followed = |(_, at): Row| Some((at.clone(), self.disk.get(&(table, at))?.clone()));
-            rows = rows.into_iter().filter_map(followed).collect();
+            rows.iter_mut().filter(|(_, at)| !at.is_empty()).for_each(|(key, value)| {
+                *key = std::mem::take(value);
+                *value = self.disk.get(&(table, key.clone())).cloned().unwrap_or_default();
+            });
         }
         let mut goes_on = query.meter();
         let last = rows.iter().position(|(_, value)| !goes_on(value.len()));
@@ -118,7 +125,7 @@ impl Machine {
         self.drain();
     }
 
-    fn write(&mut self, write: Write) {
+    pub(super) fn write(&mut self, write: Write) {
         match write {
             Write::Put { table, key, value } => self.disk.insert((table, key), value),
             Write::Remove { table, key } => self.disk.remove(&(table, key)),

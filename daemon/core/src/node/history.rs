@@ -35,6 +35,8 @@ pub(super) enum Loading {
     Former { repeated: Box<Repeated> },
     /// Answers that are no longer kept.
     OldAnswers,
+    /// Answers that are counted anew.
+    Recount,
     /// Answers of former versions that are no longer kept.
     OldFormer,
     /// Events.
@@ -70,11 +72,11 @@ impl Node {
             Loading::Messages { call, limit } => self.answer_messages(call, limit, rows),
             Loading::Show { call, accounts } => match self.find(rows, &accounts) {
                 Some(message) => self.reply(call, Ok(to_result(&message))),
-                None => self.no_message(call),
+                None => self.no_message(call, rows, &accounts),
             },
             Loading::Trace { call, accounts } => match find(rows, &accounts) {
                 Some(message) => self.load_steps(call, message),
-                None => self.no_message(call),
+                None => self.no_message(call, rows, &accounts),
             },
             Loading::Steps { call, message } => self.answer_trace(call, &message, rows),
             Loading::Wait { call, accounts, id, state, until } => {
@@ -83,7 +85,7 @@ impl Node {
                         self.reply(call, Ok(to_result(&message)));
                     }
                     Some(_) => self.park_message(call, until, accounts, id, state),
-                    None => self.no_message(call),
+                    None => self.no_message(call, rows, &accounts),
                 }
             }
             Loading::Advance { from, by, state } => self.advance_rows(from, by, state, rows, now),
@@ -94,17 +96,17 @@ impl Node {
             Loading::Repeated { repeated } => self.handle_repeated(*repeated, rows, now),
             Loading::Former { repeated } => self.handle_former(*repeated, rows, now),
             Loading::OldAnswers => self.forget_answers(rows, now),
+            Loading::Recount => self.recounted_answers(rows),
             Loading::OldFormer => self.forget_former(rows, now),
             Loading::Events { ask } => self.handle_events(*ask, rows),
         }
     }
 
-    /// Rows cannot be read: who asked is told, and everything else goes on.
+    /// Rows cannot be read at the moment: who asked is told, and everything else goes on.
     pub(super) fn load_failed(&mut self, load: LoadId, reason: &str, now: Now) {
         tracing::error!(reason, "rows on the disk cannot be read");
         let Some(loading) = self.loads.remove(&load) else {
-            self.mailbox.handle_loaded(load, &[], now, &mut self.out);
-            return;
+            return self.mailbox.load_failed(load, now, &mut self.out);
         };
         let loading = if let Loading::Own { then, .. } = loading { *then } else { loading };
         let call = match loading {
@@ -117,7 +119,8 @@ impl Node {
             | Loading::Read { call, .. } => call,
             Loading::Events { ask } => ask.call,
             Loading::Repeated { repeated } | Loading::Former { repeated } => repeated.call,
-            Loading::Advance { .. } | Loading::OldAnswers | Loading::OldFormer => return,
+            Loading::OldAnswers | Loading::Recount => return self.sweep_failed(now),
+            Loading::Advance { .. } | Loading::OldFormer => return,
         };
         self.reply(call, Err(ErrorKind::Internal.because(reason)));
     }
@@ -187,7 +190,8 @@ impl Node {
     }
 
     // SPEC 8.53: where the next page begins follows from the last row of this one, be it readable
-    // or not. SPEC 8.31: a page that its bytes have cut is like any other.
+    // or not; what cannot be read is left out.
+    // SPEC 8.31: a page that its bytes have cut is like any other.
     fn answer_messages(&mut self, call: CallId, limit: usize, rows: &[Row]) {
         let shown = &rows[..rows.len().min(limit)];
         let bytes: usize = rows.iter().map(|(_, value)| value.len()).sum();
@@ -199,9 +203,16 @@ impl Node {
         self.reply(call, Ok(to_result(&Messages { messages, next })));
     }
 
-    pub(super) fn no_message(&mut self, call: CallId) {
-        self.reply(call, Err(none()));
+    /// Says that there is no message, or that it is here and cannot be read.
+    fn no_message(&mut self, call: CallId, rows: &[Row], accounts: &[UserId]) {
+        let own = |key: &[u8]| accounts.iter().any(|account| key.starts_with(account.as_bytes()));
+        let damaged = rows.iter().any(|(key, value)| value.is_empty() && own(key));
+        self.reply(call, Err(if damaged { unreadable() } else { none() }));
     }
+}
+
+fn unreadable() -> RpcError {
+    ErrorKind::Internal.because("the message is damaged on disk")
 }
 
 pub(super) fn none() -> RpcError {

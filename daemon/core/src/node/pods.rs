@@ -82,7 +82,7 @@ impl Node {
         now: Now,
     ) {
         let Some(host) = record.pod.clone() else {
-            return;
+            return self.give_up_pod(purpose, "the record of the pod names no host");
         };
         let (request, what) = match purpose {
             Purpose::Deposit { entry, device } => return self.deposit(entry, device, record, now),
@@ -99,13 +99,31 @@ impl Node {
             }
             Purpose::Register { call, user, claim } => {
                 let Ok(alias) = claim.peek().map(|claim| claim.alias) else {
-                    return;
+                    return self.malformed_claim(call);
                 };
                 (Request::RegisterAlias { claim: *claim }, What::Register { call, user, alias })
             }
         };
         let ask = PodAsk { key: record.key, host, what };
         self.ask(record, request, Token::Pod(Box::new(ask)), now);
+    }
+
+    /// Something that should not occur has: who waits for the pod is told so.
+    pub(super) fn give_up_pod(&mut self, purpose: Purpose, why: &str) {
+        tracing::error!(why, "a pod is not asked");
+        let error = ErrorKind::Internal.because(why);
+        match purpose {
+            Purpose::Alias { alias, then, .. } => self.alias_failed(&alias, then, error),
+            Purpose::Register { call, .. } => self.reply(call, Err(error)),
+            Purpose::Deposit { .. } | Purpose::Notify { .. } | Purpose::Attach { .. } => {}
+        }
+    }
+
+    pub(super) fn malformed_claim(&mut self, call: CallId) {
+        self.reply(
+            call,
+            Err(ErrorKind::Internal.because("the claim that was signed is malformed")),
+        );
     }
 
     fn handle_no_pod(&mut self, purpose: Purpose, error: &HostError, now: Now) {
@@ -209,5 +227,35 @@ impl Node {
                 Err(ErrorKind::PodUnreachable.because(format!("pod {host}: {why}")))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::at;
+    use crate::node::fixture::Machine;
+
+    #[test]
+    fn who_waits_for_a_pod_is_answered_also_when_what_should_not_occur_does() {
+        let mut machine = Machine::new();
+        let user = machine.person(1);
+        let claim = || Unverified::<AliasClaim>::assemble(vec![0xff; 9], vec![0; 384]);
+        let alias: Alias = "alice@pod.test".parse().unwrap();
+        let no_pod = machine.node.own.peek().unwrap();
+        let pod =
+            bytchat_proto::record::NodeRecord { pod: Some(alias.host().clone()), ..no_pod.clone() };
+        let call = CallId(7);
+        let register = || Purpose::Register { call, user, claim: Box::new(claim()) };
+        let then = Then::Answer { call };
+        let resolve = Purpose::Alias { owner: Caller { uid: 1 }, alias: alias.clone(), then };
+        machine.node.claim(call, user, claim(), at(1));
+        machine.node.handle_pod(&pod, register(), at(1));
+        machine.node.handle_pod(&no_pod, register(), at(1));
+        machine.node.handle_pod(&no_pod, resolve, at(1));
+        machine.node.find_pod(alias.host(), UserId([9; 20]), register(), at(1));
+        machine.drain();
+        let kinds: Vec<_> = machine.replies.drain(..).map(|it| it.unwrap_err().kind).collect();
+        assert_eq!(kinds, [ErrorKind::Internal; 5]);
     }
 }

@@ -70,7 +70,7 @@ impl Node {
         now: Now,
     ) {
         let Some(account) = self.accounts.get_mut(user) else {
-            return;
+            return self.reply(call, Err(ErrorKind::NotFound.because("the account is gone")));
         };
         // Another one may have been signed meanwhile.
         let known = account.profile.as_ref().and_then(profile_body);
@@ -150,5 +150,21 @@ fn view(body: ProfileBody, sequence: u64, holders: usize) -> rpc::Profile {
         sequence,
         more: body.more,
         holders,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::at;
+    use crate::node::fixture::Machine;
+
+    #[test]
+    fn a_profile_of_an_account_that_is_gone_is_answered() {
+        let mut machine = Machine::new();
+        let (gone, record) = (UserId([9; 20]), Unverified::assemble(Vec::new(), Vec::new()));
+        machine.node.finish_profile((gone, CallId(7)), record, None, at(1));
+        machine.drain();
+        assert_eq!(machine.replies.remove(0).unwrap_err().kind, ErrorKind::NotFound);
     }
 }

@@ -14,6 +14,15 @@ use crate::io::LinkId;
 use crate::link::{NewAsk, Tried};
 use crate::time::Now;
 
+/// Who brings an envelope for a device of ours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bringer {
+    pub(super) link: LinkId,
+    pub(super) node: NodeId,
+    /// It is a holder that hands on what others brought.
+    pub(super) repair: bool,
+}
+
 /// What became of an envelope that was brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -57,10 +66,10 @@ impl Node {
         }
     }
 
-    /// Takes an envelope that a sender deposits right here, if its device is ours.
+    /// Takes an envelope that is deposited right here, if its device is ours.
     pub(super) fn take(
         &mut self,
-        (link, from): (LinkId, NodeId),
+        Bringer { link, node: from, repair }: Bringer,
         envelope: &Envelope,
         until: Timestamp,
         now: Now,
@@ -75,6 +84,9 @@ impl Node {
             return Some(Response::refused(Refusal::Busy, "too much that is not known is brought"));
         }
         let (verdict, tried) = self.open(envelope, now);
+        // What a holder hands on says nothing of whose node it is.
+        let tried =
+            if repair && matches!(tried, Tried::Letter(_)) { Tried::Nothing } else { tried };
         if paced {
             self.links.tried(link, from, tried, now);
         }

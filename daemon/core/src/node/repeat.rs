@@ -160,13 +160,36 @@ impl Node {
     /// Looks for answers that are older than they are kept.
     pub(super) fn sweep_answers(&mut self, now: Now) {
         let calm = self.clock.calm(now);
-        let query = Answers::old(calm.wall, ANSWERS_FORGOTTEN_AT_ONCE);
-        self.load(query, Loading::OldAnswers);
         self.sweep_former(calm.wall);
+        if !self.kept.sweeping && !self.recount_answers() {
+            self.kept.sweeping = true;
+            let query = Answers::old(calm.wall, ANSWERS_FORGOTTEN_AT_ONCE);
+            self.load(query, Loading::OldAnswers);
+        }
+    }
+
+    /// Counts anew what is counted wrong on disk, a few rows at a time; false if nothing is.
+    pub(super) fn recount_answers(&mut self) -> bool {
+        let query = self.kept.recount();
+        self.kept.sweeping = query.is_some();
+        query.map(|query| self.load(query, Loading::Recount)).is_some()
+    }
+
+    /// Rows that are counted anew are here.
+    pub(super) fn recounted_answers(&mut self, rows: &[Row]) {
+        self.kept.recounted(rows, &mut self.out);
+        self.recount_answers();
+    }
+
+    /// Rows of answers cannot be read at the moment.
+    pub(super) fn sweep_failed(&mut self, now: Now) {
+        self.kept.sweeping = false;
+        self.upkeep.sweep_soon(now);
     }
 
     /// Forgets them, and goes on soon if there may be more.
     pub(super) fn forget_answers(&mut self, rows: &[Row], now: Now) {
+        self.kept.sweeping = false;
         self.kept.forget(rows, &mut self.out);
         if rows.len() >= ANSWERS_FORGOTTEN_AT_ONCE {
             self.upkeep.sweep_soon(now);

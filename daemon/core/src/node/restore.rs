@@ -57,6 +57,7 @@ impl Node {
         }
         self.restore_accounts(&accounts, &devices, &numbers, now);
         self.restored_former(accounts.is_empty(), now);
+        self.recount_answers();
         self.keep_clock(now);
     }
 

@@ -93,6 +93,10 @@ impl Node {
         if to == draft.account {
             return Err(ErrorKind::BadAddress.because("this is your own account"));
         }
+        if draft.text.trim().is_empty() {
+            let error = "the text is empty: write something";
+            return Err(ErrorKind::BadParameters.because(error));
+        }
         self.book.check_blocked(draft.account, to)?;
         let owner = self.accounts.get(draft.account).map(|account| account.owner);
         if owner.is_some_and(|owner| self.book.is_user_damaged(owner, to)) {

@@ -11,6 +11,7 @@ use bytchat_proto::wire::{Refusal, Request, Response};
 
 use super::Node;
 use super::links::{SELF, Token};
+use super::receive::Bringer;
 use crate::dht::Ask;
 use crate::io::LinkId;
 use crate::link::{Event, NewAsk, Target};
@@ -60,8 +61,9 @@ impl Node {
         if let Some(refused) = self.refuse_revoked(request) {
             return refused;
         }
-        if let Request::Deposit { envelope, until, .. } = request
-            && let Some(taken) = self.take((link, from), envelope, *until, now)
+        if let Request::Deposit { envelope, until, repair } = request
+            && let bringer = (Bringer { link, node: from, repair: *repair })
+            && let Some(taken) = self.take(bringer, envelope, *until, now)
         {
             return taken;
         }

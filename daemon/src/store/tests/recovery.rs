@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use bytchat_core::persist::{Table, Write};
+
 use super::{
-    Chance, Script, assert_whole, copy_folder, dump, forget_index, get, put, remove, segments,
+    Chance, Script, all, assert_whole, copy_folder, dump, forget_index, get, put, remove, segments,
     small,
 };
 use crate::store::{Options, Problem, Store, StoreError};
@@ -122,6 +124,31 @@ fn a_damaged_value_is_an_error_and_never_another_value() {
     let problems = store.verify().unwrap().problems;
     assert!(matches!(problems[0], Problem::Damaged { segment: 2, .. }), "{problems:?}");
     assert_eq!(get(&store, "k2"), Some(vec![2; 4000]));
+}
+
+#[test]
+fn a_damaged_row_leaves_the_others_of_a_scan_and_a_file_that_does_not_open_loses_none() {
+    let dir = tempfile::tempdir().unwrap();
+    five_segments(dir.path());
+    let store = Store::open(dir.path(), small()).unwrap();
+    let whole = dump(&store);
+    let log = segments(dir.path()).remove(1);
+    let aside = dir.path().join("aside");
+    fs::rename(&log, &aside).unwrap();
+    std::os::unix::fs::symlink(&log, &log).unwrap();
+    let error = store.scan(&all(Table::Message)).unwrap_err();
+    assert!(matches!(error, StoreError::Io { .. }), "{error}");
+    fs::rename(&aside, &log).unwrap();
+    assert_eq!(dump(&store), whole);
+    flip(&log, 2000);
+    let mut left = whole;
+    let damaged = left.iter_mut().find(|(key, _)| key == b"k1").unwrap();
+    damaged.1.clear();
+    assert_eq!(dump(&store), left);
+    let index = Write::Put { table: Table::MessageIndex, key: b"i".into(), value: b"k1".into() };
+    store.commit(vec![index]).unwrap();
+    let followed = store.scan(&all(Table::MessageIndex).following(Table::Message)).unwrap();
+    assert_eq!(followed, [(b"k1".to_vec(), Vec::new())]);
 }
 
 #[test]

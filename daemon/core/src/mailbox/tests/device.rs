@@ -2,7 +2,8 @@
 
 use bytchat_proto::limits::{
     ACCOUNTS_MAX, CHALLENGE_MS, DEVICES_PER_USER_MAX, IDS_PER_REQUEST_MAX, LINKS_MAX,
-    MAILBOX_LOADS_MAX, NOTICE_PAGE_MS, NOTICES_PER_PAGE_MAX, PUSHES_IN_FLIGHT_MAX,
+    MAILBOX_LOAD_RETRY_MS, MAILBOX_LOADS_MAX, NOTICE_PAGE_MS, NOTICES_PER_PAGE_MAX,
+    PUSHES_IN_FLIGHT_MAX, PUSHES_PER_LOAD_MAX,
 };
 
 use super::*;
@@ -427,6 +428,66 @@ fn an_envelope_that_the_disk_lost_is_forgotten_and_can_come_again() {
     assert_eq!((world.mailbox.envelope_count(), world.rows(Table::Envelope)), (2, 3));
     world.wait(3_600_000);
     assert_eq!((world.mailbox.envelope_count(), world.rows(Table::Envelope)), (2, 2));
+}
+
+#[test]
+fn one_damaged_envelope_takes_no_other_with_it() {
+    let (mut world, alice) = (World::new(), Device::new(0, 1));
+    let mail = envelopes(&alice, 0, PUSHES_PER_LOAD_MAX + 2);
+    for envelope in &mail {
+        world.deposit(envelope);
+    }
+    world.disk.values_mut().nth(3).unwrap().clear();
+    let whole: Vec<_> = [&mail[..3], &mail[4..]].concat().iter().map(Envelope::id).collect();
+    // The row of the damaged one stays, and takes nobody's place when all is read again.
+    for link in 1..4 {
+        world.attach(link, &alice);
+        assert_eq!(world.pushed(), whole);
+        world.mailbox.link_down(LinkId(link));
+    }
+    assert_eq!(world.mailbox.envelope_count(), whole.len());
+}
+
+/// Lets every question to the disk that waits fail; says how many.
+fn fail_loads(world: &mut World) -> usize {
+    let mut failed = 0;
+    while let Some(output) = world.out.poll() {
+        if let Output::Load { load, .. } = output {
+            world.mailbox.load_failed(load, world.now, &mut world.out);
+            failed += 1;
+        }
+    }
+    failed
+}
+
+#[test]
+fn what_the_disk_cannot_answer_at_the_moment_is_asked_again() {
+    let (mut world, alice) = (World::new(), Device::new(0, 1));
+    let mail = envelopes(&alice, 0, PUSHES_PER_LOAD_MAX + 2);
+    for envelope in &mail {
+        world.deposit(envelope);
+    }
+    let nonce = world.challenge(1, alice.user());
+    world.ask_only(1, &alice.prove(&alice.proof(&nonce, 1)));
+    assert_eq!(fail_loads(&mut world), 1);
+    // What comes meanwhile waits for its turn.
+    let late = alice.envelope(500);
+    world.deposit(&late);
+    assert_eq!((world.pushed(), world.mailbox.loads.len()), (Vec::new(), 0));
+    world.advance(MAILBOX_LOAD_RETRY_MS);
+    world.mailbox.handle_timeout(world.now, &mut world.out);
+    assert_eq!(fail_loads(&mut world), 1);
+    world.wait(MAILBOX_LOAD_RETRY_MS);
+    let all = [ids(&mail), vec![late.id()]].concat();
+    assert_eq!(world.pushed(), all);
+    assert_eq!(world.mailbox.envelope_count(), all.len());
+    // The window is as large as before.
+    world.remove(1, &alice, &all);
+    let more = envelopes(&alice, 1_000, PUSHES_IN_FLIGHT_MAX);
+    for envelope in &more {
+        world.deposit(envelope);
+    }
+    assert_eq!(world.pushed(), ids(&more));
 }
 
 #[test]

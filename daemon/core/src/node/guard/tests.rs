@@ -1,23 +1,28 @@
 //! A node against strangers.
 
 use bytchat_proto::codec::encode;
-use bytchat_proto::envelope::{AttachProof, ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
+use bytchat_proto::envelope::{
+    AttachProof, Content, ENCAPSULATION_BYTES, Envelope, Letter, TAG_BYTES,
+};
 use bytchat_proto::id::{NetworkId, NodeId};
 use bytchat_proto::limits::{
-    ENVELOPE_CLASS_MIN, GARBAGE_TOKENS_PER_NODE_MAX, RECORD_TTL_MAX_MS, SUITE,
+    ENVELOPE_CLASS_MIN, GARBAGE_TOKENS_MAX, GARBAGE_TOKENS_PER_NODE_MAX, RECORD_TTL_MAX_MS, SUITE,
 };
 use bytchat_proto::record::{Record, Signer as RecordSigner, verify_record};
 use bytchat_proto::rpc::Call;
 use bytchat_proto::rpc::account::Create;
+use bytchat_proto::rpc::contact::Standing;
 use bytchat_proto::unverified::Unverified;
 use serde_bytes::ByteBuf;
 
 use super::*;
-use crate::crypto::account;
+use crate::crypto::{self, Recipient, account};
 use crate::fixture::{Account, Signer, at};
 use crate::io::{CallId, Caller, Input, LinkId, Output};
+use crate::link::Tried;
 use crate::node::NodeConfig;
 use crate::node::links::SELF;
+use crate::node::receive::Bringer;
 use crate::node::search::Lookup;
 
 fn network() -> NetworkId {
@@ -51,6 +56,10 @@ fn person(node: &mut Node) -> UserId {
     node.accounts.users()[0]
 }
 
+fn bringer(number: u8, link: LinkId) -> Bringer {
+    Bringer { link, node: NodeId([number; 20]), repair: false }
+}
+
 fn writes(node: &mut Node) -> usize {
     let outputs = std::iter::from_fn(|| node.poll_output());
     outputs.filter(|output| matches!(output, Output::Persist(_))).count()
@@ -65,7 +74,7 @@ fn garbage_for_a_device_of_ours_leaves_no_trace() {
     let body = vec![7; ENVELOPE_CLASS_MIN + TAG_BYTES];
     let garbage = Envelope::assemble(user, device, kem, &[7; ENCAPSULATION_BYTES], &body).unwrap();
     let until = at(0).wall.plus_ms(RECORD_TTL_MAX_MS);
-    let answer = node.take((LinkId(1), NodeId([1; 20])), &garbage, until, at(1));
+    let answer = node.take(bringer(1, LinkId(1)), &garbage, until, at(1));
     assert!(matches!(answer, Some(Response::Refused { .. })), "{answer:?}");
     assert_eq!(writes(&mut node), 0);
     assert!(node.inbox.poll_removals(at(60_000)).is_empty());
@@ -85,7 +94,7 @@ fn garbage_has_a_pace_by_node_whatever_the_link_and_our_own_mail_has_none() {
         let mut body = vec![7; ENVELOPE_CLASS_MIN + TAG_BYTES];
         body[..8].copy_from_slice(&number.to_be_bytes());
         let garbage = Envelope::assemble(user, device, kem, &[7; ENCAPSULATION_BYTES], &body);
-        let answer = node.take((link, NodeId([from; 20])), &garbage.unwrap(), until, at(1));
+        let answer = node.take(bringer(from, link), &garbage.unwrap(), until, at(1));
         let Some(Response::Refused { reason, .. }) = answer else { panic!("{answer:?}") };
         reason
     };
@@ -238,4 +247,45 @@ fn a_holder_refuses_a_flood_of_one_node_and_names_the_share() {
     assert_eq!(reason, Refusal::Full);
     assert_eq!(detail, "your node has its share of this user's room");
     assert!(matches!(deposit(2, 1_000), Response::Receipt { .. }));
+}
+
+/// A letter of one account of a node to another.
+fn letter(node: &mut Node, from: UserId, to: UserId) -> Envelope {
+    let account = node.accounts.get(to).unwrap();
+    let (party, identity) = (account.party(), account.device.identity());
+    let prekeys = account.device.prekeys();
+    let recipient = Recipient {
+        party,
+        identity,
+        kem_id: prekeys.kem_id,
+        kem: prekeys.kem.to_vec(),
+        opening_key: prekeys.fallback.as_slice().try_into().unwrap(),
+    };
+    let own = node.accounts.get_mut(from).unwrap();
+    let content = Content::Resend(Vec::new());
+    let letter = Letter { from: own.party(), to: party, from_head: 1, to_head: 1, content };
+    let random = node.out.random();
+    crypto::seal(&own.own(), &mut Sessions::new(), &recipient, &letter, random).unwrap()
+}
+
+#[test]
+fn a_letter_that_a_holder_hands_on_makes_its_node_no_node_of_a_contact() {
+    for repair in [false, true] {
+        let mut node = node();
+        person(&mut node);
+        person(&mut node);
+        let (alice, bob) = (node.accounts.users()[0], node.accounts.users()[1]);
+        node.book.wrote_to(bob, alice, &mut node.out);
+        assert_eq!(node.book.standing(bob, alice), Some(Standing::Accepted));
+        let envelope = letter(&mut node, alice, bob);
+        let until = at(0).wall.plus_ms(RECORD_TTL_MAX_MS);
+        let by = Bringer { repair, ..bringer(8, LinkId(8)) };
+        let answer = node.take(by, &envelope, until, at(1));
+        assert!(matches!(answer, Some(Response::Receipt { .. })), "{answer:?}");
+        for other in 0..GARBAGE_TOKENS_MAX {
+            let from = bringer(u8::try_from(20 + other % 200).unwrap(), LinkId(other));
+            node.links.tried(from.link, from.node, Tried::InVain, at(1));
+        }
+        assert_eq!(node.links.may_try(LinkId(8), by.node, at(1)), !repair);
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::answer::hash;
 use crate::fixture::at;
-use crate::io::{CallId, Caller, Input, Output};
+use crate::io::{CallId, Caller, Input, LoadId, Output};
 use crate::node::fixture::Machine;
 use crate::persist::{Row, Table};
 use crate::time::Now;
@@ -21,6 +21,21 @@ fn call(method: &str, params: Value) -> Call {
 impl Machine {
     fn does(&mut self, method: &str, params: Value, now: Now) -> Result<Value, RpcError> {
         self.ask(OWN, call(method, params), now)
+    }
+
+    /// Writes what is to be written and reads the answers that are asked for; tells nobody.
+    fn loads(&mut self) -> Vec<(LoadId, Vec<Row>)> {
+        let mut loads = Vec::new();
+        while let Some(output) = self.node.poll_output() {
+            if let Output::Persist(writes) = output {
+                writes.into_iter().for_each(|write| self.write(write));
+            } else if let Output::Load { load, query } = output
+                && query.table == Table::Answer
+            {
+                loads.push((load, self.read(&query)));
+            }
+        }
+        loads
     }
 
     fn counted(&self) -> Vec<Row> {
@@ -193,6 +208,58 @@ fn who_has_too_many_ids_is_refused_and_nothing_is_forgotten_for_it() {
 }
 
 #[test]
+fn a_damaged_count_of_answers_lifts_no_limit_and_is_made_anew() {
+    let (mut machine, _, bob) = world();
+    for number in 0..5 {
+        let with = json!({ "to": bob, "text": "x", "client_id": format!("a:{number}") });
+        machine.does("message.send", with, at(number)).unwrap();
+    }
+    let (key, whole) = machine.counted().remove(0);
+    for damaged in [Vec::new(), b"damaged".to_vec(), vec![1; 15]] {
+        machine.disk.insert((Table::Node, key.clone()), damaged);
+        machine.crash(at(10));
+        assert_eq!(machine.counted(), [(key.clone(), whole.clone())]);
+        let again = json!({ "to": bob, "text": "x", "client_id": "a:1" });
+        machine.does("message.send", again, at(11)).unwrap();
+    }
+    // As long as it is not known, nobody's id is kept; what is known already is answered.
+    machine.disk.insert((Table::Node, key.clone()), Vec::new());
+    machine.restart_idle(at(12));
+    let load = machine.loads().remove(0).0;
+    let send = |id: &str| call("message.send", json!({ "to": bob, "text": "x", "client_id": id }));
+    assert_eq!(machine.ask(OWN, send("new"), at(13)).unwrap_err().kind, ErrorKind::Busy);
+    assert_eq!(machine.ask(OWN, send("a:2"), at(13)).unwrap()["replayed"], true);
+    // The disk does not answer at the moment: it is asked again.
+    let reason = "too many open files".to_owned();
+    machine.node.handle_input(Input::LoadFailed { load, reason }, at(14));
+    machine.wake(at(2_000));
+    assert_eq!(machine.counted(), [(key, whole)]);
+    assert!(machine.ask(OWN, send("new"), at(2_001)).is_ok());
+}
+
+#[test]
+fn of_two_sweeps_at_once_one_counts_down() {
+    let (mut machine, _, bob) = world();
+    machine.does("message.send", hello(bob), at(1)).unwrap();
+    let young = json!({ "to": bob, "text": "x", "client_id": "a:2" });
+    machine.does("message.send", young, at(ANSWERS_KEPT_MS - HOUR_MS)).unwrap();
+    let ripe = ANSWERS_KEPT_MS + 2 * HOUR_MS;
+    let mut read = Vec::new();
+    for moment in [ripe, ripe + HOUR_MS] {
+        machine.node.handle_input(Input::Wake, at(moment));
+        read.extend(machine.loads());
+    }
+    for (load, rows) in read {
+        machine.node.handle_input(Input::Loaded { load, rows }, at(ripe + HOUR_MS));
+        machine.drain();
+    }
+    assert_eq!(machine.rows(Table::Answer).len(), 2);
+    assert_eq!(machine.counted()[0].1[..8], 1_u64.to_be_bytes());
+    machine.wake(at(3 * ANSWERS_KEPT_MS));
+    assert!(machine.rows(Table::Answer).is_empty() && machine.counted().is_empty());
+}
+
+#[test]
 fn what_is_damaged_on_disk_is_not_done_again() {
     let (mut machine, _, bob) = world();
     machine.does("message.send", hello(bob), at(1)).unwrap();
@@ -319,6 +386,50 @@ fn of_two_profiles_that_expect_the_same_one_is_set() {
 }
 
 /// SPEC 8.53: who goes on from `next` sees each entry once, whatever comes or goes meanwhile.
+/// The texts of a history, read in pages of two, newest first.
+fn read_all(machine: &mut Machine, bob: UserId) -> Vec<String> {
+    let (mut texts, mut before) = (Vec::new(), Value::Null);
+    loop {
+        let with = json!({ "who": bob, "limit": 2, "before": before });
+        let answer = machine.does("message.history", with, at(100)).unwrap();
+        let messages = answer["messages"].as_array().unwrap();
+        texts.extend(messages.iter().rev().map(|it| it["text"].as_str().unwrap().to_owned()));
+        match answer["next"].as_u64() {
+            Some(next) => before = Value::from(next),
+            None => return texts,
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_damaged_or_gone_ends_no_list_and_is_said_to_be_unreadable() {
+    let (mut machine, _, bob) = world();
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        let send = json!({ "to": bob, "text": format!("{number}") });
+        ids.push(machine.does("message.send", send, at(number)).unwrap()["id"].clone());
+    }
+    let whole = machine.disk.clone();
+    let rows = machine.rows(Table::Message);
+    let mut names = machine.rows(Table::MessageIndex);
+    names.retain(|(key, _)| key.starts_with(b"p"));
+    for lost in 0..5 {
+        let others: Vec<String> =
+            (0..5).rev().filter(|it| *it != lost).map(|it| it.to_string()).collect();
+        let (row, name) = (rows[lost].0.clone(), names[lost].0.clone());
+        machine.disk.remove(&(Table::Message, row.clone()));
+        assert_eq!(read_all(&mut machine, bob), others, "{lost} is gone");
+        machine.disk.insert((Table::Message, row), Vec::new());
+        assert_eq!(read_all(&mut machine, bob), others, "{lost} is damaged");
+        let error = machine.does("message.show", json!({ "id": ids[lost] }), at(9)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Internal);
+        machine.disk.clone_from(&whole);
+        machine.disk.insert((Table::MessageIndex, name), Vec::new());
+        assert_eq!(read_all(&mut machine, bob), others, "the name of {lost} is damaged");
+        machine.disk.clone_from(&whole);
+    }
+}
+
 #[test]
 fn pages_follow_each_other_without_gap_or_repetition() {
     let (mut machine, _, bob) = world();
@@ -383,6 +494,25 @@ fn pages_follow_each_other_without_gap_or_repetition() {
     let second = machine.does("account.list", with, at(306)).unwrap();
     assert_eq!(second["accounts"].as_array().unwrap().len(), 1);
     assert!(second.get("next").is_none() && first["accounts"] != second["accounts"]);
+}
+
+#[test]
+fn a_damaged_row_about_former_versions_lets_nothing_happen_twice() {
+    let (mut machine, alice, bob) = world();
+    let sent = json!({ "id": bytchat_proto::id::BlockId([7; 32]), "state": "queued", "to": bob });
+    let row = json!({ "sent": sent, "text": hash("once") }).to_string().into_bytes();
+    let key = [b"c".as_slice(), alice.as_bytes(), &hash("a:1")].concat();
+    machine.disk.insert((Table::MessageIndex, key), row);
+    for (moment, damaged) in (1..).zip([&b""[..], b"x", b"damaged", b"nonesuch!"]) {
+        machine.disk.insert((Table::Node, b"answers-before".to_vec()), damaged.to_vec());
+        machine.restart(at(2 * moment));
+        let again = machine.does("message.send", hello(bob), at(2 * moment + 1)).unwrap();
+        assert_eq!(again["replayed"], true, "{damaged:?}");
+    }
+    // Where there are none, this stays known.
+    let (mut machine, ..) = world();
+    machine.restart(at(1));
+    assert_eq!(machine.node.kept.former, crate::answer::Former::None);
 }
 
 #[test]
