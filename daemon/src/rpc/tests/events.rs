@@ -225,7 +225,7 @@ async fn a_subscription_without_room_ends_in_time_and_says_so() {
     let mut full = world.desk.bytes.none(own_uid());
     full.resize(world.desk.bounds.bytes_per_user).unwrap();
     publish(&world, 1);
-    let told = client.told().await;
+    let told = tokio::time::timeout(Duration::from_secs(30), client.told()).await.unwrap();
     assert_eq!((&told["type"], &told["data"]["kind"]), (&json!("stream.failed"), &json!("busy")));
     until("it has ended", || world.desk.subscriptions.taken() == 0).await;
     drop(full);
