@@ -155,13 +155,32 @@ pub const REQUEST_KEYS_PER_TOKEN: usize = 4;
 pub const REQUEST_REMOVAL_BYTES_PER_TOKEN: usize = 2 * 1024;
 /// Nodes whose tokens are remembered, whether their links are up or were lately: four per link.
 pub const REQUEST_BUDGETS_MAX: usize = 4 * LINKS_MAX;
-/// Tokens of a holder for each envelope or notice that it pushes.
+/// Tokens of a holder for each envelope, or of those for notices for each notice, that it pushes.
 pub const DELIVERY_COST: u64 = 1;
 /// Tokens for deliveries that a holder gains in a second: opening costs a decapsulation and a
 /// ratchet, some tenths of a millisecond, so that a bad holder takes a tenth of a core at most.
 pub const DELIVERY_TOKENS_PER_SECOND: u64 = 250;
 /// Tokens for deliveries that a holder can save: two full mailboxes at once.
 pub const DELIVERY_TOKENS_MAX: u64 = 1_000;
+/// Tokens that a holder gains in a second for notices: each may make us ask all holders.
+pub const NOTICE_TOKENS_PER_SECOND: u64 = 8;
+/// Tokens for notices that a holder can save: two full mailboxes of them take two minutes.
+pub const NOTICE_TOKENS_MAX: u64 = 64;
+/// Envelopes that are done with, whose copies neither cost nor wait: no more than are remembered
+/// not to open, or such a copy could be tried for nothing.
+pub const ENVELOPES_DONE_MAX: usize = FAILED_ENVELOPES_MAX;
+/// Envelopes of which one holder has told and that are looked for: those of a minute would be 544,
+/// and none is looked for that long if holders answer.
+pub const NOTICED_PER_LINK_MAX: usize = 256;
+/// What notices tell of is gathered for so long, so that one request asks for many.
+pub const NOTICE_GATHER_MS: u64 = 250;
+/// A holder gets so long to bring it before the next is asked.
+pub const NOTICE_NEXT_MS: u64 = 2_000;
+/// What was looked for is not looked for again in so long.
+pub const NOTICE_AGAIN_MS: u64 = MINUTE_MS;
+/// Ids in one request for what notices tell of: each costs a token there, of which a second has
+/// `REQUEST_TOKENS_PER_SECOND`.
+pub const NOTICED_PER_FETCH_MAX: usize = 64;
 /// Deliveries of one holder that wait for tokens: eight devices' worth of `PUSHES_IN_FLIGHT_MAX`.
 /// Who serves more devices here may bring that much for each.
 pub const DELIVERIES_WAITING_PER_NODE_MAX: usize = 256;
@@ -309,10 +328,10 @@ pub const NOTICES_MAX: usize = 50_000;
 /// A notice is kept for so long after its device was told: time to fetch, and to come back if the
 /// link broke. What was never true must not stay for a week.
 pub const NOTICE_TOLD_MS: u64 = 10 * MINUTE_MS;
-/// Notices that are told over one link in one page: as many as envelopes without a removal.
-pub const NOTICES_PER_PAGE_MAX: usize = 32;
-/// A page of notices lasts so long: 128 a second are half of what a device takes from one holder.
-pub const NOTICE_PAGE_MS: u64 = 250;
+/// Notices that are told over one link in one page: as many as a device takes from one holder.
+pub const NOTICES_PER_PAGE_MAX: usize = 8;
+/// A page of notices lasts so long.
+pub const NOTICE_PAGE_MS: u64 = 1_000;
 /// Holders remembered for one envelope: the five of today and those of the last days.
 pub const HOLDERS_TOLD_MAX: usize = 16;
 /// A holder waits so long for each nearer one to hand a fresh envelope on.
@@ -334,6 +353,27 @@ pub const SWEEP_MS_MAX: u64 = HOUR_MS;
 pub const IDS_PER_REQUEST_MAX: usize = 256;
 /// Envelopes pushed on one attached link before their removal comes back.
 pub const PUSHES_IN_FLIGHT_MAX: usize = 32;
+/// What was pushed and is not removed is pushed again after so long: the push or its removal was
+/// lost, where a disk was full or too much waited. Twice the time in which an answer is given up.
+pub const PUSH_AGAIN_MS: u64 = MINUTE_MS;
+/// It doubles up to so long while nothing of the device is removed.
+pub const PUSH_AGAIN_MAX_MS: u64 = 10 * MINUTE_MS;
+/// And of one device only `PUSHES_PER_LOAD_MAX` in so long: half a megabyte.
+pub const PUSH_AGAIN_PACE_MS: u64 = 10_000;
+/// Removals that a device owes to one holder: two full mailboxes. What is beyond is brought again.
+pub const REMOVALS_OWED_MAX: usize = 2 * ENVELOPES_PER_USER_MAX;
+/// Requests to remove that are in flight to one holder: more than one, so that no round trip is
+/// waited for.
+pub const REMOVALS_IN_FLIGHT_MAX: usize = 8;
+/// A holder that did not take removals is asked again after so long, at first.
+pub const REMOVAL_RETRY_MIN_MS: u64 = 1_000;
+/// The same at last: as often as it pushes again.
+pub const REMOVAL_RETRY_MAX_MS: u64 = MINUTE_MS;
+/// Copies of one envelope make one removal in so long at the holder that brings them: no longer
+/// than `PUSH_AGAIN_MS`, so that what is pushed again is removed again.
+pub const REMOVAL_AGAIN_MS: u64 = PUSH_AGAIN_MS;
+/// Removals that one holder has taken, remembered for that.
+pub const REMOVALS_TAKEN_MAX: usize = 1_024;
 /// Users attached to one node.
 pub const ATTACHED_MAX: usize = 1_000;
 /// The record of a user with attached devices is looked up so often where it is not held.

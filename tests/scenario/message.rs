@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use bytchat_tests::daemon::{Backbone, until};
+use bytchat_tests::daemon::{Backbone, Daemon, until};
 use serde_json::{Value, json};
 
 const MESSAGE: [&str; 12] = [
@@ -182,4 +182,24 @@ fn a_repeated_call_with_one_client_id_is_one_message() {
     bob.arrival(after["id"].as_str().unwrap());
     assert_eq!(bob.times("once"), (1, 1));
     assert_eq!(bob.times("another"), (0, 0));
+}
+
+#[test]
+fn of_two_accounts_of_one_daemon_the_writer_sees_the_way_and_the_reader_marks() {
+    let daemon = Daemon::start(&Backbone::shared().setup);
+    let ids = ["one", "two"].map(|name| {
+        let made = daemon.get(&["account", "create", "--name", name]);
+        made["id"].as_str().unwrap().to_owned()
+    });
+    // Whichever of the ids is the lower.
+    for (from, to) in [(0, 1), (1, 0)] {
+        let sent =
+            daemon.get(&["--account", &ids[from], "send", &ids[to], "hi", "--wait", "delivered"]);
+        let id = sent["id"].as_str().unwrap();
+        let trace = daemon.get(&["message", "trace", id]);
+        assert!(trace["steps"].to_string().contains("queued"), "{trace}");
+        assert_eq!(daemon.get(&["message", "show", id])["direction"], "out");
+        daemon.call("message.read", &json!({ "ids": [id] }));
+        daemon.get(&["message", "wait", id, "--state", "read", "--timeout", "90"]);
+    }
 }

@@ -43,6 +43,26 @@ fn a_daemon_that_is_told_to_stop_is_gone_in_five_seconds_and_says_so() {
     assert!(away.err.contains(alice.socket_path().to_str().unwrap()), "{}", away.err);
 }
 
+/// Links to it are dead for a minute until they time out; nobody may wait for that.
+#[test]
+fn a_daemon_that_was_killed_sends_and_gets_mail_at_once_at_its_new_port() {
+    let backbone = Backbone::shared();
+    let (alice, alice_id) = backbone.user("stays@a.test");
+    let (bob, bob_id) = backbone.user("returns@b.test");
+    let delivered = |from: &Daemon, to: &str, text: &str| {
+        let sent = from.get(&["send", to, text, "--wait", "delivered", "--timeout", "30"]);
+        assert_eq!(sent["state"], "delivered");
+    };
+    delivered(&alice, &bob_id, "before");
+    delivered(&bob, &alice_id, "before");
+    let port = bob.address().port();
+    bob.kill();
+    bob.run();
+    assert_ne!(bob.address().port(), port);
+    delivered(&bob, &alice_id, "after");
+    delivered(&alice, &bob_id, "after");
+}
+
 /// Sends a burst; what the daemon answered is promised, what it did not may come or not.
 fn burst(from: &Daemon, to: &str, prefix: &str, promised: &Mutex<Vec<Promise>>) {
     for number in 0..BURST {

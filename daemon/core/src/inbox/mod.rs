@@ -1,11 +1,14 @@
 //! The inbox: the holders that our devices are attached to, and what was already opened.
 
+mod removals;
+mod wanted;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytchat_proto::id::{BlockId, EnvelopeId, NodeId, UserId};
 use bytchat_proto::limits::{
-    ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, CHALLENGE_MS, FAILED_ENVELOPES_MAX, GATHER_MS,
-    IDS_PER_REQUEST_MAX, RECEIPT_AGAIN_MS, RECEIPTS_AGAIN_MAX, SEEN_MAX, SEEN_TTL_MS,
+    ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, CHALLENGE_MS, FAILED_ENVELOPES_MAX, RECEIPT_AGAIN_MS,
+    RECEIPTS_AGAIN_MAX, SEEN_MAX, SEEN_TTL_MS,
 };
 use bytchat_proto::record::NodeRecord;
 use bytchat_proto::timestamp::Timestamp;
@@ -13,6 +16,11 @@ use bytchat_proto::timestamp::Timestamp;
 use crate::io::{LinkId, Outputs};
 use crate::persist::Table;
 use crate::time::{Deadline, Mono, Now};
+
+pub use removals::RemovalId;
+use removals::Removals;
+pub use wanted::Fetch;
+use wanted::Wanted;
 
 /// How an attachment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +85,8 @@ pub struct Inbox {
     told_again: BTreeMap<EnvelopeId, Mono>,
     failed: BTreeSet<EnvelopeId>,
     failed_order: VecDeque<EnvelopeId>,
-    removals: BTreeMap<UserId, Vec<EnvelopeId>>,
-    gather_at: Option<Mono>,
+    removals: Removals,
+    wanted: Wanted,
 }
 
 impl Inbox {
@@ -256,24 +264,48 @@ impl Inbox {
         Some(brought)
     }
 
-    /// Notes that an envelope may go; removals are gathered for a moment.
-    pub fn remove(&mut self, user: UserId, id: EnvelopeId, now: Now) {
-        self.removals.entry(user).or_default().push(id);
-        self.gather_at.get_or_insert(now.mono.plus_ms(GATHER_MS));
+    /// Notes that a holder tells of an envelope.
+    pub fn want(&mut self, user: UserId, from: LinkId, id: EnvelopeId, now: Now) {
+        self.wanted.add(user, from, id, now.mono);
     }
 
-    /// The removals that are due, by user, in lists that fit one request.
-    pub fn poll_removals(&mut self, now: Now) -> Vec<(UserId, Vec<EnvelopeId>)> {
-        if self.gather_at.is_none_or(|at| now.mono < at) {
-            return Vec::new();
+    /// The questions for envelopes of which holders have told.
+    pub fn poll_wanted(&mut self, now: Now) -> Vec<Fetch> {
+        let mut wanted = std::mem::take(&mut self.wanted);
+        let due = wanted.poll(|user| self.links(user), now.mono);
+        self.wanted = wanted;
+        due
+    }
+
+    /// Notes that an envelope may go at all holders; removals are gathered for a moment.
+    pub fn remove(&mut self, user: UserId, id: EnvelopeId, now: Now) {
+        self.wanted.found(user, id);
+        for link in self.links(user) {
+            self.removals.add(user, link, id, now.mono);
         }
-        self.gather_at = None;
-        let removals = std::mem::take(&mut self.removals);
-        let lists = |(user, ids): (UserId, Vec<EnvelopeId>)| {
-            let chunks: Vec<_> = ids.chunks(IDS_PER_REQUEST_MAX).map(<[_]>::to_vec).collect();
-            chunks.into_iter().map(move |ids| (user, ids))
-        };
-        removals.into_iter().flat_map(lists).collect()
+    }
+
+    /// Notes that an envelope may go at the holder that has brought it or told of it.
+    pub fn remove_at(&mut self, user: UserId, link: LinkId, id: EnvelopeId, now: Now) {
+        if self.may_bring(user, link) {
+            self.removals.add(user, link, id, now.mono);
+        }
+    }
+
+    /// The removals that are due, in lists that fit one request each.
+    // SPEC 6.10: a removal is owed until its holder has taken it.
+    pub fn poll_removals(&mut self, now: Now) -> Vec<(RemovalId, Vec<EnvelopeId>)> {
+        let holders = &self.holders;
+        self.removals.retain(|user, link| {
+            let range = (user, NodeId([0; 20]))..=(user, NodeId([0xff; 20]));
+            holders.range(range).any(|(_, attachment)| attachment.phase.link() == Some(link))
+        });
+        self.removals.poll(now.mono)
+    }
+
+    /// A holder has taken removals, or not: then they are sent again later.
+    pub fn removed(&mut self, removal: RemovalId, taken: bool, now: Now) {
+        self.removals.answered(removal, taken, now.mono);
     }
 
     /// Forgets what can no longer come back.
@@ -294,8 +326,9 @@ impl Inbox {
     pub fn poll_timeout(&self) -> Option<Deadline> {
         let waits = self.holders.values().filter_map(|attachment| attachment.phase.due());
         let attach = waits.min().map(|at| Deadline { at, why: "attach" });
-        let gather = self.gather_at.map(|at| Deadline { at, why: "remove mail" });
-        Deadline::earliest(attach, gather)
+        let remove = self.removals.due().map(|at| Deadline { at, why: "remove mail" });
+        let fetch = self.wanted.due().map(|at| Deadline { at, why: "fetch mail" });
+        Deadline::earliest(Deadline::earliest(attach, remove), fetch)
     }
 }
 
@@ -326,6 +359,7 @@ mod tests {
     use super::*;
     use bytchat_proto::id::NetworkId;
     use bytchat_proto::key::NodeKey;
+    use bytchat_proto::limits::GATHER_MS;
     use serde_bytes::ByteBuf;
 
     const USER: UserId = UserId([1; 20]);
@@ -404,16 +438,26 @@ mod tests {
     }
 
     #[test]
-    fn removals_are_gathered_and_split() {
+    fn removals_go_to_all_holders_or_to_the_one_that_brought_a_copy() {
         let mut inbox = Inbox::default();
-        for number in 0..=IDS_PER_REQUEST_MAX {
-            let byte = u8::try_from(number % 251).unwrap();
-            inbox.remove(USER, EnvelopeId([byte; 32]), now(0));
+        inbox.set_holders(USER, &[holder(1), holder(2)], now(0));
+        inbox.due(now(0));
+        assert!(attach(&mut inbox, 1, LinkId(1)) && attach(&mut inbox, 2, LinkId(2)));
+        let (id, copy) = (EnvelopeId([1; 32]), EnvelopeId([2; 32]));
+        inbox.remove(USER, id, now(0));
+        inbox.remove_at(USER, LinkId(2), copy, now(0));
+        inbox.remove_at(USER, LinkId(3), copy, now(0));
+        let due = inbox.poll_removals(now(GATHER_MS));
+        let lists = due.iter().map(|(removal, ids)| (removal.link, ids.clone()));
+        let expected = [(LinkId(1), vec![id]), (LinkId(2), vec![id, copy])];
+        assert_eq!(lists.collect::<Vec<_>>(), expected);
+        // Who is no longer attached is owed nothing.
+        for (removal, _) in due {
+            inbox.removed(removal, false, now(GATHER_MS));
         }
-        assert!(inbox.poll_removals(now(0)).is_empty());
-        let lists = inbox.poll_removals(now(GATHER_MS));
-        assert_eq!(lists.iter().map(|(_, ids)| ids.len()).collect::<Vec<_>>(), [256, 1]);
-        assert!(inbox.poll_removals(now(2 * GATHER_MS)).is_empty());
+        inbox.link_down(LinkId(2), now(GATHER_MS));
+        let due = inbox.poll_removals(now(60_000));
+        assert_eq!(due.iter().map(|(it, _)| it.link).collect::<Vec<_>>(), [LinkId(1)]);
     }
 
     #[test]

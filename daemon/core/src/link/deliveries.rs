@@ -1,11 +1,12 @@
 //! Mail that holders push: opening it is work, so that each holder has a pace of its own.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bytchat_proto::id::NodeId;
+use bytchat_proto::id::{EnvelopeId, NodeId};
 use bytchat_proto::limits::{
     DELIVERIES_WAITING_BYTES_MAX, DELIVERIES_WAITING_PER_NODE_MAX, DELIVERY_COST,
-    DELIVERY_TOKENS_MAX, DELIVERY_TOKENS_PER_SECOND, LINKS_MAX, PUSHES_IN_FLIGHT_MAX,
+    DELIVERY_TOKENS_MAX, DELIVERY_TOKENS_PER_SECOND, ENVELOPES_DONE_MAX, LINKS_MAX,
+    NOTICE_TOKENS_MAX, NOTICE_TOKENS_PER_SECOND, PUSHES_IN_FLIGHT_MAX,
 };
 use bytchat_proto::wire::{Body, Delivery};
 
@@ -16,6 +17,8 @@ use crate::time::{Deadline, Mono, Now};
 
 /// Two full mailboxes at once, then the pace of opening.
 const RATE: Rate = Rate { per_second: DELIVERY_TOKENS_PER_SECOND, max: DELIVERY_TOKENS_MAX };
+/// Each notice may make us ask all holders for something that is not there.
+const OF_NOTICES: Rate = Rate { per_second: NOTICE_TOKENS_PER_SECOND, max: NOTICE_TOKENS_MAX };
 
 /// What becomes of a push.
 pub(super) enum Pace {
@@ -32,43 +35,93 @@ pub(super) enum Pace {
 pub(super) struct Deliveries {
     /// By node and not by link: who opens a new link has the old pace.
     budgets: Budgets<NodeId>,
+    notices: Budgets<NodeId>,
     waiting: BTreeMap<NodeId, Waiting>,
     bytes: usize,
+    done: Done,
+}
+
+/// A delivery that waits for its turn.
+#[derive(Debug)]
+struct Item {
+    link: LinkId,
+    id: EnvelopeId,
+    delivery: Delivery,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    queue: VecDeque<(LinkId, Delivery)>,
+    queue: VecDeque<Item>,
+    ids: BTreeSet<(EnvelopeId, LinkId)>,
     bytes: usize,
 }
 
 impl Waiting {
-    fn push(&mut self, link: LinkId, delivery: Delivery) {
-        self.bytes += bytes_of(&delivery);
-        self.queue.push_back((link, delivery));
+    fn push(&mut self, item: Item) {
+        self.bytes += bytes_of(&item.delivery);
+        self.ids.insert((item.id, item.link));
+        self.queue.push_back(item);
     }
 
     /// Recounts after something was taken out.
-    fn left(&mut self, taken: Option<(LinkId, Delivery)>) -> Option<(LinkId, Delivery)> {
-        self.bytes -= taken.as_ref().map_or(0, |(_, delivery)| bytes_of(delivery));
+    fn left(&mut self, taken: Option<Item>) -> Option<Item> {
+        if let Some(item) = &taken {
+            self.bytes -= bytes_of(&item.delivery);
+            self.ids.remove(&(item.id, item.link));
+        }
         taken
     }
 
-    fn first(&mut self) -> Option<(LinkId, Delivery)> {
+    fn first(&mut self) -> Option<Item> {
         let taken = self.queue.pop_front();
         self.left(taken)
     }
 
-    fn last(&mut self) -> Option<(LinkId, Delivery)> {
+    fn last(&mut self) -> Option<Item> {
         let taken = self.queue.pop_back();
         self.left(taken)
+    }
+
+    /// Takes out all copies of an envelope.
+    fn copies(&mut self, id: EnvelopeId) -> Vec<Item> {
+        let mut copies = Vec::new();
+        while let Some((_, link)) = self.ids.range((id, LinkId(0))..=(id, LinkId(u64::MAX))).next()
+        {
+            let link = *link;
+            let at = self.queue.iter().position(|item| (item.id, item.link) == (id, link));
+            let taken = at.and_then(|at| self.queue.remove(at));
+            self.ids.remove(&(id, link));
+            copies.extend(self.left(taken));
+        }
+        copies
+    }
+}
+
+/// Envelopes that are done with, as many as were last.
+#[derive(Debug, Default)]
+struct Done {
+    ids: BTreeSet<EnvelopeId>,
+    order: VecDeque<EnvelopeId>,
+}
+
+impl Done {
+    fn add(&mut self, id: EnvelopeId) {
+        if self.ids.insert(id) {
+            self.order.push_back(id);
+        }
+        if self.order.len() > ENVELOPES_DONE_MAX
+            && let Some(first) = self.order.pop_front()
+        {
+            self.ids.remove(&first);
+        }
     }
 }
 
 impl Deliveries {
     pub(super) fn new() -> Self {
         let budgets = Budgets::new(RATE, LINKS_MAX);
-        Self { budgets, waiting: BTreeMap::new(), bytes: 0 }
+        let notices = Budgets::new(OF_NOTICES, LINKS_MAX);
+        Self { budgets, notices, waiting: BTreeMap::new(), bytes: 0, done: Done::default() }
     }
 
     /// Takes a push of a holder to which so many accounts are attached; what waits keeps its
@@ -80,34 +133,61 @@ impl Deliveries {
         body: Body,
         now: Mono,
     ) -> Pace {
-        let waits = self.waiting.get(&from).map_or(0, |waiting| waiting.queue.len());
-        let turn = waits == 0 || matches!(body, Body::Notice(_));
-        if turn && self.budgets.pay(from, DELIVERY_COST, now) {
-            return Pace::Now(body);
-        }
         let Body::Delivery(delivery) = body else {
+            if self.notices.pay(from, DELIVERY_COST, now) {
+                return Pace::Now(body);
+            }
             tracing::debug!(?link, "a notice beyond the pace of its holder is lost");
             return Pace::Later;
         };
-        // SPEC 6.9: an honest holder has no more than that under way.
+        // Nothing of it is opened: it costs nothing and waits for nobody.
+        let id = delivery.envelope.id();
+        if self.done.ids.contains(&id) {
+            return Pace::Now(Body::Delivery(delivery));
+        }
+        let waiting = self.waiting.get(&from);
+        if waiting.is_some_and(|waiting| waiting.ids.contains(&(id, link))) {
+            tracing::debug!(?link, "a delivery comes again while it waits");
+            return Pace::Later;
+        }
+        let waits = waiting.map_or(0, |waiting| waiting.queue.len());
+        if waits == 0 && self.budgets.pay(from, DELIVERY_COST, now) {
+            return Pace::Now(Body::Delivery(delivery));
+        }
+        // SPEC 6.9: an honest holder has no more than that under way. What waits here was never
+        // removed, so that it is in the holder's window.
         let window = accounts.saturating_mul(PUSHES_IN_FLIGHT_MAX);
         if waits >= window.max(DELIVERIES_WAITING_PER_NODE_MAX) {
             return Pace::TooMuch;
         }
         self.bytes += bytes_of(&delivery);
-        self.waiting.entry(from).or_default().push(link, delivery);
+        self.waiting.entry(from).or_default().push(Item { link, id, delivery });
         self.keep_to_the_bound();
         Pace::Later
+    }
+
+    /// An envelope is done with: gives back the copies of it that wait.
+    fn done_with(&mut self, id: EnvelopeId) -> Vec<(LinkId, NodeId, Body)> {
+        self.done.add(id);
+        let mut copies = Vec::new();
+        for (node, waiting) in &mut self.waiting {
+            let taken = waiting.copies(id).into_iter();
+            copies.extend(taken.map(|item| (item.link, *node, Body::Delivery(item.delivery))));
+        }
+        if !copies.is_empty() {
+            self.tidy();
+        }
+        copies
     }
 
     /// Who has most waiting gives way, so that nobody suffers from what others bring.
     fn keep_to_the_bound(&mut self) {
         while self.bytes > DELIVERIES_WAITING_BYTES_MAX {
             let most = self.waiting.iter_mut().max_by_key(|(_, waiting)| waiting.bytes);
-            let Some((link, delivery)) = most.and_then(|(_, waiting)| waiting.last()) else {
+            let Some(Item { link, delivery, .. }) = most.and_then(|(_, it)| it.last()) else {
                 return;
             };
-            tracing::debug!(?link, "a delivery is lost: too much of its holder waits");
+            tracing::debug!(?link, "a delivery is lost until it is brought again: too much waits");
             self.bytes -= bytes_of(&delivery);
         }
     }
@@ -117,7 +197,8 @@ impl Deliveries {
         let mut due = Vec::new();
         for (node, waiting) in &mut self.waiting {
             while !waiting.queue.is_empty() && self.budgets.pay(*node, DELIVERY_COST, now) {
-                due.extend(waiting.first().map(|(link, it)| (link, *node, Body::Delivery(it))));
+                let first = waiting.first();
+                due.extend(first.map(|it| (it.link, *node, Body::Delivery(it.delivery))));
             }
         }
         self.tidy();
@@ -127,8 +208,9 @@ impl Deliveries {
     /// Forgets what waits from a link: its holder pushes it again over the next one.
     pub(super) fn link_down(&mut self, link: LinkId, node: NodeId) {
         if let Some(waiting) = self.waiting.get_mut(&node) {
-            waiting.queue.retain(|(other, _)| *other != link);
-            waiting.bytes = waiting.queue.iter().map(|(_, delivery)| bytes_of(delivery)).sum();
+            waiting.queue.retain(|item| item.link != link);
+            waiting.ids.retain(|(_, other)| *other != link);
+            waiting.bytes = waiting.queue.iter().map(|item| bytes_of(&item.delivery)).sum();
             self.tidy();
         }
     }
@@ -149,6 +231,15 @@ fn bytes_of(delivery: &Delivery) -> usize {
 }
 
 impl<T> Links<T> {
+    /// An envelope was opened, or does not open: copies of it, from whatever holder, are told of at
+    /// once, those that wait and those that come.
+    // SPEC 2.8: nobody is cut off for what was removed because another holder brought it.
+    pub fn done_with(&mut self, id: EnvelopeId) {
+        for (link, from, body) in self.deliveries.done_with(id) {
+            self.events.push_back(Event::Push { link, from, body });
+        }
+    }
+
     /// A holder pushes mail. SPEC 2.8: it is opened at the pace that one holder may have; the
     /// holder notices by removals that come later, and then has less under way.
     pub(super) fn handle_delivery(
@@ -184,14 +275,20 @@ mod tests {
 
     use super::*;
 
-    fn delivery(class: usize) -> Body {
-        let sealed = vec![7; class + TAG_BYTES];
+    /// Mail of a size, each with its number.
+    fn delivery(class: usize) -> impl Fn(u64) -> Body {
+        move |number| numbered(class, number)
+    }
+
+    fn numbered(class: usize, number: u64) -> Body {
+        let mut sealed = vec![7; class + TAG_BYTES];
+        sealed[..8].copy_from_slice(&number.to_be_bytes());
         let (user, device) = (UserId([1; 20]), DeviceKey([1; 32]));
         let envelope = Envelope::assemble(user, device, 1, &[7; ENCAPSULATION_BYTES], &sealed);
         Body::Delivery(Delivery { envelope: envelope.unwrap() })
     }
 
-    fn notice() -> Body {
+    fn notice(_: u64) -> Body {
         let (user, device) = (UserId([1; 20]), DeviceKey([1; 32]));
         Body::Notice(Notice { user, device, envelope: EnvelopeId([1; 32]), until: Timestamp(1) })
     }
@@ -203,10 +300,15 @@ mod tests {
     }
 
     /// Brings so many and counts what may be opened now, what not, and what is too much.
-    fn bring(deliveries: &mut Deliveries, from: u64, body: &Body, count: u64) -> [u64; 3] {
+    fn bring(
+        deliveries: &mut Deliveries,
+        from: u64,
+        body: impl Fn(u64) -> Body,
+        count: u64,
+    ) -> [u64; 3] {
         let mut counts = [0; 3];
-        for _ in 0..count {
-            let pace = deliveries.take(node(from), 10, body.clone(), Mono(0));
+        for number in 0..count {
+            let pace = deliveries.take(node(from), 10, body(number), Mono(0));
             counts[match pace {
                 Pace::Now(_) => 0,
                 Pace::Later => 1,
@@ -219,9 +321,12 @@ mod tests {
     #[test]
     fn notices_beyond_the_pace_are_lost_and_cut_nobody_off() {
         let mut deliveries = Deliveries::new();
-        let all = DELIVERY_TOKENS_MAX + 1_000;
-        let counts = bring(&mut deliveries, 1, &notice(), all);
-        assert_eq!(counts, [DELIVERY_TOKENS_MAX, 1_000, 0]);
+        let all = NOTICE_TOKENS_MAX + 1_000;
+        let counts = bring(&mut deliveries, 1, notice, all);
+        assert_eq!(counts, [NOTICE_TOKENS_MAX, 1_000, 0]);
+        // They use up nothing of what mail may have.
+        let counts = bring(&mut deliveries, 1, delivery(ENVELOPE_CLASS_MIN), DELIVERY_TOKENS_MAX);
+        assert_eq!(counts, [DELIVERY_TOKENS_MAX, 0, 0]);
         assert!(deliveries.deadline().is_none());
     }
 
@@ -229,7 +334,7 @@ mod tests {
     fn a_holder_of_many_accounts_may_bring_as_much_for_each() {
         let mut deliveries = Deliveries::new();
         let mail = delivery(ENVELOPE_CLASS_MIN);
-        let counts = bring(&mut deliveries, 1, &mail, DELIVERY_TOKENS_MAX + 322);
+        let counts = bring(&mut deliveries, 1, mail, DELIVERY_TOKENS_MAX + 322);
         assert_eq!(counts, [DELIVERY_TOKENS_MAX, 320, 2]);
     }
 
@@ -254,9 +359,43 @@ mod tests {
     }
 
     #[test]
+    fn what_another_holder_brought_neither_waits_nor_counts() {
+        let mut deliveries = Deliveries::new();
+        let mail = delivery(ENVELOPE_CLASS_MIN);
+        let id = |number: u64| {
+            let Body::Delivery(it) = mail(number) else { panic!("no mail") };
+            it.envelope.id()
+        };
+        bring(&mut deliveries, 1, notice, 1);
+        bring(&mut deliveries, 1, |number| mail(1_000_000 + number), DELIVERY_TOKENS_MAX);
+        // Its window comes again and again, because others bring the same and we remove it.
+        for round in 0..40 {
+            let window = round * 32..(round + 1) * 32;
+            let counts = bring(&mut deliveries, 1, |number| mail(window.start + number), 32);
+            assert_eq!(counts, [0, 32, 0]);
+            // While it waits, another copy takes no room.
+            assert_eq!(bring(&mut deliveries, 1, |_| mail(window.start), 9), [0, 9, 0]);
+            for number in window {
+                let copies = deliveries.done_with(id(number));
+                assert_eq!(copies.iter().map(|(link, ..)| *link).collect::<Vec<_>>(), [LinkId(1)]);
+                // A copy that comes later waits for nobody.
+                assert_eq!(bring(&mut deliveries, 1, |_| mail(number), 1), [1, 0, 0]);
+            }
+        }
+        assert_eq!((deliveries.bytes, deliveries.waiting.len()), (0, 0));
+        for number in 0..2 * u64::try_from(ENVELOPES_DONE_MAX).unwrap() {
+            let mut id = [0; 32];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            assert!(deliveries.done_with(EnvelopeId(id)).is_empty());
+        }
+        assert_eq!(deliveries.done.ids.len(), ENVELOPES_DONE_MAX);
+        assert_eq!(deliveries.done.order.len(), ENVELOPES_DONE_MAX);
+    }
+
+    #[test]
     fn what_waits_of_a_lost_link_is_forgotten() {
         let mut deliveries = Deliveries::new();
-        bring(&mut deliveries, 1, &delivery(ENVELOPE_CLASS_MIN), DELIVERY_TOKENS_MAX + 5);
+        bring(&mut deliveries, 1, delivery(ENVELOPE_CLASS_MIN), DELIVERY_TOKENS_MAX + 5);
         deliveries.link_down(LinkId(2), node(1).1);
         assert_eq!(deliveries.waiting[&node(1).1].queue.len(), 5);
         deliveries.link_down(LinkId(1), node(1).1);

@@ -1,5 +1,7 @@
 //! Links against hand-made peers.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use bytchat_proto::envelope::{ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
 use bytchat_proto::id::UserId;
@@ -373,8 +375,11 @@ fn links_that_two_nodes_open_at_once_both_stay_and_an_old_one_does_not() {
     }
 }
 
+/// Each is another one.
 fn garbage() -> Body {
-    let sealed = [7; ENVELOPE_CLASS_MIN + TAG_BYTES];
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut sealed = [7; ENVELOPE_CLASS_MIN + TAG_BYTES];
+    sealed[..8].copy_from_slice(&COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
     let (user, device) = (UserId([1; 20]), DeviceKey([1; 32]));
     let envelope = Envelope::assemble(user, device, 1, &[7; ENCAPSULATION_BYTES], &sealed);
     Body::Delivery(Delivery { envelope: envelope.unwrap() })

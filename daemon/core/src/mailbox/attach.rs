@@ -7,7 +7,7 @@ use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::key::AccountKey;
 use bytchat_proto::limits::{
     ACCOUNTS_MAX, CHALLENGE_MS, DEVICES_PER_USER_MAX, KEY_TAKES_PER_MINUTE_MAX, LINKS_MAX,
-    MINUTE_MS,
+    MINUTE_MS, PUSH_AGAIN_MAX_MS, PUSH_AGAIN_MS, PUSHES_PER_LOAD_MAX,
 };
 use bytchat_proto::record::{DeviceCertificate, RecordError};
 use bytchat_proto::unverified::Unverified;
@@ -27,13 +27,61 @@ pub(super) struct Attachment {
     /// Notices from this number on it was not told yet.
     pub(super) told: u64,
     /// What was pushed, or is on its way from the disk, and is not removed.
-    pub(super) in_flight: BTreeSet<EnvelopeId>,
+    pub(super) in_flight: BTreeMap<EnvelopeId, Pushed>,
     /// What the device asked to see again.
     pub(super) again: VecDeque<EnvelopeId>,
     /// The question to the disk that it waits for.
     pub(super) loading: Option<LoadId>,
     /// Whether it waits for its turn to ask the disk.
     pub(super) queued: bool,
+}
+
+/// When something was pushed, and how often again.
+#[derive(Clone, Copy)]
+pub(super) struct Pushed {
+    at: Mono,
+    again: u32,
+}
+
+impl Pushed {
+    /// When it is to be pushed again if it is not removed.
+    fn due(self) -> Mono {
+        let wait = PUSH_AGAIN_MS << self.again.min(10);
+        self.at.plus_ms(wait.min(PUSH_AGAIN_MAX_MS))
+    }
+}
+
+impl Attachment {
+    /// Something is pushed now, or on its way to be.
+    pub(super) fn sent(&mut self, id: EnvelopeId, now: Mono) {
+        self.in_flight.entry(id).or_insert(Pushed { at: now, again: 0 }).at = now;
+    }
+
+    /// Something is gone. A device that removes is well, so that the rest need not wait for long.
+    pub(super) fn landed(&mut self, id: EnvelopeId) {
+        if self.in_flight.remove(&id).is_some() {
+            self.in_flight.values_mut().for_each(|pushed| pushed.again = 0);
+        }
+    }
+
+    /// When the first is to be pushed again.
+    pub(super) fn first_due(&self) -> Option<Mono> {
+        self.in_flight.values().map(|pushed| pushed.due()).min()
+    }
+
+    /// What waits longest for its removal and is to be pushed again now: not all at once.
+    fn overdue(&mut self, now: Mono) -> Vec<EnvelopeId> {
+        let due = self.in_flight.iter().map(|(id, pushed)| (pushed.due(), *id));
+        let mut late: Vec<(Mono, EnvelopeId)> = due.filter(|(due, _)| now >= *due).collect();
+        late.sort_unstable();
+        late.truncate(PUSHES_PER_LOAD_MAX);
+        for (_, id) in &late {
+            if let Some(pushed) = self.in_flight.get_mut(id) {
+                *pushed = Pushed { at: now, again: pushed.again.saturating_add(1) };
+            }
+        }
+        late.into_iter().map(|(_, id)| id).collect()
+    }
 }
 
 /// A question that only the device can answer, once.
@@ -207,12 +255,23 @@ impl Attachments {
             source,
             next: 0,
             told: 0,
-            in_flight: BTreeSet::new(),
+            in_flight: BTreeMap::new(),
             again: VecDeque::new(),
             loading: None,
             queued: false,
         };
         self.attached.insert(owner, attachment);
+    }
+
+    /// What is to be pushed again now, by device.
+    pub(super) fn overdue(&mut self, now: Mono) -> Vec<(Owner, Vec<EnvelopeId>)> {
+        let late = |(owner, attached): (&Owner, &mut Attachment)| (*owner, attached.overdue(now));
+        self.attached.iter_mut().map(late).filter(|(_, late)| !late.is_empty()).collect()
+    }
+
+    /// When the first is to be pushed again.
+    pub(super) fn first_due(&self) -> Option<Mono> {
+        self.attached.values().filter_map(Attachment::first_due).min()
     }
 
     /// Detaches a device.

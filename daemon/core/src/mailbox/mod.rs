@@ -3,6 +3,7 @@
 //! Only what is known *about* an envelope is in memory; its bytes are on disk and come back by
 //! `Output::Load`. Everything that a peer can make grow has a limit.
 
+mod again;
 mod attach;
 mod notice;
 mod onetime;
@@ -149,6 +150,8 @@ pub struct Mailbox {
     /// Rows of envelopes that came a second time after the disk had not given them.
     orphans: Vec<Vec<u8>>,
     sweep_at: Option<Mono>,
+    /// When to look for what is to be pushed again.
+    again_at: Option<Mono>,
 }
 
 impl Mailbox {
@@ -174,6 +177,7 @@ impl Mailbox {
             late: None,
             orphans: Vec::new(),
             sweep_at: None,
+            again_at: None,
         }
     }
 
@@ -295,14 +299,17 @@ impl Mailbox {
     pub fn poll_timeout(&self) -> Option<Deadline> {
         let why = "something in the mailbox ends";
         let sweep = self.sweep_at.map(|at| Deadline { at, why });
-        let late =
-            self.late.as_ref().map(|(at, _)| Deadline { at: *at, why: "ask the disk again" });
-        Deadline::earliest(Deadline::earliest(sweep, late), self.pages.deadline())
+        let again = self.again_at.map(|at| Deadline { at, why: "push mail again" });
+        let late = self.late.as_ref().map(|(at, _)| *at);
+        let late = late.map(|at| Deadline { at, why: "ask the disk again" });
+        let of_all = [sweep, again, late, self.pages.deadline()];
+        of_all.into_iter().fold(None, Deadline::earliest)
     }
 
     /// Removes what is over, a bounded number of rows at a time, and tells of what is left.
     pub fn handle_timeout(&mut self, now: Now, out: &mut Outputs) {
         self.tell(now);
+        self.push_overdue(now, out);
         self.ask_again(now, out);
         if self.sweep_at.is_none_or(|at| at > now.mono) {
             return;

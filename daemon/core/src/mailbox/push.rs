@@ -9,7 +9,6 @@ use bytchat_proto::limits::{
     PUSHES_IN_FLIGHT_MAX, PUSHES_PER_LOAD_MAX, REPAIR_PATIENCE_MS,
 };
 use bytchat_proto::point::Point;
-use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::wire::{Body, Delivery};
 use tracing::warn;
 
@@ -29,7 +28,7 @@ pub(super) enum Purpose {
 
 impl Mailbox {
     /// Pushes an envelope that just came, if its device is attached and has seen all before it.
-    pub(super) fn push_new(&mut self, owner: Owner, arrival: u64, envelope: &Envelope) {
+    pub(super) fn push_new(&mut self, owner: Owner, arrival: u64, envelope: &Envelope, now: Now) {
         let Some(attached) = self.attachments.get_mut(owner) else {
             return;
         };
@@ -41,9 +40,10 @@ impl Mailbox {
             return;
         }
         attached.next = arrival.saturating_add(1);
-        attached.in_flight.insert(envelope.id());
+        attached.sent(envelope.id(), now.mono);
         let link = attached.link;
         self.push_envelope(link, envelope.clone());
+        self.watch(now.mono);
     }
 
     fn push_envelope(&mut self, link: LinkId, envelope: Envelope) {
@@ -69,7 +69,9 @@ impl Mailbox {
     /// An envelope is gone: there is room for the next one of its device.
     pub(super) fn landed(&mut self, owner: Owner, id: EnvelopeId) {
         if let Some(attached) = self.attachments.get_mut(owner) {
-            attached.in_flight.remove(&id);
+            attached.landed(id);
+            let due = attached.first_due();
+            self.again_at = self.again_at.map(|at| due.map_or(at, |due| due.min(at)));
             self.wake(owner);
         }
     }
@@ -91,10 +93,11 @@ impl Mailbox {
             let Some(owner) = self.ready.pop_front() else {
                 return;
             };
-            let ids = self.next_of(owner, now.wall);
+            let ids = self.next_of(owner, now);
             if ids.is_empty() {
                 continue;
             }
+            self.watch(now.mono);
             let load = self.ask(&ids, out);
             if let Some(attached) = self.attachments.get_mut(owner) {
                 attached.loading = Some(load);
@@ -104,7 +107,7 @@ impl Mailbox {
     }
 
     /// What a device gets next: what it asked for again, else what waits, within its window.
-    fn next_of(&mut self, owner: Owner, now: Timestamp) -> Vec<EnvelopeId> {
+    fn next_of(&mut self, owner: Owner, now: Now) -> Vec<EnvelopeId> {
         let Some(attached) = self.attachments.get_mut(owner) else {
             return Vec::new();
         };
@@ -112,17 +115,17 @@ impl Mailbox {
         let free = PUSHES_IN_FLIGHT_MAX.saturating_sub(attached.in_flight.len());
         // SPEC 6.9: what is asked for again has its place in the window too.
         while let Some(id) = attached.again.front().copied() {
-            if free == 0 && !attached.in_flight.contains(&id) {
+            if free == 0 && !attached.in_flight.contains_key(&id) {
                 return Vec::new();
             }
             attached.again.pop_front();
             if self.shelf.get_of(owner, id).is_some() {
-                attached.in_flight.insert(id);
+                attached.sent(id, now.mono);
                 return vec![id];
             }
         }
         let queue = self.shelf.queue(owner, attached.next);
-        let lives = |id| self.shelf.get(id).is_some_and(|held| held.until > now);
+        let lives = |id| self.shelf.get(id).is_some_and(|held| held.until > now.wall);
         // No gaps: the rows of a batch follow each other on disk. The sweep clears what is over.
         let batch = queue.take_while(|(_, id)| lives(*id));
         let batch: Vec<_> = batch.take(free.min(PUSHES_PER_LOAD_MAX)).collect();
@@ -130,7 +133,7 @@ impl Mailbox {
             attached.next = last.saturating_add(1);
         }
         let ids: Vec<EnvelopeId> = batch.into_iter().map(|(_, id)| id).collect();
-        attached.in_flight.extend(&ids);
+        ids.iter().for_each(|id| attached.sent(*id, now.mono));
         ids
     }
 

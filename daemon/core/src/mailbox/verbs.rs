@@ -83,7 +83,7 @@ impl Mailbox {
         out.put(Table::Envelope, held.key(id), row);
         let arrival = held.arrival;
         self.shelf.insert(id, held);
-        self.push_new(owner, arrival, deposit.envelope);
+        self.push_new(owner, arrival, deposit.envelope, now);
         self.receipt(id, until, false, sign)
     }
 

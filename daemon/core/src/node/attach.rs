@@ -132,12 +132,13 @@ impl Node {
 mod tests {
     use bytchat_proto::alias::Host;
     use bytchat_proto::envelope::{ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
-    use bytchat_proto::id::NetworkId;
+    use bytchat_proto::id::{EnvelopeId, NetworkId};
     use bytchat_proto::key::NodeKey;
     use bytchat_proto::limits::{
-        ATTACH_RETRY_MIN_MS, ENVELOPE_CLASS_MIN, GATHER_MS, PROTOCOL_VERSION,
+        ATTACH_RETRY_MIN_MS, DAY_MS, DEPOSIT_TIMEOUT_MS, ENVELOPE_CLASS_MIN, GATHER_MS,
+        NOTICE_TOKENS_MAX, NOTICE_TOKENS_PER_SECOND, PROTOCOL_VERSION, REMOVAL_RETRY_MIN_MS,
     };
-    use bytchat_proto::wire::{Body, Delivery, Frame, Hello};
+    use bytchat_proto::wire::{Body, Delivery, Frame, Hello, Notice};
 
     use super::*;
     use crate::fixture::{Signer, at};
@@ -262,9 +263,15 @@ mod tests {
 
         /// Whether mail is removed within the time in which removals are gathered.
         fn removes(&mut self, ms: u64) -> bool {
-            self.machine.node.handle_input(Input::Wake, at(ms + GATHER_MS));
+            self.removal(ms + GATHER_MS).is_some()
+        }
+
+        /// The request to remove mail that is sent then.
+        fn removal(&mut self, ms: u64) -> Option<u64> {
+            self.machine.node.handle_input(Input::Wake, at(ms));
             let frames = self.heard();
-            frames.iter().any(|it| matches!(it.body, Body::Request(Request::Remove { .. })))
+            let removes = |it: &&Frame| matches!(it.body, Body::Request(Request::Remove { .. }));
+            frames.iter().find(removes).map(|it| it.id)
         }
     }
 
@@ -275,12 +282,65 @@ mod tests {
         bench.say(mail.clone(), 0, 1);
         assert!(!bench.removes(1), "nobody has asked it for mail");
         let proof = bench.prove();
-        bench.say(mail.clone(), 0, 3);
+        bench.say(mail, 0, 3);
         assert!(bench.removes(3));
         let attached = Response::Attached { waiting: 1, keys: 20 };
         bench.say(Body::Response(attached), proof, 20);
-        bench.say(mail, 0, 21);
-        assert!(bench.removes(21));
+    }
+
+    #[test]
+    fn a_removal_that_is_refused_or_lost_is_sent_again_until_it_is_taken() {
+        let mut bench = Bench::new();
+        let mail = bench.delivery();
+        let proof = bench.prove();
+        let attached = Response::Attached { waiting: 1, keys: 20 };
+        bench.say(Body::Response(attached), proof, 2);
+        bench.say(mail.clone(), 0, 10);
+        let first = bench.removal(20).unwrap();
+        let busy = Response::refused(bytchat_proto::wire::Refusal::Busy, "");
+        bench.say(Body::Response(busy), first, 30);
+        bench.say(mail.clone(), 0, 40);
+        assert_eq!(bench.removal(1_029), None);
+        bench.removal(1_030).unwrap();
+        // No answer to that one.
+        let late = 1_030 + DEPOSIT_TIMEOUT_MS;
+        assert_eq!(bench.removal(late), None);
+        let third = bench.removal(late + 2 * REMOVAL_RETRY_MIN_MS).unwrap();
+        bench.say(Body::Response(Response::Done), third, late + 3_000);
+        // A copy that was under way by then wants none.
+        bench.say(mail, 0, late + 4_000);
+        assert_eq!(bench.removal(late + 5_000), None);
+    }
+
+    /// How often the holder is asked for mail, and for how many envelopes.
+    fn fetched(frames: &[Frame]) -> (usize, usize) {
+        let count = |(asks, ids): (usize, usize), frame: &Frame| {
+            if let Body::Request(Request::Fetch { envelopes, .. }) = &frame.body {
+                return (asks + 1, ids + envelopes.len());
+            }
+            (asks, ids)
+        };
+        frames.iter().fold((0, 0), count)
+    }
+
+    #[test]
+    fn a_holder_that_tells_of_very_much_makes_us_ask_rarely() {
+        let mut bench = Bench::new();
+        let proof = bench.prove();
+        let attached = Response::Attached { waiting: 1, keys: 20 };
+        bench.say(Body::Response(attached), proof, 2);
+        let device = bench.machine.node.accounts.get(bench.user).unwrap().device.device();
+        let (mut asks, mut ids) = (0, 0);
+        for number in 0_u64..2_500 {
+            let mut envelope = EnvelopeId([1; 32]);
+            envelope.0[..8].copy_from_slice(&number.to_be_bytes());
+            let notice = Notice { user: bench.user, device, envelope, until: at(DAY_MS).wall };
+            let (more, more_ids) = fetched(&bench.say(Body::Notice(notice), 0, 10 + 4 * number));
+            (asks, ids) = (asks + more, ids + more_ids);
+        }
+        assert!(asks > 0 && asks <= 40, "{asks} requests in ten seconds");
+        let allowed = NOTICE_TOKENS_MAX + 10 * NOTICE_TOKENS_PER_SECOND;
+        assert!(ids <= usize::try_from(allowed).unwrap(), "{ids} ids in ten seconds");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use bytchat_proto::rpc::{ErrorKind, RpcError, to_result};
 
 use super::Node;
 use super::events::EventAsk;
+use super::narrow::is_wanted;
 use super::repeat::Repeated;
 use crate::io::{CallId, LoadId, Output};
 use crate::persist::{Query, Row, Table};
@@ -42,7 +43,8 @@ pub(super) enum Loading {
     /// Events.
     Events { ask: Box<EventAsk> },
     /// A message of one of these accounts, one account after the other.
-    Own { id: BlockId, rest: Vec<UserId>, then: Box<Self> },
+    /// Of two that wrote to each other, the one who wrote it, or for a mark the one who reads it.
+    Own { id: BlockId, rest: Vec<UserId>, found: Vec<Row>, then: Box<Self> },
 }
 
 impl Node {
@@ -62,11 +64,13 @@ impl Node {
 
     fn loaded(&mut self, loading: Loading, rows: &[Row], now: Now) {
         match loading {
-            Loading::Own { id, rest, then } => {
-                if rest.is_empty() || !rows.is_empty() {
-                    return self.loaded(*then, rows, now);
+            Loading::Own { id, rest, found, then } => {
+                let wanted = is_wanted(&then, rows);
+                let rows = if wanted || found.is_empty() { rows.to_vec() } else { found };
+                if rest.is_empty() || wanted {
+                    return self.loaded(*then, &rows, now);
                 }
-                let more = self.load_own(id, rest, *then);
+                let more = self.load_next(id, rest, rows, *then);
                 debug_assert!(more.is_ok(), "there are more accounts");
             }
             Loading::Messages { call, limit } => self.answer_messages(call, limit, rows),

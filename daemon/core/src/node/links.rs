@@ -17,6 +17,7 @@ use super::observed::WITNESSES;
 use super::pods::PodAsk;
 use crate::crypto::NodeSecret;
 use crate::dht::{self, AskId, Event as DhtEvent};
+use crate::inbox::RemovalId;
 use crate::io::LinkId;
 use crate::link::{Event, Failure};
 use crate::mailbox;
@@ -34,6 +35,7 @@ pub(super) enum Token {
     Attach { user: UserId },
     Prove { user: UserId },
     Offer { envelope: EnvelopeId },
+    Remove(RemovalId),
     Pod(Box<PodAsk>),
     Nothing,
 }
@@ -78,7 +80,7 @@ impl Node {
                 let response = self.serve(link, from, &request, now);
                 self.links.respond(link, id, response, &mut self.out);
             }
-            Event::Push { link, from, body } => self.handle_push(link, from, body, now),
+            Event::Push { link, body, .. } => self.handle_push(link, body, now),
             Event::Answer { token, from, result, rtt_ms } => {
                 self.handle_answer(token, from, result, rtt_ms, now);
             }
@@ -168,6 +170,10 @@ impl Node {
                 Ok(Response::Receipt { .. }) => self.mailbox.held_by(envelope, from),
                 Ok(_) | Err(_) => self.mailbox.offer_lost(envelope, from),
             },
+            Token::Remove(removal) => {
+                let taken = matches!(result, Ok(Response::Done));
+                self.inbox.removed(removal, taken, now);
+            }
             Token::Pod(ask) => self.handle_pod_answer(*ask, result, now),
             Token::Nothing => {}
         }
@@ -180,11 +186,11 @@ impl Node {
         }
     }
 
-    fn handle_push(&mut self, link: LinkId, from: NodeId, body: Body, now: Now) {
+    fn handle_push(&mut self, link: LinkId, body: Body, now: Now) {
         match body {
             Body::Routing(routing) => self.dht.learned(&routing.contacts, now),
             Body::Delivery(delivery) => self.handle_delivery(link, delivery.envelope, now),
-            Body::Notice(notice) => self.handle_notice(from, &notice, now),
+            Body::Notice(notice) => self.handle_notice(link, &notice, now),
             Body::Hello(_) | Body::Request(_) | Body::Response(_) => {}
         }
     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use bytchat_proto::codec::decode;
 use bytchat_proto::id::{BlockId, UserId};
+use bytchat_proto::rpc::message::{Direction, Message};
 use bytchat_proto::rpc::{Call, ErrorKind, RpcError, account, cursor, event};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -12,7 +14,7 @@ use super::history::{Loading, none};
 use super::repeat::page;
 use crate::event::is_name;
 use crate::io::{Caller, Scope};
-use crate::persist::{Query, Table};
+use crate::persist::{Query, Row, Table};
 
 /// What stands before the names of positions of a session that sees these accounts only: nothing
 /// if it sees all.
@@ -56,13 +58,24 @@ impl Node {
     pub(super) fn load_own(
         &mut self,
         id: BlockId,
+        accounts: Vec<UserId>,
+        then: Loading,
+    ) -> Result<(), RpcError> {
+        self.load_next(id, accounts, Vec::new(), then)
+    }
+
+    /// The same for the accounts that are left, with what another one has of it.
+    pub(super) fn load_next(
+        &mut self,
+        id: BlockId,
         mut accounts: Vec<UserId>,
+        found: Vec<Row>,
         then: Loading,
     ) -> Result<(), RpcError> {
         let account = accounts.pop().ok_or_else(none)?;
         let key = [b"b".as_slice(), id.as_bytes(), account.as_bytes()].concat();
         let query = Query::row(Table::MessageIndex, &key).following(Table::Message);
-        self.load(query, Loading::Own { id, rest: accounts, then: Box::new(then) });
+        self.load(query, Loading::Own { id, rest: accounts, found, then: Box::new(then) });
         Ok(())
     }
 
@@ -185,6 +198,14 @@ fn in_place(scope: &Scope, name: &mut String) -> Result<(), RpcError> {
 
 fn refused(what: &str) -> RpcError {
     ErrorKind::NotPermitted.because(format!("a narrowed session {what}"))
+}
+
+/// Whether a copy of a message is the one that somebody asks for: the writer's has the way that it
+/// took, the reader's the mark that it was read.
+pub(super) fn is_wanted(then: &Loading, rows: &[Row]) -> bool {
+    let wanted = if matches!(then, Loading::Read { .. }) { Direction::In } else { Direction::Out };
+    let mut copies = rows.iter().filter_map(|(_, value)| decode::<Message>(value).ok());
+    copies.any(|message| message.direction == wanted)
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! Receiving: attaching to the holders of our mail, and opening what they push.
 
+use std::collections::BTreeMap;
+
 use bytchat_proto::envelope::{Envelope, HolderReceipt, Party, Removal, Sealed};
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
+use bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
 use bytchat_proto::rpc::contact::Standing;
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Unverified;
@@ -40,28 +43,34 @@ impl Node {
         let user = envelope.user();
         if self.inbox.may_bring(user, link)
             && self.accounts.with_device(user, envelope.device()).is_some()
-            && self.open(&envelope, now).0 != Verdict::Done
+            && self.open(Some(link), &envelope, now).0 != Verdict::Done
         {
-            // It is not remembered, but it must not use up the quota at the holders.
-            self.inbox.remove(user, envelope.id(), now);
+            // It is not remembered, but it must not use up the quota where it lies. Other holders
+            // are asked if they bring it: nobody makes us trouble all with what lies at one.
+            self.inbox.remove_at(user, link, envelope.id(), now);
         }
     }
 
-    /// A pod says that something waits: ask the holders for it if it is not here.
-    pub(super) fn handle_notice(&mut self, from: NodeId, notice: &Notice, now: Now) {
+    /// A node that a device of ours is attached to says that something waits: it is looked for if
+    /// it is not here.
+    pub(super) fn handle_notice(&mut self, link: LinkId, notice: &Notice, now: Now) {
         let (user, id) = (notice.user, notice.envelope);
         let ours = self.accounts.with_device(user, notice.device).is_some();
-        let attached = self.links.to(from).is_some_and(|link| self.inbox.may_bring(user, link));
-        if !ours || !attached {
+        if !ours || !self.inbox.may_bring(user, link) {
             return;
         }
         if self.inbox.has_seen(id) {
-            return self.seen_again(user, id, now);
+            return self.seen_again(Some(link), user, id, now);
         }
-        for link in self.inbox.links(user) {
-            let request = Request::Fetch { user, envelopes: vec![id] };
-            let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
-            let ask = NewAsk { request, token: Token::Nothing, timeout_ms };
+        self.inbox.want(user, link, id, now);
+    }
+
+    /// Asks holders for what notices have told of.
+    // SPEC 5.6: nobody makes us ask honest holders for more than they answer.
+    pub(super) fn send_fetches(&mut self, now: Now) {
+        for (user, link, envelopes) in self.inbox.poll_wanted(now) {
+            let request = Request::Fetch { user, envelopes };
+            let ask = NewAsk { request, token: Token::Nothing, timeout_ms: DEPOSIT_TIMEOUT_MS };
             self.links.request_on(link, ask, now, &mut self.out);
         }
     }
@@ -83,7 +92,7 @@ impl Node {
         if paced && !self.links.may_try(link, from, now) {
             return Some(Response::refused(Refusal::Busy, "too much that is not known is brought"));
         }
-        let (verdict, tried) = self.open(envelope, now);
+        let (verdict, tried) = self.open(None, envelope, now);
         // What a holder hands on says nothing of whose node it is.
         let tried =
             if repair && matches!(tried, Tried::Letter(_)) { Tried::Nothing } else { tried };
@@ -102,10 +111,10 @@ impl Node {
 
     /// Opens an envelope once, whoever brought it. Letter, session and the mark that it was
     /// opened are committed together, before its removal becomes visible.
-    fn open(&mut self, envelope: &Envelope, now: Now) -> (Verdict, Tried) {
+    fn open(&mut self, holder: Option<LinkId>, envelope: &Envelope, now: Now) -> (Verdict, Tried) {
         let (user, id) = (envelope.user(), envelope.id());
         if self.inbox.has_seen(id) {
-            self.seen_again(user, id, now);
+            self.seen_again(holder, user, id, now);
             return (Verdict::Done, Tried::Nothing);
         }
         if self.inbox.has_failed(id) {
@@ -123,6 +132,7 @@ impl Node {
                     return (Verdict::Unreadable, Tried::Nothing);
                 }
                 self.inbox.fail(id);
+                self.links.done_with(id);
                 return (Verdict::Unreadable, Tried::InVain);
             }
         };
@@ -160,13 +170,22 @@ impl Node {
         }
         self.inbox.see(id, brought, self.clock.late(now), &mut self.out);
         self.inbox.remove(user, id, now);
+        self.links.done_with(id);
         (Verdict::Done, tried)
     }
 
-    /// An envelope came that was opened before: it may go, and if its sender seems to have no
-    /// receipt, it gets another one (SPEC 6.12).
-    fn seen_again(&mut self, user: UserId, id: EnvelopeId, now: Now) {
-        self.inbox.remove(user, id, now);
+    /// An envelope came that was opened before: it may go at the holder that has brought it, and if
+    /// its sender seems to have no receipt, it gets another one (SPEC 6.12).
+    pub(super) fn seen_again(
+        &mut self,
+        holder: Option<LinkId>,
+        user: UserId,
+        id: EnvelopeId,
+        now: Now,
+    ) {
+        if let Some(link) = holder {
+            self.inbox.remove_at(user, link, id, now);
+        }
         if let Some(brought) = self.inbox.receipt_again(id, now)
             && !self.book.is_blocked(user, brought.from)
         {
@@ -209,21 +228,23 @@ impl Node {
         result
     }
 
-    /// Sends the removals that were gathered, signed, to every holder that we are attached to.
+    /// Sends the removals that are due, signed, each to its holder.
     /// SPEC 6.10: a device removes its own mail.
     pub(super) fn send_removals(&mut self, now: Now) {
-        for (user, envelopes) in self.inbox.poll_removals(now) {
-            let Some(account) = self.accounts.get(user) else {
+        // Most often all holders get the same.
+        let mut signed: BTreeMap<(UserId, Vec<EnvelopeId>), Unverified<Removal>> = BTreeMap::new();
+        for (id, envelopes) in self.inbox.poll_removals(now) {
+            let Some(account) = self.accounts.get(id.user) else {
                 continue;
             };
-            let removal = Removal { user, device: account.device.device(), envelopes };
-            let removal = Unverified::sign(&removal, |digest| account.device.sign(digest));
-            for link in self.inbox.links(user) {
-                let request = Request::Remove { removal: removal.clone() };
-                let timeout_ms = bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
-                let ask = NewAsk { request, token: Token::Nothing, timeout_ms };
-                self.links.request_on(link, ask, now, &mut self.out);
-            }
+            let entry = signed.entry((id.user, envelopes)).or_insert_with_key(|(user, ids)| {
+                let device = account.device.device();
+                let removal = Removal { user: *user, device, envelopes: ids.clone() };
+                Unverified::sign(&removal, |digest| account.device.sign(digest))
+            });
+            let (request, token) = (Request::Remove { removal: entry.clone() }, Token::Remove(id));
+            let ask = NewAsk { request, token, timeout_ms: DEPOSIT_TIMEOUT_MS };
+            self.links.request_on(id.link, ask, now, &mut self.out);
         }
     }
 }

@@ -213,6 +213,7 @@ impl Node {
         self.mailbox.handle_timeout(calm, &mut self.out);
         self.handle_waits(now);
         self.send_removals(now);
+        self.send_fetches(now);
         self.send_receipts(now);
         self.attach_due(now);
         self.check_attached(now);

@@ -1,9 +1,12 @@
 //! Tests of attaching, pushing, fetching and notices.
 
+use std::collections::BTreeSet;
+
 use bytchat_proto::limits::{
-    ACCOUNTS_MAX, CHALLENGE_MS, DEVICES_PER_USER_MAX, IDS_PER_REQUEST_MAX, LINKS_MAX,
+    ACCOUNTS_MAX, CHALLENGE_MS, DEVICES_PER_USER_MAX, HOUR_MS, IDS_PER_REQUEST_MAX, LINKS_MAX,
     MAILBOX_LOAD_RETRY_MS, MAILBOX_LOADS_MAX, NOTICE_PAGE_MS, NOTICES_PER_PAGE_MAX,
-    PUSHES_IN_FLIGHT_MAX, PUSHES_PER_LOAD_MAX,
+    PUSH_AGAIN_MAX_MS, PUSH_AGAIN_MS, PUSH_AGAIN_PACE_MS, PUSHES_IN_FLIGHT_MAX,
+    PUSHES_PER_LOAD_MAX,
 };
 
 use super::*;
@@ -43,7 +46,7 @@ fn pushes_wait_for_removals_once_the_window_is_full() {
 }
 
 #[test]
-fn what_was_pushed_and_not_removed_is_pushed_again_only_on_another_attach() {
+fn what_was_pushed_and_not_removed_is_pushed_again_at_once_only_on_another_attach() {
     let (mut world, alice) = (World::new(), Device::new(0, 1));
     let mail = ids(&envelopes(&alice, 0, 3));
     for envelope in envelopes(&alice, 0, 3) {
@@ -511,4 +514,38 @@ fn questions_to_the_disk_are_bounded_and_everybody_gets_a_turn() {
     world.settle();
     assert_eq!(world.pushed.len(), count);
     assert!(!world.mailbox.handle_loaded(LoadId(u64::MAX), &[], world.now, &mut world.out));
+}
+
+#[test]
+fn what_is_not_removed_for_long_is_pushed_again_at_a_pace_and_ever_later() {
+    let (mut world, alice) = (World::new(), Device::new(0, 1));
+    let mail = envelopes(&alice, 0, PUSHES_IN_FLIGHT_MAX + 1);
+    for envelope in &mail {
+        world.deposit(envelope);
+    }
+    world.attach(1, &alice);
+    // All of it gets lost, and so does the whole window.
+    assert_eq!(world.pushed().len(), PUSHES_IN_FLIGHT_MAX);
+    world.wait(PUSH_AGAIN_MS - 1);
+    assert_eq!(world.pushed(), []);
+    world.wait(1);
+    assert_eq!(world.pushed().len(), PUSHES_PER_LOAD_MAX);
+    world.wait(PUSH_AGAIN_PACE_MS - 1);
+    assert_eq!(world.pushed(), []);
+    world.wait(3 * PUSH_AGAIN_PACE_MS);
+    assert_eq!(world.pushed().len(), PUSHES_IN_FLIGHT_MAX - PUSHES_PER_LOAD_MAX);
+    world.wait(HOUR_MS);
+    world.pushed();
+    world.wait(HOUR_MS);
+    let hourly = usize::try_from(HOUR_MS / PUSH_AGAIN_MAX_MS).unwrap();
+    assert!(world.pushed().len() <= (hourly + 1) * PUSHES_IN_FLIGHT_MAX);
+    // A device that removes is well: the rest comes soon, and then what has waited for a place.
+    world.remove(1, &alice, &ids(&mail)[..1]);
+    assert_eq!(world.pushed(), ids(&mail)[PUSHES_IN_FLIGHT_MAX..]);
+    world.wait(PUSH_AGAIN_MS + 5 * PUSH_AGAIN_PACE_MS);
+    let again: BTreeSet<EnvelopeId> = world.pushed().into_iter().collect();
+    assert_eq!(again, ids(&mail)[1..].iter().copied().collect());
+    world.remove(1, &alice, &ids(&mail));
+    world.wait(HOUR_MS);
+    assert_eq!((world.pushed(), world.mailbox.again_at), (vec![], None));
 }

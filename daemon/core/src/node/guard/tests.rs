@@ -74,6 +74,9 @@ fn garbage_for_a_device_of_ours_leaves_no_trace() {
     let body = vec![7; ENVELOPE_CLASS_MIN + TAG_BYTES];
     let garbage = Envelope::assemble(user, device, kem, &[7; ENCAPSULATION_BYTES], &body).unwrap();
     let until = at(0).wall.plus_ms(RECORD_TTL_MAX_MS);
+    let holder = node.own.peek().unwrap().clone();
+    node.inbox.set_holders(user, std::slice::from_ref(&holder), at(0));
+    assert!(node.inbox.proven(user, holder.node(), LinkId(2)));
     let answer = node.take(bringer(1, LinkId(1)), &garbage, until, at(1));
     assert!(matches!(answer, Some(Response::Refused { .. })), "{answer:?}");
     assert_eq!(writes(&mut node), 0);
