@@ -511,6 +511,9 @@ pub const EVENTS_PER_CHUNK: u64 = 256;
 pub const EVENTS_PER_LOAD: usize = 128;
 /// Bytes of events in one answer and in one question to the disk, with one event more.
 pub const EVENTS_PER_ANSWER_BYTES_MAX: usize = PAGE_BYTES_MAX;
+/// Bytes of events that are read for one answer, with one question to the disk more: a question for
+/// what is rare reads no whole log at once, and is asked on.
+pub const EVENTS_READ_BYTES_MAX: usize = 4 * EVENTS_PER_ANSWER_BYTES_MAX;
 /// Types of events that one question names.
 pub const EVENT_TYPES_MAX: usize = 16;
 /// Named positions of one Unix user in the log of events.
@@ -534,8 +537,6 @@ pub const ANSWERS_FORGOTTEN_AT_ONCE: usize = 512;
 pub const EVENT_RING_MAX: usize = 4_096;
 /// Bytes of those events.
 pub const EVENT_RING_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// Events taken from there at once, so that no subscriber holds up the others.
-pub const EVENT_RING_TAKE_MAX: usize = 64;
 /// Events that a subscriber reads from the log at once.
 pub const EVENT_REPLAY_PAGE: usize = 256;
 /// Bytes of events that are kept for a subscriber until it has read them, with one event more: a
@@ -543,6 +544,8 @@ pub const EVENT_REPLAY_PAGE: usize = 256;
 pub const EVENT_REPLAY_BYTES_MAX: usize = 64 * 1024;
 /// Subscribers that read from the log at once: the others wait, and the disk has other work too.
 pub const EVENT_REPLAYS_AT_ONCE: usize = 8;
+/// Those of one Unix user: no user takes all turns.
+pub const EVENT_REPLAYS_PER_USER_AT_ONCE: usize = EVENT_REPLAYS_AT_ONCE / 2;
 /// A subscription that has nothing to say for so long says that it is alive.
 pub const EVENT_HEARTBEAT_MS: u64 = 30_000;
 /// After so long a subscription tries again to read a log that cannot be read for the moment.
@@ -581,6 +584,8 @@ pub const RPC_FREE_BYTES: usize = 4 * 1024;
 /// Calls at once whose answers may be a page: more wait, so that few pages are in memory before
 /// they are counted.
 pub const RPC_PAGES_AT_ONCE: usize = 16;
+/// Those of one Unix user: the turns of the others go on, whatever one waits for.
+pub const RPC_PAGES_PER_USER_AT_ONCE: usize = RPC_PAGES_AT_ONCE / 4;
 /// Answers that wait for one front end to read them; calls then wait to be answered.
 pub const RPC_ANSWERS_WAITING_MAX: usize = 16;
 /// A front end that reads nothing for so long, while an answer waits, is cut off.

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytchat_proto::limits::{
-    CALLS_MAX, EVENT_HEARTBEAT_MS, EVENT_REPLAY_RETRY_MS, EVENT_REPLAYS_AT_ONCE, RPC_ANSWER_MS,
-    RPC_BYTES_MAX, RPC_BYTES_PER_USER_MAX, RPC_CALLS_PER_USER_MAX, RPC_CLIENTS_MAX,
-    RPC_CLIENTS_PER_USER_MAX, RPC_FIRST_BYTE_MS, RPC_GONE_CHECK_MS, RPC_HALF_REQUEST_MS,
-    RPC_KNOCKS_MAX, RPC_KNOCKS_PER_USER_MAX, RPC_PAGES_AT_ONCE, RPC_STOP_GRACE_MS,
-    RPC_SUBSCRIPTIONS_MAX, RPC_SUBSCRIPTIONS_PER_USER_MAX, RPC_TURN_AWAY_MS, RPC_TURNED_AWAY_MAX,
-    RPC_WRITE_TIMEOUT_MS,
+    CALLS_MAX, EVENT_HEARTBEAT_MS, EVENT_REPLAY_RETRY_MS, EVENT_REPLAYS_AT_ONCE,
+    EVENT_REPLAYS_PER_USER_AT_ONCE, RPC_ANSWER_MS, RPC_BYTES_MAX, RPC_BYTES_PER_USER_MAX,
+    RPC_CALLS_PER_USER_MAX, RPC_CLIENTS_MAX, RPC_CLIENTS_PER_USER_MAX, RPC_FIRST_BYTE_MS,
+    RPC_GONE_CHECK_MS, RPC_HALF_REQUEST_MS, RPC_KNOCKS_MAX, RPC_KNOCKS_PER_USER_MAX,
+    RPC_PAGES_AT_ONCE, RPC_PAGES_PER_USER_AT_ONCE, RPC_STOP_GRACE_MS, RPC_SUBSCRIPTIONS_MAX,
+    RPC_SUBSCRIPTIONS_PER_USER_MAX, RPC_TURN_AWAY_MS, RPC_TURNED_AWAY_MAX, RPC_WRITE_TIMEOUT_MS,
 };
 use bytchat_proto::rpc::openrpc;
 use jsonrpsee::core::server::Methods;
@@ -24,6 +24,7 @@ use super::dialect::Dialect;
 use super::methods::methods;
 use super::quota::Quota;
 use super::running::Running;
+use super::turns::Turns;
 
 /// How much front ends may have, and how long they may be slow.
 #[derive(Clone, Copy, Debug)]
@@ -81,8 +82,8 @@ pub(super) struct Desk {
     /// What is held for front ends: requests, answers and events.
     pub(super) bytes: Arc<Quota>,
     /// Calls whose answers may be large.
-    pub(super) pages: Semaphore,
-    pub(super) replays: Semaphore,
+    pub(super) pages: Turns,
+    pub(super) replays: Turns,
     pub(super) counts: Counts,
     stop: watch::Receiver<bool>,
 }
@@ -114,8 +115,8 @@ impl Desk {
                 RPC_BYTES_MAX,
                 bounds.bytes_per_user,
             ),
-            pages: Semaphore::new(RPC_PAGES_AT_ONCE),
-            replays: Semaphore::new(EVENT_REPLAYS_AT_ONCE),
+            pages: Turns::new(RPC_PAGES_AT_ONCE, RPC_PAGES_PER_USER_AT_ONCE),
+            replays: Turns::new(EVENT_REPLAYS_AT_ONCE, EVENT_REPLAYS_PER_USER_AT_ONCE),
             counts: Counts::new(),
             bounds,
             stop,

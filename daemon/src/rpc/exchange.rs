@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytchat_core::io::Caller;
-use bytchat_proto::limits::{RPC_ANSWER_BYTES_MAX, RPC_BATCH_MAX, RPC_LINE_BYTES_MAX};
+use bytchat_proto::limits::{
+    RPC_ANSWER_BYTES_MAX, RPC_BATCH_MAX, RPC_LINE_BYTES_MAX, RPC_WRITE_BYTES_TARGET,
+};
 use bytchat_proto::rpc::error::ErrorData;
 use bytchat_proto::rpc::{ErrorKind, Method, Role, RpcError};
 use jsonrpsee::core::server::{BatchResponseBuilder, MethodResponse};
@@ -16,6 +18,7 @@ use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::yield_now;
 use tracing::debug;
 
 use super::asked::Asked;
@@ -162,6 +165,10 @@ impl Exchange {
             let Some(answer) = self.single(item, turn).await else {
                 continue;
             };
+            if answer.as_json().get().len() >= RPC_WRITE_BYTES_TARGET {
+                // Many large answers in a row take long: others go on meanwhile.
+                yield_now().await;
+            }
             if let Err(too_large) = answers.append(answer) {
                 // Nobody is told their names.
                 turn.opened.clear();

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use bytchat_proto::rpc::openrpc::{self, DISCOVER, METHODS};
-use bytchat_proto::rpc::{Call, Deprecation, ErrorKind, RpcError};
+use bytchat_proto::rpc::{Call, Deprecation, ErrorKind, Nothing, RpcError};
 use jsonrpsee::RpcModule;
 use jsonrpsee::core::server::Methods;
 use jsonrpsee::types::{ErrorObjectOwned, Params};
@@ -41,11 +41,10 @@ pub(super) fn document() -> &'static RawValue {
 
 /// Refuses parameters where there are none.
 fn nothing(method: &str, params: &Params<'_>) -> Result<(), ErrorObjectOwned> {
-    let is_empty = |given: &Value| given.is_null() || *given == json!({});
-    let none = params
-        .as_str()
-        .is_none_or(|text| serde_json::from_str(text).is_ok_and(|given| is_empty(&given)));
-    if none {
+    let is_empty = |text: &str| {
+        text == "null" || text.starts_with('{') && serde_json::from_str::<Nothing>(text).is_ok()
+    };
+    if params.as_str().is_none_or(|text| is_empty(text.trim_ascii())) {
         return Ok(());
     }
     let error = ErrorKind::BadParameters.because(format!("{method} takes no parameters"));
@@ -55,12 +54,7 @@ fn nothing(method: &str, params: &Params<'_>) -> Result<(), ErrorObjectOwned> {
 // SPEC 8.4: parameters are one object with names, and an unknown name is refused.
 /// Reads a call.
 pub(super) fn parse(method: &str, params: &Params<'_>) -> Result<Call, RpcError> {
-    let params = match params.as_str() {
-        None => Value::Null,
-        Some(text) => serde_json::from_str(text)
-            .map_err(|error| ErrorKind::BadParameters.because(format!("{method}: {error}")))?,
-    };
-    Call::parse(method, params)
+    Call::read(method, params.as_str())
 }
 
 // SPEC 8.5: an error carries its number, a sentence, its stable name and what to do.

@@ -18,6 +18,7 @@ mod session;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod writer;
 
 use std::future::Future;

@@ -1,19 +1,26 @@
 //! What a request is answered with: by the service, by its connection, or by the table of methods.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use bytchat_core::token::id_of;
-use bytchat_proto::limits::RPC_ANSWER_BYTES_MAX;
+use bytchat_proto::id::UserId;
+use bytchat_proto::limits::{RPC_ANSWER_BYTES_MAX, RPC_WAIT_MS_MAX};
+use bytchat_proto::rpc::event::List;
+use bytchat_proto::rpc::message::History;
 use bytchat_proto::rpc::session::Restrict;
 use bytchat_proto::rpc::token::ById;
 use bytchat_proto::rpc::{Call, ErrorKind, RpcError, to_result};
 use jsonrpsee::core::server::{Extensions, MethodCallback, MethodResponse, ResponsePayload};
 use jsonrpsee::types::{Params, Request};
 use serde_json::Value;
-use tokio::sync::SemaphorePermit;
+use tokio::time::sleep;
 use tracing::debug;
 
 use super::events::{Stream, Streams};
 use super::exchange::Exchange;
 use super::methods::{object, parse};
+use super::turns::Turn;
 
 impl Exchange {
     /// Answers a request that was admitted.
@@ -105,32 +112,84 @@ impl Exchange {
         self.ask(call).await
     }
 
-    async fn call(&self, call: Call, opened: &mut Vec<Stream>) -> Result<Outcome<'_>, RpcError> {
+    async fn call(&self, call: Call, opened: &mut Vec<Stream>) -> Result<Outcome, RpcError> {
         let own = self.streams.as_ref().filter(|_| Streams::serve(call.method()));
         if let Some(streams) = own {
             let value = streams.call(self, call, opened).await?;
             return Ok(Outcome { value, _page: None });
         }
+        if let Call::EventList(with) = call {
+            return self.events(with).await;
+        }
+        if let Call::MessageHistory(with) = &call {
+            self.find(with).await?;
+        }
         let page = match is_page(&call) {
-            true => self.desk.pages.acquire().await.ok(),
+            true => Some(self.desk.pages.take(self.caller.uid).await),
             false => None,
         };
         let value = self.answered(call).await?;
         Ok(Outcome { value, _page: page })
     }
+
+    /// Finds out whose conversation is meant, by a look at no message of it: to ask a pod whose an
+    /// alias is may take long, and the turn at a page is for what lies here.
+    async fn find(&self, with: &History) -> Result<(), RpcError> {
+        if with.who.parse::<UserId>().is_err() {
+            let nothing = History { before: Some(0), limit: Some(1), ..with.clone() };
+            self.ask(Call::MessageHistory(nothing)).await?;
+        }
+        Ok(())
+    }
+
+    /// `event.list`: what is read has its turn like any page, and what waits holds nothing.
+    async fn events(&self, with: List) -> Result<Outcome, RpcError> {
+        // SPEC 8.42: a call goes on as it began.
+        let scope = self.grant.scope();
+        let ask = |list| self.desk.service.call(self.caller, scope.clone(), Call::EventList(list));
+        let wait = with.wait_ms.filter(|wait| *wait > 0).map(|wait| wait.min(RPC_WAIT_MS_MAX));
+        let mut over = pin!(sleep(Duration::from_millis(wait.unwrap_or_default())));
+        let types = with.types.clone();
+        let mut look = List { wait_ms: with.wait_ms.map(|_| 0), ..with };
+        loop {
+            let page = self.desk.pages.take(self.caller.uid).await;
+            let value = ask(look.clone()).await?;
+            let Some(next) = nothing_before(&value).filter(|_| wait.is_some()) else {
+                return Ok(Outcome { value, _page: Some(page) });
+            };
+            drop(page);
+            let since = Some(next);
+            let waiting = List { since, types: types.clone(), wait_ms: wait, ..List::default() };
+            let woken = tokio::select! {
+                biased;
+                woken = ask(waiting) => woken?,
+                () = &mut over => return Ok(Outcome { value, _page: None }),
+            };
+            if woken["next"] == woken["head"] {
+                return Ok(Outcome { value: woken, _page: None });
+            }
+            (look.since, look.cursor, look.epoch) = (woken["next"].as_u64(), None, None);
+        }
+    }
+}
+
+/// The position up to which an answer of `event.list` says that there is nothing.
+fn nothing_before(page: &Value) -> Option<u64> {
+    let nothing = page["events"].as_array().is_some_and(Vec::is_empty) && page["gap"].is_null();
+    page["next"].as_u64().filter(|_| nothing)
 }
 
 /// What a call came to, before it is a text.
-struct Outcome<'a> {
+struct Outcome {
     value: Value,
-    _page: Option<SemaphorePermit<'a>>,
+    _page: Option<Turn>,
 }
 
-/// Tells whether the answer may be large and does not let wait for itself.
+/// Tells whether the answer may be large and is made of what lies here.
 fn is_page(call: &Call) -> bool {
     match call {
-        Call::EventList(with) => with.wait_ms.is_none_or(|wait| wait == 0),
-        Call::MessageInbox(_)
+        Call::EventList(_)
+        | Call::MessageInbox(_)
         | Call::MessageHistory(_)
         | Call::ContactList(_)
         | Call::NodePeers(_)

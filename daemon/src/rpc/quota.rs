@@ -85,6 +85,13 @@ impl Place {
         Ok(())
     }
 
+    /// Hands over as many of its places, or all if there are fewer.
+    pub(super) fn part(&mut self, count: usize) -> Self {
+        let count = count.min(self.count);
+        self.count -= count;
+        Self { quota: Arc::clone(&self.quota), uid: self.uid, count }
+    }
+
     /// Counts the bytes of a request or of an answer, unless they are few.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), RpcError> {
         self.resize(if bytes > RPC_FREE_BYTES { bytes } else { 0 })
@@ -115,7 +122,11 @@ mod tests {
         two.resize(5).unwrap();
         drop(one);
         assert_eq!(quota.taken(), 5);
-        drop(two);
+        let (some, rest) = (two.part(2), two.part(9));
+        assert_eq!((some.count, rest.count, two.count), (2, 3, 0));
+        drop(some);
+        assert_eq!(quota.taken(), 3);
+        drop((two, rest));
         assert_eq!(quota.taken(), 0);
         assert!(quota.lock().of.is_empty());
     }

@@ -119,7 +119,8 @@ pub enum Note {
     /// Nothing has happened for a while.
     #[serde(rename = "stream.heartbeat")]
     Heartbeat(Place),
-    /// The subscription has ended because the log cannot be read.
+    /// The subscription has ended: the log cannot be read, the session is over or may no longer
+    /// subscribe, or there was no room for the next event for long.
     #[serde(rename = "stream.failed")]
     Failed {
         /// Why, for programs.

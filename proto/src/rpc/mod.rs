@@ -114,6 +114,14 @@ macro_rules! calls {
                     $(Self::$variant(_) => Role::$role,)*
                 }
             }
+
+            /// Reads a call of a method from the text of an object with names.
+            fn of_text(method: &str, params: &str) -> Option<serde_json::Result<Self>> {
+                match method {
+                    $($method => Some(serde_json::from_str(params).map(Self::$variant)),)*
+                    _ => None,
+                }
+            }
         }
     };
 }
@@ -204,16 +212,29 @@ pub struct Nothing {}
 pub struct Done {}
 
 impl Call {
+    /// Reads a call from its method and the text of its parameters, as [`Call::parse`] does. What
+    /// is not wanted is refused where it stands: a tree of all that was sent would take many
+    /// times as much memory.
+    pub fn read(method: &str, params: Option<&str>) -> Result<Self, RpcError> {
+        let params = params.map(str::trim_ascii).filter(|params| *params != "null");
+        let params = params.unwrap_or("{}");
+        // Serde would read an array as the fields in order.
+        if !params.starts_with('{') {
+            return Err(positional());
+        }
+        let call = Self::of_text(method, params).ok_or_else(|| unknown(method))?;
+        call.map_err(|error| ErrorKind::BadParameters.because(format!("{method}: {error}")))
+    }
+
     /// Reads a call from its method and named parameters; an unknown parameter is an error that
     /// names it.
     pub fn parse(method: &str, params: Value) -> Result<Self, RpcError> {
         if !Self::METHODS.contains(&method) {
-            return Err(ErrorKind::UnknownMethod
-                .because(format!("there is no method {method:?}; `bytctl rpc --list` shows all")));
+            return Err(unknown(method));
         }
         let params = if params.is_null() { json!({}) } else { params };
         if !params.is_object() {
-            return Err(ErrorKind::BadParameters.because("parameters are one object with names"));
+            return Err(positional());
         }
         // Moved, not copied: what is secret in it ends in one place, which is wiped.
         let call = [("method".to_owned(), method.into()), ("params".to_owned(), params)];
@@ -226,6 +247,15 @@ impl Call {
         let mut call = serde_json::to_value(self).expect("calls have a JSON form");
         call["params"].take()
     }
+}
+
+fn unknown(method: &str) -> RpcError {
+    ErrorKind::UnknownMethod
+        .because(format!("there is no method {method:?}; `bytctl rpc --list` shows all"))
+}
+
+fn positional() -> RpcError {
+    ErrorKind::BadParameters.because("parameters are one object with names")
 }
 
 /// Renders a result as JSON.
@@ -259,6 +289,27 @@ mod tests {
             Call::parse("message.sned", Value::Null).unwrap_err().kind,
             ErrorKind::UnknownMethod
         );
+    }
+
+    #[test]
+    fn a_text_is_read_like_a_tree_and_to_where_it_is_wrong() {
+        let sent = Call::read("message.send", Some(r#" {"to": "a", "text": "b"}"#)).unwrap();
+        assert_eq!(sent, Call::parse("message.send", json!({"to": "a", "text": "b"})).unwrap());
+        for none in [None, Some("null"), Some("{ }")] {
+            assert_eq!(Call::read("node.status", none).unwrap().method(), "node.status");
+        }
+        for (params, name) in [
+            (r#"{"txt": [0"#, "`txt`"),
+            (r#"{"to": "a"}"#, "`text`"),
+            (r#"{"to": "a", "to": "b", "text": "c"}"#, "`to`"),
+            (r#"["a", "b"]"#, "names"),
+        ] {
+            let error = Call::read("message.send", Some(params)).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::BadParameters);
+            assert!(error.message.contains(name), "{}", error.message);
+        }
+        let error = Call::read("message.sned", None).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::UnknownMethod);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytchat_proto::id::UserId;
 use bytchat_proto::limits::{
-    EVENT_TYPES_MAX, EVENTS_PER_ANSWER_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX, RPC_WAIT_MS_MAX,
+    EVENT_TYPES_MAX, EVENTS_PER_ANSWER_BYTES_MAX, EVENTS_READ_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX,
+    RPC_WAIT_MS_MAX,
 };
 use bytchat_proto::rpc::event::{Event, Events, Gap, GapReason, List, What, matches, wanted};
 use bytchat_proto::rpc::{ErrorKind, RpcError, to_result};
@@ -26,15 +27,18 @@ pub(super) struct EventAsk {
     limit: usize,
     types: Option<Vec<String>>,
     scope: Option<Arc<Scope>>,
-    until: Option<Mono>,
     gap: Option<Gap>,
     found: Vec<Event>,
     bytes: usize,
+    /// Bytes of all that was read for it.
+    read: usize,
 }
 
 impl EventAsk {
     fn is_full(&self) -> bool {
-        self.found.len() >= self.limit || self.bytes >= EVENTS_PER_ANSWER_BYTES_MAX
+        self.found.len() >= self.limit
+            || self.bytes >= EVENTS_PER_ANSWER_BYTES_MAX
+            || self.read >= EVENTS_READ_BYTES_MAX
     }
 
     /// Takes from rows what is wanted, as much as there is room for.
@@ -43,6 +47,7 @@ impl EventAsk {
             if self.is_full() {
                 return;
             }
+            self.read += key.len() + value.len();
             self.since = number_of(key).unwrap_or(self.since).max(self.since);
             let Ok(event) = serde_json::from_slice::<Event>(value) else {
                 tracing::error!("an event on the disk is unreadable");
@@ -72,14 +77,16 @@ impl Node {
         self.out.push(Output::Event { uid, seq, account, name, json });
         let waiting = self.waits.for_event(uid, account, name);
         if !waiting.is_empty() {
-            let result = to_result(&self.page(uid, vec![event], seq, None));
+            // A page for each would be in memory for all of them: they read one after the other.
+            let result = to_result(&self.page(uid, Vec::new(), event.seq - 1, None));
             for (call, ..) in waiting {
                 self.reply(call, Ok(result.clone()));
             }
         }
     }
 
-    /// `event.list`: the events after a position, waiting for the next one if asked to.
+    /// `event.list`: the events after a position. With `wait_ms` it gives none, but answers as soon
+    /// as there may be some after it.
     pub(super) fn event_list(
         &mut self,
         call: CallId,
@@ -90,7 +97,12 @@ impl Node {
         check_types(with.types.as_deref())?;
         let (cursor, epoch) = (with.cursor.as_deref(), with.epoch.as_deref());
         let (since, gap) = self.events.start(caller.uid, cursor, with.since, epoch)?;
-        let wait = with.wait_ms.filter(|wait| *wait > 0);
+        if let Some(wait) = with.wait_ms.filter(|wait| *wait > 0) {
+            let until = now.mono.plus_ms(wait.min(RPC_WAIT_MS_MAX));
+            let (uid, types, scope) = (caller.uid, with.types, scope.cloned());
+            let waiting = Waiting::Event { uid, types, scope };
+            return self.wait_for_event(call, until, waiting, (uid, since, gap));
+        }
         self.load_events(EventAsk {
             call,
             uid: caller.uid,
@@ -98,12 +110,32 @@ impl Node {
             limit: with.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX),
             types: with.types,
             scope: scope.cloned(),
-            until: wait.map(|wait| now.mono.plus_ms(wait.min(RPC_WAIT_MS_MAX))),
             gap,
             found: Vec::new(),
             bytes: 0,
+            read: 0,
         });
         Ok(())
+    }
+
+    /// Waits until there is something to read after a position, and reads nothing: however many
+    /// wait, they hold no events.
+    fn wait_for_event(
+        &mut self,
+        call: CallId,
+        until: Mono,
+        waiting: Waiting,
+        (uid, since, gap): (u32, u64, Option<Gap>),
+    ) -> Result<(), RpcError> {
+        if gap.is_some() || since < self.events.span(uid).last {
+            let page = self.page(uid, Vec::new(), since, gap);
+            self.reply(call, Ok(to_result(&page)));
+            return Ok(());
+        }
+        match self.waits.park(call, until, waiting) {
+            true => Ok(()),
+            false => Err(ErrorKind::Busy.because("too many calls wait")),
+        }
     }
 
     /// Reads on, or ends if there is nothing more to read.
@@ -134,15 +166,6 @@ impl Node {
     }
 
     fn end_events(&mut self, ask: EventAsk) {
-        let idle = ask.found.is_empty() && ask.gap.is_none();
-        if let Some(until) = ask.until.filter(|_| idle) {
-            let waiting = Waiting::Event { uid: ask.uid, types: ask.types, scope: ask.scope };
-            if !self.waits.park(ask.call, until, waiting) {
-                let error = ErrorKind::Busy.because("too many calls wait");
-                self.reply(ask.call, Err(error));
-            }
-            return;
-        }
         let page = self.page(ask.uid, ask.found, ask.since, ask.gap);
         self.reply(ask.call, Ok(to_result(&page)));
     }
@@ -188,3 +211,6 @@ pub(super) fn no_stream() -> RpcError {
 pub(super) fn no_session() -> RpcError {
     ErrorKind::NotFound.because("a node knows callers, and nothing of their connections")
 }
+
+#[cfg(test)]
+mod tests;

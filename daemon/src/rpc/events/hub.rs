@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytchat_core::io::Caller;
 use bytchat_proto::id::UserId;
-use bytchat_proto::limits::{EVENT_RING_BYTES_MAX, EVENT_RING_MAX, EVENT_RING_TAKE_MAX};
+use bytchat_proto::limits::{EVENT_RING_BYTES_MAX, EVENT_RING_MAX};
 use tokio::sync::watch;
 
 /// The recent events of each Unix user that has followers.
@@ -49,8 +49,8 @@ pub struct Follower {
 /// What there is after a number.
 #[derive(Debug)]
 pub(super) enum Recent {
-    /// These events, without a hole.
-    Events(Vec<Arc<Told>>),
+    /// The next event.
+    Event(Arc<Told>),
     /// Nothing yet.
     Nothing,
     /// More than is kept here: the log knows.
@@ -121,9 +121,8 @@ impl Follower {
             return Recent::Behind;
         };
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        let fresh: Vec<_> =
-            ring.events.iter().skip(skip).take(EVENT_RING_TAKE_MAX).cloned().collect();
-        if fresh.is_empty() { Recent::Nothing } else { Recent::Events(fresh) }
+        // One at a time: what somebody holds is in memory for longer than the ring has it.
+        ring.events.get(skip).map_or(Recent::Nothing, |told| Recent::Event(Arc::clone(told)))
     }
 
     /// Waits until there may be more.
@@ -159,10 +158,10 @@ mod tests {
         hub.publish((caller.uid, UserId([1; 20])), seq, "message.state", json.into());
     }
 
-    fn seqs(recent: Recent) -> Vec<u64> {
+    fn seq(recent: Recent) -> Option<u64> {
         match recent {
-            Recent::Events(events) => events.iter().map(|told| told.seq).collect(),
-            Recent::Nothing => Vec::new(),
+            Recent::Event(told) => Some(told.seq),
+            Recent::Nothing => None,
             Recent::Behind => panic!("behind"),
         }
     }
@@ -174,10 +173,10 @@ mod tests {
         publish(&hub, ANN, 1, "a");
         publish(&hub, ANN, 2, "a");
         ann.changed().await;
-        assert_eq!(seqs(ann.after(0)), [1, 2]);
-        assert_eq!(seqs(ann.after(1)), [2]);
-        assert!(seqs(ann.after(2)).is_empty());
-        assert!(seqs(ben.after(0)).is_empty());
+        assert_eq!(seq(ann.after(0)), Some(1));
+        assert_eq!(seq(ann.after(1)), Some(2));
+        assert_eq!(seq(ann.after(2)), None);
+        assert_eq!(seq(ben.after(0)), None);
     }
 
     #[test]
@@ -188,7 +187,7 @@ mod tests {
             publish(&hub, ANN, seq, "small");
         }
         assert!(matches!(slow.after(0), Recent::Behind));
-        assert_eq!(seqs(slow.after(1)).len(), EVENT_RING_TAKE_MAX);
+        assert_eq!(seq(slow.after(1)), Some(2));
         let large = "x".repeat(EVENT_RING_BYTES_MAX / 4);
         for seq in 1..=9 {
             publish(&hub, ANN, EVENT_RING_MAX as u64 + 1 + seq, &large);
@@ -207,6 +206,6 @@ mod tests {
         drop(two);
         assert!(hub.feeds().is_empty());
         publish(&hub, ANN, 2, "a");
-        assert!(seqs(hub.follow(ANN).after(1)).is_empty());
+        assert_eq!(seq(hub.follow(ANN).after(1)), None);
     }
 }

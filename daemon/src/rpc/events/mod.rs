@@ -89,7 +89,7 @@ impl Streams {
         let Subscribe { since, cursor, epoch, types } = with;
         let limit = Some(EVENT_REPLAY_PAGE);
         let ask = List { since, cursor, epoch, types: types.clone(), limit, wait_ms: None };
-        let permit = desk.replays.acquire().await;
+        let permit = desk.replays.take(caller.uid).await;
         let page = exchange.ask(Call::EventList(ask)).await?;
         let page = Page::read(page, EVENT_REPLAY_PAGE)?;
         let bytes = page.hold(&desk, caller)?;

@@ -8,10 +8,10 @@ use bytchat_core::io::Caller;
 use bytchat_proto::id::UserId;
 use bytchat_proto::limits::{EVENT_REPLAY_BYTES_MAX, EVENT_REPLAY_PAGE};
 use bytchat_proto::rpc::event::{Gap, List, Note, Place as Position, wanted};
-use bytchat_proto::rpc::{Call, ErrorKind, RpcError};
+use bytchat_proto::rpc::{Call, ErrorKind, Role, RpcError};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 
 use super::super::desk::Desk;
@@ -19,8 +19,8 @@ use super::super::exchange::Kept;
 use super::super::grant::Grant;
 use super::super::quota::Place;
 use super::super::writer::{Answers, Outgoing, Word};
-use super::Entry;
-use super::hub::{Follower, Recent, Told};
+use super::hub::{Follower, Recent};
+use super::{Entry, SUBSCRIBE};
 
 /// A subscription that has its answer and has told nothing yet.
 pub(crate) struct Stream {
@@ -94,8 +94,12 @@ impl Page {
     /// Counts its bytes.
     pub(super) fn hold(&self, desk: &Desk, caller: Caller) -> Result<Place, RpcError> {
         let mut place = desk.bytes.none(caller.uid);
-        place.resize(self.events.iter().map(|(_, text)| text.len()).sum())?;
+        place.resize(self.bytes())?;
         Ok(place)
+    }
+
+    fn bytes(&self) -> usize {
+        self.events.iter().map(|(_, text)| text.len()).sum()
     }
 }
 
@@ -105,25 +109,31 @@ impl std::fmt::Debug for Stream {
     }
 }
 
-/// The front end does not read any more.
-struct Left;
+/// Why a subscription tells no more.
+enum End {
+    /// The front end does not read any more.
+    Left,
+    /// It is told why.
+    Failed(RpcError),
+}
 
 impl Stream {
-    /// Tells events until the reader is gone or wants no more, or the daemon stops.
+    /// Tells events until the reader is gone or wants no more, or may not, or the daemon stops.
     pub(crate) async fn run(self, answers: Answers) {
         let (mut ended, desk) = (self.ended.clone(), Arc::clone(&self.desk));
         let grant = self.grant.clone();
         let mut teller = Teller { stream: self, answers };
-        let over = tokio::select! {
-            _ = teller.tell() => None,
-            _ = ended.changed() => None,
-            () = desk.stopped() => None,
-            error = grant.over() => Some(error),
+        let end = tokio::select! {
+            end = teller.tell() => end,
+            _ = ended.changed() => End::Left,
+            () = desk.stopped() => End::Left,
+            error = grant.over() => End::Failed(error),
         };
         // SPEC 8.42: the end of a session is told.
-        if let Some(RpcError { kind, message }) = over {
+        if let End::Failed(RpcError { kind, message }) = end {
+            let note = Note::Failed { kind, message };
             tokio::select! {
-                _ = teller.note(Note::Failed { kind, message }) => {}
+                _ = teller.last(&note) => {}
                 () = desk.stopped() => {}
             }
         }
@@ -135,33 +145,51 @@ struct Teller {
     answers: Answers,
 }
 
+/// What an event takes until it is written: of its connection's queue and of its user's bytes.
+struct Room {
+    turn: OwnedSemaphorePermit,
+    bytes: Place,
+}
+
 impl Teller {
-    async fn tell(&mut self) -> Result<(), Left> {
+    async fn tell(&mut self) -> End {
         loop {
-            let position = self.replay().await?;
-            let lagged = match self.stream.follower.after(position) {
-                Recent::Behind => position,
-                Recent::Events(_) | Recent::Nothing => {
-                    self.note(Note::CaughtUp(self.position(position))).await?;
-                    let lagged = self.follow(position).await?;
-                    self.note(Note::Lagged(self.position(lagged))).await?;
-                    lagged
-                }
-            };
-            self.read(lagged).await?;
+            if let Err(end) = self.tell_on().await {
+                return end;
+            }
         }
     }
 
+    /// Tells what the log has, and then what happens until the reader is too slow for it.
+    async fn tell_on(&mut self) -> Result<(), End> {
+        let position = self.replay().await?;
+        let lagged = match self.stream.follower.after(position) {
+            Recent::Behind => position,
+            Recent::Event(_) | Recent::Nothing => {
+                self.note(&Note::CaughtUp(self.position(position))).await?;
+                let lagged = self.follow(position).await?;
+                self.note(&Note::Lagged(self.position(lagged))).await?;
+                lagged
+            }
+        };
+        self.read(lagged).await
+    }
+
     /// Tells the page that was read and all that come after it; gives the position behind them.
-    async fn replay(&mut self) -> Result<u64, Left> {
+    async fn replay(&mut self) -> Result<u64, End> {
         loop {
             if let Some(gap) = self.stream.page.gap.take() {
-                self.note(Note::Gap(gap)).await?;
+                self.note(&Note::Gap(gap)).await?;
             }
             for (account, event) in std::mem::take(&mut self.stream.page.events) {
+                let bytes = self.stream.bytes.part(event.len());
                 // The session may have been narrowed since the log was read.
                 if account.is_some_and(|account| self.stream.grant.sees(account)) {
-                    self.event(&event).await?;
+                    self.stream.desk.counts.events.fetch_add(1, Ordering::Relaxed);
+                    let room = self.room(bytes, event.len()).await?;
+                    let text = self.text(&event)?;
+                    drop(event);
+                    self.put(text, room).await?;
                 }
             }
             let Page { next, head, .. } = self.stream.page;
@@ -173,69 +201,118 @@ impl Teller {
         }
     }
 
+    // SPEC 8.11: a subscriber that does not read keeps no event in memory.
     /// Tells events as they happen; gives the position at which the reader was too slow.
-    async fn follow(&mut self, mut position: u64) -> Result<u64, Left> {
+    async fn follow(&mut self, mut position: u64) -> Result<u64, End> {
         loop {
-            match self.stream.follower.after(position) {
+            let (seq, length) = match self.stream.follower.after(position) {
                 Recent::Behind => return Ok(position),
-                Recent::Events(events) => {
-                    for told in events {
-                        self.told(&told).await?;
-                        position = told.seq;
-                    }
+                Recent::Nothing => {
+                    self.wait(position).await?;
+                    continue;
                 }
-                Recent::Nothing => self.wait(position).await?,
+                Recent::Event(told) => {
+                    let seen = self.stream.grant.sees(told.account);
+                    let wanted = seen && wanted(self.stream.types.as_deref(), told.name);
+                    (told.seq, wanted.then_some(told.json.len()))
+                }
+            };
+            if let Some(length) = length {
+                // It is let go until there is room for it, and may be gone by then.
+                let none = self.stream.desk.bytes.none(self.stream.caller.uid);
+                let room = self.room(none, length).await?;
+                let Recent::Event(told) = self.stream.follower.after(position) else {
+                    return Ok(position);
+                };
+                // The session may have been narrowed meanwhile.
+                if self.stream.grant.sees(told.account) {
+                    self.stream.desk.counts.events.fetch_add(1, Ordering::Relaxed);
+                    let text = self.text(&told.json)?;
+                    drop(told);
+                    self.put(text, room).await?;
+                }
             }
+            position = seq;
         }
     }
 
-    async fn wait(&mut self, position: u64) -> Result<(), Left> {
+    async fn wait(&mut self, position: u64) -> Result<(), End> {
         let silence = self.stream.desk.bounds.heartbeat;
         if timeout(silence, self.stream.follower.changed()).await.is_ok() {
             return Ok(());
         }
-        self.note(Note::Heartbeat(self.position(position))).await
+        self.note(&Note::Heartbeat(self.position(position))).await
     }
 
-    async fn told(&mut self, told: &Told) -> Result<(), Left> {
-        let seen = self.stream.grant.sees(told.account);
-        if seen && wanted(self.stream.types.as_deref(), told.name) {
-            self.event(&told.json).await?;
-        }
-        Ok(())
+    async fn note(&self, note: &Note) -> Result<(), End> {
+        let note = note_text(note);
+        let none = self.stream.desk.bytes.none(self.stream.caller.uid);
+        let room = self.room(none, note.len()).await?;
+        self.put(self.text(&note)?, room).await
     }
 
-    async fn event(&self, json: &str) -> Result<(), Left> {
-        self.stream.desk.counts.events.fetch_add(1, Ordering::Relaxed);
-        self.send(json).await
+    /// The end is told to all who read, whatever they may.
+    async fn last(&self, note: &Note) -> Result<(), End> {
+        let note = note_text(note);
+        let turn = self.turn(note.len()).await?;
+        // A subscription has one end, and their number is limited.
+        let bytes = self.stream.desk.bytes.none(self.stream.caller.uid);
+        self.put(self.notification(&note), Room { turn, bytes }).await
     }
 
-    async fn note(&self, note: Note) -> Result<(), Left> {
-        self.send(&serde_json::to_string(&note).expect("notes have a JSON form")).await
+    // SPEC 8.42: who may no longer subscribe is told nothing more.
+    fn text(&self, result: &str) -> Result<Box<str>, End> {
+        self.permitted()?;
+        Ok(self.notification(result))
+    }
+
+    fn permitted(&self) -> Result<(), End> {
+        self.stream.grant.permit(SUBSCRIBE, Role::Read).map_err(End::Failed)
     }
 
     // SPEC 8.11: one shape for all that is told.
-    async fn send(&self, result: &str) -> Result<(), Left> {
+    fn notification(&self, result: &str) -> Box<str> {
         let id = &self.stream.entry.id;
-        let length = result.len() + NOTIFICATION_BYTES;
-        let turn = u32::try_from(length.min(EVENT_REPLAY_BYTES_MAX)).unwrap_or(u32::MAX);
-        let queue = Arc::clone(&self.stream.entry.streams.queue);
-        let turn = queue.acquire_many_owned(turn).await.map_err(|_| Left)?;
-        let bytes = self.room(length).await;
         let params = format!(r#"{{"subscription":"{id}","result":{result}}}"#);
-        let text = format!(r#"{{"jsonrpc":"2.0","method":"event","params":{params}}}"#);
-        let (word, kept) = (Word::Text(text.into()), Some(Kept::event(bytes, turn)));
-        self.answers.send(Outgoing { word, kept }).await.map_err(|_| Left)
+        format!(r#"{{"jsonrpc":"2.0","method":"event","params":{params}}}"#).into()
     }
 
-    /// Takes so many bytes, once there is room: what is not told yet is on the disk.
-    async fn room(&self, bytes: usize) -> Place {
-        let Stream { desk, caller, .. } = &self.stream;
-        let mut place = desk.bytes.none(caller.uid);
-        while place.resize(bytes).is_err() {
-            sleep(desk.bounds.replay_retry).await;
-        }
-        place
+    async fn put(&self, text: Box<str>, Room { turn, bytes }: Room) -> Result<(), End> {
+        let kept = Some(Kept::event(bytes, turn));
+        let outgoing = Outgoing { word: Word::Text(text), kept };
+        self.answers.send(outgoing).await.map_err(|_| End::Left)
+    }
+
+    async fn turn(&self, length: usize) -> Result<OwnedSemaphorePermit, End> {
+        let bytes = (length + NOTIFICATION_BYTES).min(EVENT_REPLAY_BYTES_MAX);
+        let turn = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let queue = Arc::clone(&self.stream.entry.streams.queue);
+        queue.acquire_many_owned(turn).await.map_err(|_| End::Left)
+    }
+
+    /// Takes what an event of some length takes, once there is room.
+    async fn room(&self, mut bytes: Place, length: usize) -> Result<Room, End> {
+        let turn = self.turn(length).await?;
+        self.grow(&mut bytes, length + NOTIFICATION_BYTES).await?;
+        Ok(Room { turn, bytes })
+    }
+
+    // SPEC 8.7: events wait on the disk, and no longer than an answer may.
+    /// Takes so many bytes, once there is room; ends the subscription if there is none for long.
+    async fn grow(&self, place: &mut Place, bytes: usize) -> Result<(), End> {
+        let bounds = self.stream.desk.bounds;
+        let growing = async {
+            while place.resize(bytes).is_err() {
+                sleep(bounds.replay_retry).await;
+            }
+        };
+        let grown = timeout(bounds.answer, growing).await;
+        grown.map_err(|_| {
+            End::Failed(ErrorKind::Busy.because(
+                "for a long time there was no room for the next event: what waits for your front \
+                 ends takes all of your bytes",
+            ))
+        })
     }
 
     fn position(&self, next: u64) -> Position {
@@ -243,31 +320,38 @@ impl Teller {
     }
 
     /// Reads the log after a position, again and again if it cannot be read for the moment.
-    async fn read(&mut self, since: u64) -> Result<(), Left> {
+    async fn read(&mut self, since: u64) -> Result<(), End> {
         let limit = self.stream.page.limit;
+        let mut bytes = EVENT_REPLAY_BYTES_MAX;
         loop {
             let Stream { desk, types, caller, grant, .. } = &self.stream;
+            // The room comes first: what is read has to go somewhere.
+            let mut place = desk.bytes.none(caller.uid);
+            self.grow(&mut place, bytes).await?;
+            self.permitted()?;
             let (since, types, limit) = (Some(since), types.clone(), Some(limit));
             let ask = List { since, types, limit, ..List::default() };
-            let permit = desk.replays.acquire().await;
+            let turn = desk.replays.take(caller.uid).await;
             let page = desk.service.call(*caller, grant.scope(), Call::EventList(ask)).await;
             let page = page.and_then(|page| Page::read(page, self.stream.page.limit));
-            let held = page.and_then(|page| Ok((page.hold(desk, *caller)?, page)));
-            drop(permit);
-            match held {
-                Ok((bytes, page)) => {
-                    (self.stream.bytes, self.stream.page) = (bytes, page);
-                    return Ok(());
+            drop(turn);
+            match page {
+                Ok(page) => {
+                    bytes = page.bytes();
+                    if place.resize(bytes).is_ok() {
+                        (self.stream.bytes, self.stream.page) = (place, page);
+                        return Ok(());
+                    }
                 }
                 Err(error) if [ErrorKind::Busy, ErrorKind::DiskFull].contains(&error.kind) => {
                     sleep(desk.bounds.replay_retry).await;
                 }
-                Err(error) => {
-                    let RpcError { kind, message } = error;
-                    self.note(Note::Failed { kind, message }).await?;
-                    return Err(Left);
-                }
+                Err(error) => return Err(End::Failed(error)),
             }
         }
     }
+}
+
+fn note_text(note: &Note) -> String {
+    serde_json::to_string(note).expect("notes have a JSON form")
 }

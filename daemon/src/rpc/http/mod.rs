@@ -125,9 +125,13 @@ impl Visit {
     /// The session of one request.
     async fn narrowed(&self, request: &Request<Incoming>) -> Result<Self, RpcError> {
         let visit = Self { exchange: self.exchange.apart(), upgrade: Arc::clone(&self.upgrade) };
-        let Some(given) = request.headers().get(AUTHORIZATION) else {
+        let mut all = request.headers().get_all(AUTHORIZATION).iter();
+        let Some(given) = all.next() else {
             return Ok(visit);
         };
+        if all.next().is_some() {
+            return Err(ErrorKind::BadToken.because("`Authorization` is there once, or absent"));
+        }
         let token = given.to_str().ok().and_then(|given| given.split_once(' '));
         let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let (_, token) = token.ok_or_else(|| {

@@ -188,6 +188,52 @@ async fn who_stops_reading_hurts_nobody_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn who_stops_reading_keeps_no_event_in_memory() {
+    let world = world();
+    let mut slow = world.connect().await;
+    subscribe(&mut slow, &json!({})).await;
+    slow.assert_note("stream.caught_up", &json!({ "next": 0, "head": 0 })).await;
+    let large = "x".repeat(64 * 1024);
+    let in_ring = EVENT_RING_BYTES_MAX / large.len();
+    let told = || world.desk.counts.events.load(Ordering::Relaxed);
+    for _ in 0..in_ring - 1 {
+        world.log.publish(STATE, &json!({ "text": large }));
+    }
+    // It tells what goes into the socket and the queue, and then waits for room.
+    let mut before = 0;
+    until("it has begun and waits", || {
+        let same = told() > 2 && told() == before;
+        before = told();
+        same
+    })
+    .await;
+    for _ in 0..2 * in_ring {
+        world.log.publish(STATE, &json!({ "text": large }));
+    }
+    let log = world.log.events.lock().unwrap();
+    let kept = log.iter().filter(|(_, json)| Arc::strong_count(json) > 1).count();
+    assert!(kept <= in_ring + 1, "{kept} of {}", log.len());
+}
+
+#[tokio::test]
+async fn a_subscription_without_room_ends_in_time_and_says_so() {
+    let (answer, replay_retry) = (Duration::from_millis(100), Duration::from_millis(1));
+    let world = world_within(Bounds { answer, replay_retry, ..bounds() });
+    let mut client = world.connect().await;
+    subscribe(&mut client, &json!({})).await;
+    client.assert_note("stream.caught_up", &json!({ "next": 0, "head": 0 })).await;
+    let mut full = world.desk.bytes.none(own_uid());
+    full.resize(world.desk.bounds.bytes_per_user).unwrap();
+    publish(&world, 1);
+    let told = tokio::time::timeout(Duration::from_secs(30), client.told()).await.unwrap();
+    assert_eq!((&told["type"], &told["data"]["kind"]), (&json!("stream.failed"), &json!("busy")));
+    until("it has ended", || world.desk.subscriptions.taken() == 0).await;
+    drop(full);
+    subscribe(&mut client, &json!({ "since": 0 })).await;
+    client.assert_told([1]).await;
+}
+
+#[tokio::test]
 async fn a_thousand_subscribers_get_everything_and_the_log_is_not_read_for_it() {
     let world = world();
     let mut clients = Vec::new();

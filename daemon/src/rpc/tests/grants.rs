@@ -104,6 +104,33 @@ async fn subscriptions_are_narrowed_with_their_connection() {
 }
 
 #[tokio::test]
+async fn who_may_no_longer_subscribe_is_told_nothing_more() {
+    let world = world();
+    for left in [json!({ "role": "observe" }), json!({ "methods": ["event.list"] })] {
+        let mut client = world.connect().await;
+        client.ask(&request(1, "event.subscribe", &json!({}))).await;
+        assert_eq!(client.read().await["params"]["result"]["type"], "stream.caught_up");
+        assert!(restrict(&mut client, &left).await["result"].is_object());
+        world.log.publish("message.state", &json!({ "text": "secret" }));
+        let end = client.read().await["params"]["result"].take();
+        assert_eq!(end["type"], "stream.failed", "{end}");
+        assert_eq!(end["data"]["kind"], "not_permitted", "{end}");
+        world.log.publish("message.state", &json!({ "text": "secret" }));
+        let shown = client.ask(&request(2, "session.show", &json!({}))).await;
+        assert_eq!(shown["id"], 2, "{shown}");
+        until("it has ended", || world.desk.subscriptions.taken() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_with_two_tokens_is_refused() {
+    let world = world();
+    let two = post(Some("Bearer read\r\nauthorization: Bearer other"), &send(1, "a"));
+    let answer = world.raw(&two).await;
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("token.bad"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_token_that_is_removed_ends_calls_in_flight_subscriptions_and_the_session() {
     let mut world = world();
     let (mut client, mut owner) = (world.connect().await, world.connect().await);

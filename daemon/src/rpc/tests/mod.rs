@@ -9,11 +9,12 @@ mod hostile;
 mod http;
 mod lines;
 mod memory;
+mod pages;
 mod socket;
 mod websocket;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -78,6 +79,10 @@ impl Log {
         self.hub.publish((self.uid, account), seq, name, json);
     }
 
+    fn head(&self) -> u64 {
+        self.events.lock().unwrap().len() as u64
+    }
+
     fn page(&self, ask: &List, scope: Option<&Scope>) -> Value {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let log = self.events.lock().unwrap();
@@ -110,11 +115,13 @@ struct Fake {
     asked: Arc<AtomicUsize>,
     /// Ends the wait of a slow call.
     slow: Arc<Notify>,
+    /// Whether the pod has said whose aliases are.
+    found: Arc<AtomicBool>,
 }
 
 impl Fake {
     fn new(words: mpsc::Sender<Word>, log: Arc<Log>) -> Self {
-        Self { words, log, asked: Arc::default(), slow: Arc::default() }
+        Self { words, log, asked: Arc::default(), slow: Arc::default(), found: Arc::default() }
     }
 }
 
@@ -130,6 +137,7 @@ impl Service for Fake {
     fn call(&self, caller: Caller, scope: Option<Arc<Scope>>, call: Call) -> Answer {
         let (words, log) = (self.words.clone(), Arc::clone(&self.log));
         let (asked, slow) = (Arc::clone(&self.asked), Arc::clone(&self.slow));
+        let found = Arc::clone(&self.found);
         Box::pin(async move {
             let params = call.params();
             match call {
@@ -138,6 +146,14 @@ impl Service for Fake {
                 Call::NodePeers(_) => {
                     asked.fetch_add(1, Ordering::SeqCst);
                     Ok(json!({ "peers": "x".repeat(PAGE) }))
+                }
+                // The pod is asked whose an alias is.
+                Call::MessageHistory(with) => {
+                    if with.who.contains('@') && !found.load(Ordering::SeqCst) {
+                        words.send(Word::Waiting).await.unwrap();
+                        slow.notified().await;
+                    }
+                    Ok(json!({ "messages": [], "before": with.before }))
                 }
                 // One that the engine has taken and answers when it is told to.
                 Call::MessageSend(_) if params["text"] == "slow" => {
@@ -154,10 +170,11 @@ impl Service for Fake {
                     let limit = Some(ask.limit.unwrap_or(1));
                     Ok(log.page(&List { limit, ..ask }, scope.as_deref()))
                 }
-                Call::EventList(_) => {
+                Call::EventList(ask) => {
                     let _tell = TellDrop(words.clone());
                     words.send(Word::Waiting).await.unwrap();
-                    std::future::pending().await
+                    slow.notified().await;
+                    Ok(json!({ "events": [], "next": ask.since, "head": log.head() }))
                 }
                 Call::SessionRestrict(with) => narrowing(with),
                 Call::TokenDelete(with) if with.id == id_of("full") => {
@@ -226,6 +243,7 @@ struct World {
     /// Pages that were asked for.
     asked: Arc<AtomicUsize>,
     slow: Arc<Notify>,
+    found: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     desk: Arc<Desk>,
     serving: JoinHandle<()>,
@@ -265,10 +283,11 @@ fn world_within(bounds: Bounds) -> World {
     let listener = Listener::bind(&config(&dir)).unwrap();
     let fake = Fake::new(tx, Arc::clone(&log));
     let (asked, slow) = (Arc::clone(&fake.asked), Arc::clone(&fake.slow));
+    let found = Arc::clone(&fake.found);
     let access = Arc::new(Access::new(Rules::default()));
     let desk = Arc::new(Desk::new(Arc::new(fake), access, bounds, stopped));
     let serving = tokio::spawn(listener.serve_at(Arc::clone(&desk)));
-    World { dir, words, log, asked, slow, stop, desk, serving }
+    World { dir, words, log, asked, slow, found, stop, desk, serving }
 }
 
 impl World {

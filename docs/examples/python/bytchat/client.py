@@ -462,7 +462,9 @@ class NoteStreamCaughtUp(TypedDict):
 
 
 class NoteStreamFailed(TypedDict):
-    """The subscription has ended because the log cannot be read."""
+    """The subscription has ended: the log cannot be read, the session is over or may no longer
+    subscribe, or there was no room for the next event for long.
+    """
 
     data: NoteStreamFailedData
     type: Literal["stream.failed"]
