@@ -193,8 +193,9 @@ fn of_two_accounts_of_one_daemon_the_writer_sees_the_way_and_the_reader_marks() 
     });
     // Whichever of the ids is the lower.
     for (from, to) in [(0, 1), (1, 0)] {
-        let sent =
-            daemon.get(&["--account", &ids[from], "send", &ids[to], "hi", "--wait", "delivered"]);
+        let send = ["--account", &ids[from], "send", &ids[to], "hi", "--wait", "delivered"];
+        // Who looks before the other is published looks again a minute later.
+        let sent = daemon.get(&[&send[..], &["--timeout", "150"]].concat());
         let id = sent["id"].as_str().unwrap();
         let trace = daemon.get(&["message", "trace", id]);
         assert!(trace["steps"].to_string().contains("queued"), "{trace}");
