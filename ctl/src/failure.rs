@@ -135,7 +135,7 @@ impl Failure {
             Self::Usage(_) => "see `bytctl help`".to_owned(),
             Self::NoDaemon { tried } => how_to_reach(tried),
             Self::Lost(_) => {
-                "look into its log (`journalctl -u bytchatd`), then try again".to_owned()
+                "look into `systemctl status bytchatd` or its log, then try again".to_owned()
             }
             Self::Strange(_) => "install bytctl and bytchatd of the same version".to_owned(),
             Self::File { .. } | Self::Output(_) | Self::Unmet(_) | Self::Interrupted => {

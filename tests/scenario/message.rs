@@ -186,7 +186,8 @@ fn a_repeated_call_with_one_client_id_is_one_message() {
 
 #[test]
 fn of_two_accounts_of_one_daemon_the_writer_sees_the_way_and_the_reader_marks() {
-    let daemon = Daemon::start(&Backbone::shared().setup);
+    let backbone = Backbone::shared();
+    let daemon = Daemon::start(&backbone.setup);
     let ids = ["one", "two"].map(|name| {
         let made = daemon.get(&["account", "create", "--name", name]);
         made["id"].as_str().unwrap().to_owned()
@@ -194,8 +195,7 @@ fn of_two_accounts_of_one_daemon_the_writer_sees_the_way_and_the_reader_marks() 
     // Whichever of the ids is the lower.
     for (from, to) in [(0, 1), (1, 0)] {
         let send = ["--account", &ids[from], "send", &ids[to], "hi", "--wait", "delivered"];
-        // Who looks before the other is published looks again a minute later.
-        let sent = daemon.get(&[&send[..], &["--timeout", "150"]].concat());
+        let sent = daemon.get(&[&send[..], &["--timeout", "90"]].concat());
         let id = sent["id"].as_str().unwrap();
         let trace = daemon.get(&["message", "trace", id]);
         assert!(trace["steps"].to_string().contains("queued"), "{trace}");

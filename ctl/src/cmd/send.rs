@@ -14,6 +14,9 @@ use crate::args;
 use crate::client::{Client, understand};
 use crate::failure::Failure;
 
+/// A long wait is asked for in pieces, each shorter than a daemon that hangs is waited for.
+const WAIT_PIECE_MS: u64 = 60_000;
+
 pub(super) fn run(context: &mut Context, mut command: args::Send) -> Result<(), Failure> {
     if command.lines {
         return super::lines::run(context, &command);
@@ -71,7 +74,7 @@ pub(super) fn wait(
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(RPC_WAIT_MS_MAX);
-        let wait_ms = left_ms.min(RPC_WAIT_MS_MAX);
+        let wait_ms = left_ms.min(WAIT_PIECE_MS);
         let call = Call::MessageWait(Wait { id, state, timeout_ms: Some(wait_ms) });
         let message = match client.call_again(&call, until) {
             Err(failure) if failure.kind() == Some(ErrorKind::Timeout) && left_ms > wait_ms => {
