@@ -26,7 +26,7 @@ const CORE: &[Row] = &[
     ),
     (0, &["crypto"]),
     (0, &["io"]),
-    (0, &["persist", "time", "deadline", "prefix"]),
+    (0, &["persist", "time", "deadline", "prefix", "recent"]),
 ];
 
 const PROTO: &[Row] = &[

@@ -17,6 +17,7 @@ pub mod outbox;
 pub mod persist;
 pub mod pod;
 pub mod prefix;
+pub mod recent;
 pub mod round;
 pub mod route;
 pub mod time;

@@ -3,7 +3,7 @@
 mod removals;
 mod wanted;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytchat_proto::id::{BlockId, EnvelopeId, NodeId, UserId};
 use bytchat_proto::limits::{
@@ -15,6 +15,7 @@ use bytchat_proto::timestamp::Timestamp;
 
 use crate::io::{LinkId, Outputs};
 use crate::persist::Table;
+use crate::recent::Recent;
 use crate::time::{Deadline, Mono, Now};
 
 pub use removals::RemovalId;
@@ -83,8 +84,7 @@ pub struct Inbox {
     seen: BTreeMap<EnvelopeId, Seen>,
     seen_ends: BTreeSet<(Timestamp, EnvelopeId)>,
     told_again: BTreeMap<EnvelopeId, Mono>,
-    failed: BTreeSet<EnvelopeId>,
-    failed_order: VecDeque<EnvelopeId>,
+    failed: Recent<EnvelopeId, FAILED_ENVELOPES_MAX>,
     removals: Removals,
     wanted: Wanted,
 }
@@ -219,19 +219,12 @@ impl Inbox {
     /// Whether an envelope was found not to open. Its id is the hash of all of it, so that another
     /// copy, from another holder, need not be tried.
     pub fn has_failed(&self, id: EnvelopeId) -> bool {
-        self.failed.contains(&id)
+        self.failed.has(&id)
     }
 
     /// Remembers for a while that an envelope does not open.
     pub fn fail(&mut self, id: EnvelopeId) {
-        if self.failed.insert(id) {
-            self.failed_order.push_back(id);
-        }
-        if self.failed_order.len() > FAILED_ENVELOPES_MAX
-            && let Some(first) = self.failed_order.pop_front()
-        {
-            self.failed.remove(&first);
-        }
+        self.failed.add(id);
     }
 
     /// Remembers an envelope for as long as a copy of it may come back. SPEC 6.12: an envelope is
@@ -501,7 +494,7 @@ mod tests {
         }
         assert!(!inbox.has_failed(id(0)));
         assert!((1..=FAILED_ENVELOPES_MAX).all(|number| inbox.has_failed(id(number))));
-        assert_eq!(inbox.failed.len(), inbox.failed_order.len());
+        assert_eq!(inbox.failed.count(), FAILED_ENVELOPES_MAX);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use bytchat_proto::wire::{Body, Delivery};
 use super::budget::{Budgets, Rate};
 use super::{Event, Links};
 use crate::io::{LinkId, Outputs};
+use crate::recent::Recent;
 use crate::time::{Deadline, Mono, Now};
 
 /// Two full mailboxes at once, then the pace of opening.
@@ -38,7 +39,7 @@ pub(super) struct Deliveries {
     notices: Budgets<NodeId>,
     waiting: BTreeMap<NodeId, Waiting>,
     bytes: usize,
-    done: Done,
+    done: Recent<EnvelopeId, ENVELOPES_DONE_MAX>,
 }
 
 /// A delivery that waits for its turn.
@@ -97,31 +98,11 @@ impl Waiting {
     }
 }
 
-/// Envelopes that are done with, as many as were last.
-#[derive(Debug, Default)]
-struct Done {
-    ids: BTreeSet<EnvelopeId>,
-    order: VecDeque<EnvelopeId>,
-}
-
-impl Done {
-    fn add(&mut self, id: EnvelopeId) {
-        if self.ids.insert(id) {
-            self.order.push_back(id);
-        }
-        if self.order.len() > ENVELOPES_DONE_MAX
-            && let Some(first) = self.order.pop_front()
-        {
-            self.ids.remove(&first);
-        }
-    }
-}
-
 impl Deliveries {
     pub(super) fn new() -> Self {
         let budgets = Budgets::new(RATE, LINKS_MAX);
         let notices = Budgets::new(OF_NOTICES, LINKS_MAX);
-        Self { budgets, notices, waiting: BTreeMap::new(), bytes: 0, done: Done::default() }
+        Self { budgets, notices, waiting: BTreeMap::new(), bytes: 0, done: Recent::default() }
     }
 
     /// Takes a push of a holder to which so many accounts are attached; what waits keeps its
@@ -142,7 +123,7 @@ impl Deliveries {
         };
         // Nothing of it is opened: it costs nothing and waits for nobody.
         let id = delivery.envelope.id();
-        if self.done.ids.contains(&id) {
+        if self.done.has(&id) {
             return Pace::Now(Body::Delivery(delivery));
         }
         let waiting = self.waiting.get(&from);
@@ -388,8 +369,7 @@ mod tests {
             id[..8].copy_from_slice(&number.to_be_bytes());
             assert!(deliveries.done_with(EnvelopeId(id)).is_empty());
         }
-        assert_eq!(deliveries.done.ids.len(), ENVELOPES_DONE_MAX);
-        assert_eq!(deliveries.done.order.len(), ENVELOPES_DONE_MAX);
+        assert_eq!(deliveries.done.count(), ENVELOPES_DONE_MAX);
     }
 
     #[test]
