@@ -12,6 +12,7 @@ mod lines;
 mod listener;
 mod methods;
 mod perform;
+mod pieces;
 mod quota;
 mod running;
 mod session;

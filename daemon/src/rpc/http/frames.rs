@@ -1,21 +1,20 @@
 //! Messages of a WebSocket, in frames and pieces of any size (RFC 6455).
 
 use std::io::{self, ErrorKind};
-use std::pin::Pin;
 use std::time::Duration;
 
 use soketto::Parsing;
 use soketto::base::{Codec, Header, OpCode};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::time::{Sleep, sleep};
+use tokio::io::AsyncRead;
 
 use super::super::asked::Partial;
+use super::super::pieces::Pieces;
 use super::super::session::Incoming;
 
 /// Reads messages and never keeps more than one of them.
 #[derive(Debug)]
 pub(super) struct Frames<R> {
-    input: BufReader<R>,
+    input: Pieces<R>,
     codec: Codec,
     /// The head of a frame that has begun.
     head: Vec<u8>,
@@ -25,52 +24,37 @@ pub(super) struct Frames<R> {
     message: Partial,
     /// A message has begun in a frame that was not its last.
     fragmented: bool,
-    patience: Duration,
-    /// Runs while there is half a message.
-    waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     pub(super) fn new(input: R, message: Partial, patience: Duration) -> Self {
         Self {
-            input: BufReader::new(input),
+            input: Pieces::new(input, patience),
             codec: Codec::new(),
             head: Vec::new(),
             frame: None,
             control: Vec::new(),
             message,
             fragmented: false,
-            patience,
-            waiting: None,
         }
     }
 
     /// The stream below.
     pub(super) fn stream(&self) -> &R {
-        self.input.get_ref()
+        self.input.stream()
     }
 
     /// Nothing is read for a while, which is not the fault of who writes.
     pub(super) fn rest(&mut self) {
-        self.waiting = None;
+        self.input.rest();
     }
 
-    // SPEC 8.7: half a request that does not become whole is given up.
     /// Reads on. Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> io::Result<Incoming> {
         loop {
             let begun = self.fragmented || self.frame.is_some() || !self.head.is_empty();
-            let chunk = if begun {
-                let patience = self.patience;
-                let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
-                tokio::select! {
-                    biased;
-                    chunk = self.input.fill_buf() => chunk?,
-                    () = waiting => return Ok(Incoming::Stalled),
-                }
-            } else {
-                self.waiting = None;
-                self.input.fill_buf().await?
+            let Some(chunk) = self.input.next(begun).await? else {
+                return Ok(Incoming::Stalled);
             };
             if chunk.is_empty() {
                 return Ok(Incoming::Gone);

@@ -1,55 +1,41 @@
 //! Lines of bounded length from a stream.
 
 use std::io;
-use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::time::{Sleep, sleep};
+use tokio::io::AsyncRead;
 
 use super::super::asked::Partial;
+use super::super::pieces::Pieces;
 use super::super::session::Incoming;
 
 /// Reads lines and never keeps more than one of them.
 #[derive(Debug)]
 pub(super) struct Lines<R> {
-    input: BufReader<R>,
+    input: Pieces<R>,
     partial: Partial,
-    patience: Duration,
-    /// Runs while there is half a line.
-    waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(super) fn new(input: R, partial: Partial, patience: Duration) -> Self {
-        Self { input: BufReader::new(input), partial, patience, waiting: None }
+        Self { input: Pieces::new(input, patience), partial }
     }
 
     /// The stream below.
     pub(super) fn stream(&self) -> &R {
-        self.input.get_ref()
+        self.input.stream()
     }
 
     /// Nothing is read for a while, which is not the fault of who writes.
     pub(super) fn rest(&mut self) {
-        self.waiting = None;
+        self.input.rest();
     }
 
-    // SPEC 8.7: half a request that does not become whole is given up.
     /// Reads on. Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> io::Result<Incoming> {
         loop {
-            let chunk = if self.partial.is_begun() {
-                let patience = self.patience;
-                let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
-                tokio::select! {
-                    biased;
-                    chunk = self.input.fill_buf() => chunk?,
-                    () = waiting => return Ok(Incoming::Stalled),
-                }
-            } else {
-                self.waiting = None;
-                self.input.fill_buf().await?
+            let Some(chunk) = self.input.next(self.partial.is_begun()).await? else {
+                return Ok(Incoming::Stalled);
             };
             if chunk.is_empty() {
                 let last = self.partial.is_begun().then(|| self.partial.finish()).flatten();
