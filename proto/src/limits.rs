@@ -446,6 +446,13 @@ pub const MAIL_REPUBLISH_MS: u64 = 12 * HOUR_MS;
 pub const OUTBOX_WINDOW: usize = 32;
 /// A device is asked to send again at most once in this time.
 pub const RESEND_MS: u64 = MINUTE_MS;
+/// A receipt that is stored is kept for so long, to be sealed anew if it cannot be read: some times
+/// what its recipient waits before it asks.
+pub const LETTER_KEPT_MS: u64 = 10 * RESEND_MS;
+/// Stored receipts that are kept for one recipient; the oldest go first.
+pub const LETTERS_KEPT_PER_USER_MAX: usize = 2 * OUTBOX_WINDOW;
+/// Stored receipts that are kept in all.
+pub const LETTERS_KEPT_MAX: usize = 1_024;
 /// Letters that one request to send again names.
 pub const RESEND_IDS_MAX: usize = 256;
 /// What one Unix user takes of a room that all users of a daemon share (accounts, messages on their

@@ -171,11 +171,16 @@ impl Node {
         let near = near.contains(&node);
         self.note(id, Mark::Kept(near.then_some((device, node))), &sentence, now);
         if whole && block.is_none() {
-            self.outbox.remove(id, &mut self.out);
+            self.outbox.keep(id, now, &mut self.out);
             return self.work_on(to, now);
         }
+        let again =
+            whole && self.outbox.get_mut(id).is_some_and(|it| std::mem::take(&mut it.again));
+        if again {
+            self.outbox.settle(id, now);
+        }
         self.outbox.save(id, &mut self.out);
-        if whole && self.advance(id, State::Stored, now) {
+        if whole && self.advance(id, State::Stored, now) || again {
             self.notify_pods(id, until, now);
             self.work_on(to, now);
         }
@@ -213,8 +218,7 @@ impl Node {
             return false;
         }
         if state == State::Stored {
-            entry.tries = 0;
-            self.outbox.put_off(id, true, now);
+            self.outbox.settle(id, now);
         }
         self.outbox.save(id, &mut self.out);
         if let Some(block) = block {

@@ -188,6 +188,7 @@ impl Node {
         }
         self.sessions_mut(user, from.device).renew();
         for entry in entries {
+            self.outbox.save(entry, &mut self.out);
             self.step_entry(entry, "the recipient could not read it: sealed anew", now);
             self.work(entry, now);
         }

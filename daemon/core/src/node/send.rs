@@ -138,6 +138,12 @@ impl Node {
         if entry.is_over(self.clock.calm(now)) {
             return self.expire(id, now);
         }
+        if entry.is_kept() {
+            if entry.was_kept(self.clock.calm(now)) {
+                return self.outbox.remove(id, &mut self.out);
+            }
+            return self.outbox.put_off(id, true, now);
+        }
         let to = entry.to;
         let owner = self.accounts.get(entry.account).map(|account| account.owner);
         if owner.is_some_and(|owner| self.book.is_user_damaged(owner, to)) {
@@ -149,7 +155,7 @@ impl Node {
             self.step_once(id, "not sent: the key behind the alias has changed", now);
             return self.outbox.put_off(id, true, now);
         }
-        let in_vain = entry.tries >= TRIES_BEFORE_SEARCH && entry.state == State::Queued;
+        let in_vain = entry.tries >= TRIES_BEFORE_SEARCH && entry.is_urgent();
         if in_vain && self.outbox.get_mut(id).is_some_and(|entry| entry.search_again(now)) {
             self.routes.stale(to);
         }

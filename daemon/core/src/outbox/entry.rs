@@ -7,7 +7,9 @@ use bytchat_proto::codec::encode;
 use bytchat_proto::envelope::{Content, Envelope};
 use bytchat_proto::id::{BlockId, NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
-use bytchat_proto::limits::{MAIL_REPUBLISH_MS, OUTBOX_TTL_MS, RETRY_MAX_MS, RETRY_MIN_MS};
+use bytchat_proto::limits::{
+    LETTER_KEPT_MS, MAIL_REPUBLISH_MS, OUTBOX_TTL_MS, RETRY_MAX_MS, RETRY_MIN_MS,
+};
 use bytchat_proto::rpc::message::State;
 use bytchat_proto::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -37,6 +39,12 @@ pub struct Entry {
     pub state: State,
     /// How far it has come, device by device.
     pub targets: BTreeMap<DeviceKey, Target>,
+    /// It could not be read, and no quorum has signed for what was, or is to be, sealed anew.
+    #[serde(default)]
+    pub again: bool,
+    /// A letter without a message is over when it is stored, but until then it can be sealed anew.
+    #[serde(default)]
+    pub(super) kept_until: Option<Timestamp>,
     /// When to try again.
     #[serde(skip)]
     pub(super) next_try: Mono,
@@ -80,6 +88,8 @@ impl Default for Entry {
             created: Timestamp::default(),
             state: State::Queued,
             targets: BTreeMap::new(),
+            again: false,
+            kept_until: None,
             next_try: Mono::default(),
             tries: 0,
             steps: 0,
@@ -118,10 +128,25 @@ impl Entry {
         sealed.map(|envelope| envelope.as_bytes().len()).sum()
     }
 
+    /// Whether a quorum is still to sign for what is sealed, or is to be.
+    pub fn is_urgent(&self) -> bool {
+        !self.is_done() && (self.state == State::Queued || self.again)
+    }
+
     /// Whether it is sealed and no quorum has signed for it yet.
     pub fn is_under_way(&self) -> bool {
         let sealed = self.targets.values().any(|target| target.envelope.is_some());
-        sealed && self.state == State::Queued
+        sealed && self.is_urgent()
+    }
+
+    /// Whether it is a letter that is stored and only kept to be sealed anew.
+    pub fn is_kept(&self) -> bool {
+        self.kept_until.is_some() && !self.again
+    }
+
+    /// Whether it was kept for long enough.
+    pub fn was_kept(&self, now: Now) -> bool {
+        self.kept_until.is_some_and(|until| until <= now.wall)
     }
 
     /// The state of one device, made if it is not there.
@@ -160,7 +185,9 @@ impl Entry {
     /// Puts the next try off: soon and ever later while it is not stored, rarely afterwards. What
     /// could not be tried, because it is not known where to, is as urgent as ever.
     pub(super) fn put_off(&mut self, known: bool, now: Now) {
-        let wait = if self.state >= State::Stored && known {
+        let wait = if self.is_kept() {
+            LETTER_KEPT_MS
+        } else if known && !self.is_urgent() {
             MAIL_REPUBLISH_MS
         } else {
             (RETRY_MIN_MS << self.tries.min(9)).min(RETRY_MAX_MS)

@@ -1,12 +1,13 @@
 //! The outbox: messages and receipts on their way, with the evidence of how far they came.
 
+mod again;
 mod entry;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytchat_proto::codec::decode;
-use bytchat_proto::envelope::{Content, Envelope, Party};
-use bytchat_proto::id::{BlockId, EnvelopeId, UserId};
+use bytchat_proto::envelope::{Content, Envelope};
+use bytchat_proto::id::{BlockId, UserId};
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::{OUTBOX_BYTES_MAX, OUTBOX_MAX, OUTBOX_WINDOW, USER_SHARE_FACTOR};
 use bytchat_proto::rpc::message::State;
@@ -55,6 +56,8 @@ pub struct Outbox {
     by_user: BTreeSet<(UserId, EntryId)>,
     /// The tries in the order in which they are due: thousands may wait while inputs come.
     tries: BTreeSet<(Mono, EntryId)>,
+    /// Letters that are stored and kept to be sealed anew.
+    kept: BTreeSet<EntryId>,
     bytes: usize,
     /// What the messages of each account take; receipts do not count, which others cause.
     own: BTreeMap<UserId, Room>,
@@ -108,6 +111,9 @@ impl Outbox {
             self.by_block.insert((entry.account, block), id);
             self.own.entry(entry.account).or_default().count += 1;
         }
+        if entry.kept_until.is_some() {
+            self.kept.insert(id);
+        }
         self.weigh(entry.payer(), entry.sealed_bytes(), 0);
         self.by_user.insert((entry.to, id));
         self.tries.insert((entry.next_try, id));
@@ -130,7 +136,8 @@ impl Outbox {
     /// There is none, or the user has its share of what is free.
     // SPEC 8.7: no Unix user takes all places.
     pub fn room(&self, accounts: &[UserId]) -> Result<(), Full> {
-        let count = OUTBOX_MAX.saturating_sub(self.entries.len());
+        let waiting = self.entries.len().saturating_sub(self.kept.len());
+        let count = OUTBOX_MAX.saturating_sub(waiting);
         let bytes = OUTBOX_BYTES_MAX.saturating_sub(self.bytes);
         if count == 0 || bytes == 0 {
             return Err(Full::All);
@@ -233,6 +240,7 @@ impl Outbox {
         }
         self.by_user.remove(&(entry.to, id));
         self.tries.remove(&(entry.next_try, id));
+        self.kept.remove(&id);
     }
 
     /// A message of an account is gone.
@@ -263,49 +271,6 @@ impl Outbox {
         ids.filter_map(|(_, id)| Some((*id, self.entries.get(id)?)))
     }
 
-    /// Drops what is sealed to a recipient's device and was not confirmed, if some of it is what
-    /// the recipient could not read: what lies between is lost to the same session. All of it is
-    /// sealed anew.
-    pub fn resend(
-        &mut self,
-        (account, to): (UserId, &Party),
-        unread: &[EnvelopeId],
-        now: Mono,
-    ) -> Vec<EntryId> {
-        let ours: Vec<EntryId> = self
-            .of_user(to.user)
-            .filter(|(_, entry)| entry.account == account)
-            .map(|(id, _)| id)
-            .collect();
-        let sealed = |entry: &Entry| {
-            let target = entry.targets.get(&to.device)?;
-            target.envelope.as_ref().map(Envelope::id)
-        };
-        let known = |id: &EntryId| {
-            let sealed = self.entries.get(id).and_then(sealed);
-            sealed.is_some_and(|id| unread.contains(&id))
-        };
-        if !ours.iter().any(known) {
-            return Vec::new();
-        }
-        let mut again = Vec::new();
-        for id in ours {
-            let Some(entry) = self.entries.get_mut(&id) else {
-                continue;
-            };
-            let dropped = entry.targets.remove(&to.device).and_then(|target| target.envelope);
-            if let Some(dropped) = dropped {
-                self.tries.remove(&(entry.next_try, id));
-                entry.next_try = now;
-                self.tries.insert((now, id));
-                let payer = entry.payer();
-                self.weigh(payer, 0, dropped.as_bytes().len());
-                again.push(id);
-            }
-        }
-        again
-    }
-
     /// Whether so much is under way to a recipient that more would overtake it: a ratchet reads
     /// only a few letters out of order.
     pub fn is_crowded(&self, to: UserId) -> bool {
@@ -313,9 +278,9 @@ impl Outbox {
         under_way.take(OUTBOX_WINDOW).count() >= OUTBOX_WINDOW
     }
 
-    /// What waits for a recipient and is not sealed yet, oldest first.
+    /// What waits for a recipient and is not sealed, oldest first.
     pub fn unsealed(&self, to: UserId) -> Vec<EntryId> {
-        let unsealed = |entry: &Entry| entry.state == State::Queued && !entry.is_under_way();
+        let unsealed = |entry: &Entry| entry.is_urgent() && !entry.is_under_way();
         let waiting = self.of_user(to).filter(|(_, entry)| unsealed(entry));
         waiting.map(|(id, _)| id).take(OUTBOX_WINDOW).collect()
     }

@@ -1,11 +1,12 @@
 //! The outbox by its rows.
 
-use bytchat_proto::envelope::{ENCAPSULATION_BYTES, MessageReceipt, TAG_BYTES};
+mod again;
+
+use bytchat_proto::envelope::{ENCAPSULATION_BYTES, MessageReceipt, Party, TAG_BYTES};
+use bytchat_proto::id::{Fingerprint, NodeId};
 use bytchat_proto::limits::{MAIL_REPUBLISH_MS, RETRY_MIN_MS};
 use bytchat_proto::rpc::message::State;
 use bytchat_proto::timestamp::Timestamp;
-
-use bytchat_proto::id::{Fingerprint, NodeId};
 
 use super::*;
 use crate::io::Output;
