@@ -1,5 +1,6 @@
 //! Messages between simulated machines.
 
+use bytchat_core::persist::Table;
 use bytchat_proto::rpc::message::State;
 use bytchat_tests::sim::{Faults, History, World, each_seed};
 
@@ -39,5 +40,36 @@ fn a_burst_arrives_whole_although_letters_overtake_each_other() {
         world.run(300_000);
         let broken = history.end(&mut world, &[&alice, &bob]);
         assert!(broken.is_empty(), "SEED={seed}: {broken:#?}");
+    });
+}
+
+#[test]
+fn a_receipt_that_is_lost_with_its_session_comes_again_in_minutes() {
+    each_seed("lost receipt", 2, |seed| {
+        let mut world = World::grown(seed, 12, Faults::default());
+        let mut history = History::new();
+        let (alice, bob) = (world.named(4, "alice@a.test"), world.named(7, "bob@b.test"));
+        world.run(30_000);
+        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+            history.send(&mut world, from, to);
+            world.run(10_000);
+        }
+        world.crash(bob.host);
+        let id = history.send(&mut world, &alice, &bob);
+        world.run(60_000);
+        assert_eq!(world.state(&alice, id), State::Stored);
+        // Its receipt waits with the holders when she comes back without her sessions.
+        world.crash(alice.host);
+        world.restart(bob.host);
+        world.run(60_000);
+        assert_eq!(world.texts(&bob).len(), 2);
+        world.hosts[alice.host].disk.damage(Table::Session, Vec::clear);
+        world.restart(alice.host);
+        world.run(5 * 60_000);
+        let trace = world.trace(&alice, id);
+        assert_eq!(world.state(&alice, id), State::Delivered, "SEED={seed}: {trace:#}");
+        let broken = history.end(&mut world, &[&alice, &bob]);
+        assert!(broken.is_empty(), "SEED={seed}: {broken:#?}");
+        world.take_errors();
     });
 }
