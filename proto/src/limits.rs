@@ -396,6 +396,9 @@ pub const HOST_RETRY_MS: u64 = 3_000;
 pub const BINDING_CHECK_MS: u64 = MINUTE_MS;
 /// Between two tries to attach to one holder, at first.
 pub const ATTACH_RETRY_MIN_MS: u64 = 1_000;
+/// A device that comes back takes nothing directly until most holders have given what waited, or
+/// for so long: what is newer must not overtake more than a ratchet can read.
+pub const CATCH_UP_MS: u64 = 10_000;
 /// Between two tries to attach to one holder, at last.
 pub const ATTACH_RETRY_MAX_MS: u64 = 5 * MINUTE_MS;
 /// The holders of our own mail are looked for again after so long.

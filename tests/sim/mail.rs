@@ -73,3 +73,34 @@ fn a_receipt_that_is_lost_with_its_session_comes_again_in_minutes() {
         world.take_errors();
     });
 }
+
+#[test]
+fn what_waited_comes_before_what_is_brought_directly() {
+    each_seed("overtaken", 2, |seed| {
+        let mut world = World::grown(seed, 12, Faults::default());
+        let mut history = History::new();
+        let (alice, bob) = (world.named(4, "alice@a.test"), world.named(7, "bob@b.test"));
+        world.run(30_000);
+        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+            history.send(&mut world, from, to);
+            world.run(10_000);
+        }
+        world.crash(bob.host);
+        // More than a ratchet keeps keys for.
+        let mut ids: Vec<_> = (0..100).map(|_| history.send(&mut world, &alice, &bob)).collect();
+        world.run(60_000);
+        world.restart(bob.host);
+        for _ in 0..50 {
+            world.run(100);
+            ids.push(history.send(&mut world, &alice, &bob));
+        }
+        world.run(60_000);
+        for id in ids {
+            let trace = world.trace(&alice, id);
+            assert_eq!(world.state(&alice, id), State::Delivered, "SEED={seed}: {trace:#}");
+            assert!(!trace.to_string().contains("could not read"), "SEED={seed}: {trace:#}");
+        }
+        let broken = history.end(&mut world, &[&alice, &bob]);
+        assert!(broken.is_empty(), "SEED={seed}: {broken:#?}");
+    });
+}

@@ -1,5 +1,6 @@
 //! The inbox: the holders that our devices are attached to, and what was already opened.
 
+mod catching;
 mod removals;
 mod wanted;
 
@@ -18,6 +19,7 @@ use crate::persist::Table;
 use crate::recent::Recent;
 use crate::time::{Deadline, Mono, Now};
 
+use catching::Catching;
 pub use removals::RemovalId;
 use removals::Removals;
 pub use wanted::Fetch;
@@ -59,6 +61,10 @@ struct Attachment {
     record: NodeRecord,
     phase: Phase,
     tries: u32,
+    /// What waited there when it was attached, once that is known.
+    waiting: Option<u32>,
+    /// What went there since it was asked for.
+    gone: u32,
 }
 
 /// The message that an envelope brought, and who wrote it: for a receipt that got lost.
@@ -87,6 +93,7 @@ pub struct Inbox {
     failed: Recent<EnvelopeId, FAILED_ENVELOPES_MAX>,
     removals: Removals,
     wanted: Wanted,
+    catching: BTreeMap<UserId, Catching>,
 }
 
 impl Inbox {
@@ -119,6 +126,8 @@ impl Inbox {
                 record: record.clone(),
                 phase: Phase::Wanted(now.mono),
                 tries: 0,
+                waiting: None,
+                gone: 0,
             });
             // It has moved: it may be tried at its new place at once.
             if attachment.record.addresses != record.addresses
@@ -128,6 +137,7 @@ impl Inbox {
             }
             attachment.record = record.clone();
         }
+        self.catching.entry(user).or_insert(Catching::since(now)).known = true;
         dropped
     }
 
@@ -158,11 +168,13 @@ impl Inbox {
             return false;
         }
         attachment.phase = Phase::Proven(link);
+        (attachment.waiting, attachment.gone) = (None, 0);
         true
     }
 
-    /// A holder believed the proof; false if it was sent none, or is no longer wanted.
-    pub fn attached(&mut self, user: UserId, node: NodeId) -> bool {
+    /// A holder believed the proof, and says how much waits; false if it was sent none, or is no
+    /// longer wanted.
+    pub fn attached(&mut self, user: UserId, node: NodeId, waiting: u32) -> bool {
         let Some(attachment) = self.holders.get_mut(&(user, node)) else {
             return false;
         };
@@ -170,7 +182,7 @@ impl Inbox {
             return false;
         };
         attachment.phase = Phase::Attached(link);
-        attachment.tries = 0;
+        (attachment.tries, attachment.waiting) = (0, Some(waiting));
         true
     }
 
@@ -190,13 +202,14 @@ impl Inbox {
     /// A link is gone: its attachments are asked for again. Gives back the node of each.
     pub fn link_down(&mut self, link: LinkId, now: Now) -> Vec<NodeId> {
         let mut gone = Vec::new();
-        for ((_, node), attachment) in &mut self.holders {
+        for ((user, node), attachment) in &mut self.holders {
             if attachment.phase.link() == Some(link) {
                 attachment.phase = Phase::Wanted(now.mono.plus_ms(ATTACH_RETRY_MIN_MS));
-                gone.push(*node);
+                gone.push((*user, *node));
             }
         }
-        gone
+        gone.iter().for_each(|(user, _)| self.cut_off(*user, now));
+        gone.into_iter().map(|(_, node)| node).collect()
     }
 
     /// The links over which a user's mail may come.
@@ -274,14 +287,14 @@ impl Inbox {
     pub fn remove(&mut self, user: UserId, id: EnvelopeId, now: Now) {
         self.wanted.found(user, id);
         for link in self.links(user) {
-            self.removals.add(user, link, id, now.mono);
+            self.owe(user, link, id, now);
         }
     }
 
     /// Notes that an envelope may go at the holder that has brought it or told of it.
     pub fn remove_at(&mut self, user: UserId, link: LinkId, id: EnvelopeId, now: Now) {
         if self.may_bring(user, link) {
-            self.removals.add(user, link, id, now.mono);
+            self.owe(user, link, id, now);
         }
     }
 
@@ -355,13 +368,13 @@ mod tests {
     use bytchat_proto::limits::GATHER_MS;
     use serde_bytes::ByteBuf;
 
-    const USER: UserId = UserId([1; 20]);
+    pub(super) const USER: UserId = UserId([1; 20]);
 
-    fn now(ms: u64) -> Now {
+    pub(super) fn now(ms: u64) -> Now {
         Now { mono: Mono(ms), wall: Timestamp(ms) }
     }
 
-    fn holder(number: u8) -> NodeRecord {
+    pub(super) fn holder(number: u8) -> NodeRecord {
         NodeRecord {
             network: NetworkId([0; 32]),
             key: NodeKey([number; 32]),
@@ -385,10 +398,14 @@ mod tests {
         assert_eq!(inbox.poll_timeout().unwrap().at, Mono(2 * first));
     }
 
-    /// Attaches to a holder.
-    fn attach(inbox: &mut Inbox, number: u8, link: LinkId) -> bool {
+    /// Attaches to a holder at which so much waits.
+    pub(super) fn attach_with(inbox: &mut Inbox, number: u8, link: LinkId, waiting: u32) -> bool {
         let node = holder(number).node();
-        inbox.proven(USER, node, link) && inbox.attached(USER, node)
+        inbox.proven(USER, node, link) && inbox.attached(USER, node, waiting)
+    }
+
+    fn attach(inbox: &mut Inbox, number: u8, link: LinkId) -> bool {
+        attach_with(inbox, number, link, 0)
     }
 
     #[test]
@@ -412,7 +429,7 @@ mod tests {
         let node = holder(1).node();
         inbox.set_holders(USER, &[holder(1)], now(0));
         inbox.due(now(0));
-        assert!(!inbox.attached(USER, node), "no proof was sent");
+        assert!(!inbox.attached(USER, node, 0), "no proof was sent");
         assert!(!inbox.may_bring(USER, LinkId(1)));
         assert!(inbox.proven(USER, node, LinkId(1)));
         assert!(inbox.may_bring(USER, LinkId(1)));
@@ -427,7 +444,7 @@ mod tests {
         assert!(inbox.link_down(LinkId(2), now(2)).is_empty());
         assert!(inbox.proven(USER, node, LinkId(3)));
         assert_eq!(inbox.set_holders(USER, &[], now(3)), vec![node]);
-        assert!(!inbox.attached(USER, node));
+        assert!(!inbox.attached(USER, node, 0));
     }
 
     #[test]

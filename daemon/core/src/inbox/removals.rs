@@ -44,9 +44,9 @@ struct Owed {
 }
 
 impl Removals {
-    /// Owes a removal to the holder at the other end of a link.
-    pub(super) fn add(&mut self, user: UserId, link: LinkId, id: EnvelopeId, now: Mono) {
-        self.of.entry((user, link)).or_default().add(id, now);
+    /// Owes a removal to the holder at the other end of a link; false if it is owed already.
+    pub(super) fn add(&mut self, user: UserId, link: LinkId, id: EnvelopeId, now: Mono) -> bool {
+        self.of.entry((user, link)).or_default().add(id, now)
     }
 
     /// The requests that are due.
@@ -79,15 +79,15 @@ impl Removals {
 }
 
 impl Owed {
-    fn add(&mut self, id: EnvelopeId, now: Mono) {
+    fn add(&mut self, id: EnvelopeId, now: Mono) -> bool {
         let owed = self.waiting.len() + self.in_flight.len();
         if owed >= REMOVALS_OWED_MAX || self.in_flight.contains(&id) || self.is_taken(id, now) {
-            return;
+            return false;
         }
         if self.waiting.is_empty() {
             self.at = self.at.max(now.plus_ms(GATHER_MS));
         }
-        self.waiting.insert(id);
+        self.waiting.insert(id)
     }
 
     /// Whether the holder has taken it lately: what it brings now it had sent before.

@@ -2,15 +2,16 @@
 
 use bytchat_proto::envelope::AttachProof;
 use bytchat_proto::id::{NodeId, UserId};
-use bytchat_proto::limits::{ONE_TIME_KEYS_LOW, ONE_TIME_KEYS_PER_BATCH};
+use bytchat_proto::limits::{DEPOSIT_TIMEOUT_MS, ONE_TIME_KEYS_LOW, ONE_TIME_KEYS_PER_BATCH};
 use bytchat_proto::record::NodeRecord;
 use bytchat_proto::unverified::Unverified;
-use bytchat_proto::wire::{Request, Response};
+use bytchat_proto::wire::{Notice, Request, Response};
 use serde_bytes::ByteBuf;
 
 use super::Node;
 use super::links::Token;
 use super::pods::Purpose;
+use crate::io::LinkId;
 use crate::link::NewAsk;
 use crate::time::Now;
 
@@ -49,6 +50,30 @@ impl Node {
     pub(super) fn attach_due(&mut self, now: Now) {
         for (user, record) in self.inbox.due(now) {
             self.ask(&record, Request::Attach { user }, Token::Attach { user }, now);
+        }
+    }
+
+    /// A node that a device of ours is attached to says that something waits: it is looked for if
+    /// it is not here.
+    pub(super) fn handle_notice(&mut self, link: LinkId, notice: &Notice, now: Now) {
+        let (user, id) = (notice.user, notice.envelope);
+        let ours = self.accounts.with_device(user, notice.device).is_some();
+        if !ours || !self.inbox.may_bring(user, link) {
+            return;
+        }
+        if self.inbox.has_seen(id) {
+            return self.seen_again(Some(link), user, id, now);
+        }
+        self.inbox.want(user, link, id, now);
+    }
+
+    /// Asks holders for what notices have told of.
+    // SPEC 5.6: nobody makes us ask honest holders for more than they answer.
+    pub(super) fn send_fetches(&mut self, now: Now) {
+        for (user, link, envelopes) in self.inbox.poll_wanted(now) {
+            let request = Request::Fetch { user, envelopes };
+            let ask = NewAsk { request, token: Token::Nothing, timeout_ms: DEPOSIT_TIMEOUT_MS };
+            self.links.request_on(link, ask, now, &mut self.out);
         }
     }
 
@@ -105,14 +130,14 @@ impl Node {
         response: Option<Response>,
         now: Now,
     ) {
-        let Some(Response::Attached { keys, .. }) = response else {
+        let Some(Response::Attached { waiting, keys }) = response else {
             tracing::debug!(%user, node = %from, ?response, "a holder does not attach us");
             return self.attach_failed(user, from, now);
         };
         let Some(link) = self.links.to(from) else {
             return self.attach_failed(user, from, now);
         };
-        if !self.inbox.attached(user, from) {
+        if !self.inbox.attached(user, from, waiting) {
             return;
         }
         let few = usize::try_from(keys).is_ok_and(|keys| keys < ONE_TIME_KEYS_LOW);

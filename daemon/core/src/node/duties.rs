@@ -8,6 +8,7 @@ use bytchat_proto::limits::{
     CONTACTS_PER_ANSWER_MAX, DAY_MS, HOLDERS, HOLDERS_REFRESH_MS, HOUR_MS, MINUTE_MS, RESEND_MS,
 };
 use bytchat_proto::point::Point;
+use bytchat_proto::record::NodeRecord;
 use bytchat_proto::wire::{Body, Contacts};
 
 use super::Node;
@@ -35,6 +36,14 @@ impl Node {
         }
         for user in take_due(&mut self.upkeep.attach, now, HOLDERS_REFRESH_MS) {
             let point = Point::of_user(user);
+            // After a start those that the table knows are asked while nearer ones are looked for:
+            // one dead node among them costs the lookup seconds.
+            if !self.inbox.knows_holders(user) {
+                let near = self.dht.closest(point, HOLDERS);
+                let near: Vec<NodeRecord> =
+                    near.iter().map(|it| NodeRecord::clone(&it.record)).collect();
+                self.handle_holders(user, &near, now);
+            }
             // Without a record to find, the lookup ends when all of the closest have answered.
             if !self.look(point, None, Lookup::Holders { user }, now) {
                 self.upkeep.attach_later(user, now);

@@ -8,7 +8,7 @@ use bytchat_proto::limits::DEPOSIT_TIMEOUT_MS;
 use bytchat_proto::rpc::contact::Standing;
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Unverified;
-use bytchat_proto::wire::{Notice, Refusal, Request, Response};
+use bytchat_proto::wire::{Refusal, Request, Response};
 
 use super::Node;
 use super::links::{SELF, Token};
@@ -51,30 +51,6 @@ impl Node {
         }
     }
 
-    /// A node that a device of ours is attached to says that something waits: it is looked for if
-    /// it is not here.
-    pub(super) fn handle_notice(&mut self, link: LinkId, notice: &Notice, now: Now) {
-        let (user, id) = (notice.user, notice.envelope);
-        let ours = self.accounts.with_device(user, notice.device).is_some();
-        if !ours || !self.inbox.may_bring(user, link) {
-            return;
-        }
-        if self.inbox.has_seen(id) {
-            return self.seen_again(Some(link), user, id, now);
-        }
-        self.inbox.want(user, link, id, now);
-    }
-
-    /// Asks holders for what notices have told of.
-    // SPEC 5.6: nobody makes us ask honest holders for more than they answer.
-    pub(super) fn send_fetches(&mut self, now: Now) {
-        for (user, link, envelopes) in self.inbox.poll_wanted(now) {
-            let request = Request::Fetch { user, envelopes };
-            let ask = NewAsk { request, token: Token::Nothing, timeout_ms: DEPOSIT_TIMEOUT_MS };
-            self.links.request_on(link, ask, now, &mut self.out);
-        }
-    }
-
     /// Takes an envelope that is deposited right here, if its device is ours.
     pub(super) fn take(
         &mut self,
@@ -87,8 +63,12 @@ impl Node {
         if until <= now.wall {
             return Some(Response::refused(Refusal::Expired, "the envelope is over"));
         }
-        // SPEC 2.8: who brings much that no contact wrote is told to come back later.
         let paced = link != SELF && !self.inbox.has_seen(envelope.id());
+        // SPEC 6.9: what waits with holders was written before.
+        if paced && !self.inbox.is_caught_up(envelope.user(), now) {
+            return Some(Response::refused(Refusal::Busy, "older mail is still being fetched"));
+        }
+        // SPEC 2.8: who brings much that no contact wrote is told to come back later.
         if paced && !self.links.may_try(link, from, now) {
             return Some(Response::refused(Refusal::Busy, "too much that is not known is brought"));
         }

@@ -6,7 +6,8 @@ use bytchat_proto::envelope::{
 };
 use bytchat_proto::id::{NetworkId, NodeId};
 use bytchat_proto::limits::{
-    ENVELOPE_CLASS_MIN, GARBAGE_TOKENS_MAX, GARBAGE_TOKENS_PER_NODE_MAX, RECORD_TTL_MAX_MS, SUITE,
+    CATCH_UP_MS, ENVELOPE_CLASS_MIN, GARBAGE_TOKENS_MAX, GARBAGE_TOKENS_PER_NODE_MAX,
+    RECORD_TTL_MAX_MS, SUITE,
 };
 use bytchat_proto::record::{Record, Signer as RecordSigner, verify_record};
 use bytchat_proto::rpc::Call;
@@ -77,6 +78,7 @@ fn garbage_for_a_device_of_ours_leaves_no_trace() {
     let holder = node.own.peek().unwrap().clone();
     node.inbox.set_holders(user, std::slice::from_ref(&holder), at(0));
     assert!(node.inbox.proven(user, holder.node(), LinkId(2)));
+    assert!(node.inbox.attached(user, holder.node(), 0));
     let answer = node.take(bringer(1, LinkId(1)), &garbage, until, at(1));
     assert!(matches!(answer, Some(Response::Refused { .. })), "{answer:?}");
     assert_eq!(writes(&mut node), 0);
@@ -84,6 +86,29 @@ fn garbage_for_a_device_of_ours_leaves_no_trace() {
     assert!(!node.inbox.has_seen(garbage.id()));
     // Another holder may bring it too, and it is not tried again.
     assert!(node.inbox.has_failed(garbage.id()));
+}
+
+#[test]
+fn what_waits_with_holders_comes_before_what_is_deposited_here() {
+    let mut node = node();
+    let user = person(&mut node);
+    let device = &node.accounts.get(user).unwrap().device;
+    let (device, kem) = (device.device(), device.prekeys().kem_id);
+    let body = vec![7; ENVELOPE_CLASS_MIN + TAG_BYTES];
+    let letter = Envelope::assemble(user, device, kem, &[7; ENCAPSULATION_BYTES], &body).unwrap();
+    let until = at(0).wall.plus_ms(RECORD_TTL_MAX_MS);
+    let holder = node.own.peek().unwrap().clone();
+    node.inbox.set_holders(user, std::slice::from_ref(&holder), at(0));
+    assert!(node.inbox.proven(user, holder.node(), LinkId(2)));
+    assert!(node.inbox.attached(user, holder.node(), 1));
+    let mut refused = |link, now| match node.take(bringer(1, link), &letter, until, now) {
+        Some(Response::Refused { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(LinkId(1), at(1)), Refusal::Busy);
+    // What a daemon sends to itself is opened, and so is everything after a while.
+    assert_eq!(refused(SELF, at(2)), Refusal::Malformed);
+    assert_eq!(refused(LinkId(1), at(CATCH_UP_MS)), Refusal::Malformed);
 }
 
 #[test]
