@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
 
-use crate::id::{BlockId, EnvelopeId, Fingerprint, NodeId, UserId};
+use crate::id::{BlockId, EnvelopeId, Fingerprint, NodeId, UserId, labelled_sha256};
 use crate::key::{AccountKey, DeviceKey};
 use crate::limits::{ENVELOPE_CLASS_MAX, ENVELOPE_CLASS_MIN, ENVELOPE_CLASS_STEP, SUITE};
 use crate::record::DeviceCertificate;
@@ -103,6 +103,11 @@ impl Envelope {
     /// The id: SHA-256 over all bytes.
     pub fn id(&self) -> EnvelopeId {
         EnvelopeId(Sha256::digest(&self.bytes).into())
+    }
+
+    /// The proof of a holder that it has all of the envelope, for one challenge (SPEC 6.15).
+    pub fn kept_proof(&self, nonce: &[u8], holder: NodeId) -> [u8; 32] {
+        labelled_sha256("bytchat/kept/1", &[nonce, holder.as_bytes(), &self.bytes])
     }
 
     /// The user whose mailbox it belongs to.

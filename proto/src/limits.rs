@@ -145,6 +145,8 @@ pub const REQUEST_TOKENS_MAX: u64 = 4 * REQUEST_TOKENS_PER_SECOND;
 /// Envelopes that are remembered not to open, so that copies from other holders are not tried: as
 /// many as the holders of all devices here bring in some seconds.
 pub const FAILED_ENVELOPES_MAX: usize = 4_096;
+/// Tokens for a request that reads an envelope from the disk.
+pub const REQUEST_COST_DISK: u64 = 2;
 /// Tokens for a request that makes us check an RSA signature.
 pub const REQUEST_COST_HEAVY: u64 = 4;
 /// Bytes of an answer for one token more: a link carries some 4 MB of them in a second.
@@ -445,6 +447,12 @@ pub const OUTBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const GATHER_MS: u64 = 5;
 /// Stored mail is put again after so long, until it is delivered.
 pub const MAIL_REPUBLISH_MS: u64 = 12 * HOUR_MS;
+/// Holders of stored mail are asked so often to show that they still have it.
+pub const KEPT_CHALLENGE_MS: u64 = 10 * MINUTE_MS;
+/// Messages whose holders are asked in one round.
+pub const KEPT_CHALLENGES_MAX: usize = 64;
+/// Bytes of the chance in a challenge to show an envelope.
+pub const KEPT_NONCE_BYTES: usize = 32;
 /// Letters under way to one recipient: a ratchet keeps the keys of 40 that it has not seen.
 pub const OUTBOX_WINDOW: usize = 32;
 /// A device is asked to send again at most once in this time.

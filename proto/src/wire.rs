@@ -159,6 +159,17 @@ pub enum Request {
         /// Which.
         envelopes: Vec<EnvelopeId>,
     },
+    /// Show that you still have this envelope.
+    ShowKept {
+        /// For whom it is.
+        user: UserId,
+        /// For which device.
+        device: DeviceKey,
+        /// Which.
+        envelope: EnvelopeId,
+        /// Random bytes that go into the proof.
+        nonce: ByteBuf,
+    },
     /// Tell the device that something waits for it.
     Notify {
         /// What waits.
@@ -200,6 +211,11 @@ pub enum Response {
     Receipt {
         /// The holder's signed word.
         receipt: Unverified<HolderReceipt>,
+    },
+    /// The envelope is here.
+    Kept {
+        /// The hash that only who has all of it can make (SPEC 6.15).
+        proof: ByteBuf,
     },
     /// Sign this.
     Challenge {

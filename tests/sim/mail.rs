@@ -1,6 +1,7 @@
 //! Messages between simulated machines.
 
 use bytchat_core::persist::Table;
+use bytchat_proto::point::Point;
 use bytchat_proto::rpc::message::State;
 use bytchat_tests::sim::{Faults, History, World, each_seed};
 
@@ -102,5 +103,47 @@ fn what_waited_comes_before_what_is_brought_directly() {
         }
         let broken = history.end(&mut world, &[&alice, &bob]);
         assert!(broken.is_empty(), "SEED={seed}: {broken:#?}");
+    });
+}
+
+#[test]
+fn holders_that_drop_what_they_signed_for_are_found_out_and_replaced() {
+    each_seed("droppers", 2, |seed| {
+        let mut world = World::grown(seed, 20, Faults::default());
+        let mut history = History::new();
+        let (alice, bob) = (world.person(4), world.person(6));
+        world.run(30_000);
+        history.send(&mut world, &alice, &bob);
+        world.run(10_000);
+        let point = Point::of_user(bob.id);
+        let mut near: Vec<usize> = (0..20).filter(|it| ![4, 6].contains(it)).collect();
+        near.sort_by_key(|host| Point::of_node(world.hosts[*host].id).distance(point));
+        let (droppers, honest) = (&near[..4], near[4]);
+        world.crash(bob.host);
+        let id = history.send(&mut world, &alice, &bob);
+        world.run(60_000);
+        assert_eq!(world.state(&alice, id), State::Stored);
+        // Four of the five nearest drop what they take, and the fifth goes for good.
+        for _ in 0..25 * 6 {
+            world.run(10_000);
+            for host in droppers {
+                world.hosts[*host].disk.damage(Table::Envelope, Vec::clear);
+            }
+        }
+        let trace = world.trace(&alice, id).to_string();
+        assert!(trace.contains("others are to keep it"), "SEED={seed}: {trace}");
+        world.crash(honest);
+        world.crash(alice.host);
+        world.run(60_000);
+        world.restart(bob.host);
+        world.run(120_000);
+        assert_eq!(world.texts(&bob).len(), 2, "SEED={seed}: {trace}");
+        world.restart(alice.host);
+        world.restart(honest);
+        world.run(60_000);
+        assert_eq!(world.state(&alice, id), State::Delivered);
+        let broken = history.end(&mut world, &[&alice, &bob]);
+        assert!(broken.is_empty(), "SEED={seed}: {broken:#?}");
+        world.take_errors();
     });
 }

@@ -44,6 +44,7 @@ impl Dht {
             | Request::Prove { .. }
             | Request::Remove { .. }
             | Request::Fetch { .. }
+            | Request::ShowKept { .. }
             | Request::Notify { .. }
             | Request::RegisterAlias { .. }
             | Request::ResolveAlias { .. } => None,

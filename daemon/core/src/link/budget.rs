@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytchat_proto::limits::{
-    REQUEST_ANSWER_BYTES_PER_TOKEN, REQUEST_COST_HEAVY, REQUEST_KEYS_PER_TOKEN,
+    REQUEST_ANSWER_BYTES_PER_TOKEN, REQUEST_COST_DISK, REQUEST_COST_HEAVY, REQUEST_KEYS_PER_TOKEN,
     REQUEST_REMOVAL_BYTES_PER_TOKEN, REQUEST_TOKENS_MAX,
 };
 use bytchat_proto::wire::Request;
@@ -127,6 +127,7 @@ pub(super) fn cost(request: &Request) -> u64 {
         Request::Remove { removal } => {
             1 + tokens(removal.bytes_len() / REQUEST_REMOVAL_BYTES_PER_TOKEN)
         }
+        Request::ShowKept { .. } => REQUEST_COST_DISK,
         // Each is read from the disk and pushed.
         Request::Fetch { envelopes, .. } => tokens(envelopes.len()).max(1),
         Request::Ping

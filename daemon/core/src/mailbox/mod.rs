@@ -5,6 +5,8 @@
 
 mod again;
 mod attach;
+mod effect;
+mod kept;
 mod notice;
 mod onetime;
 mod push;
@@ -19,7 +21,6 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bytchat_proto::envelope::Envelope;
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::{
@@ -29,10 +30,12 @@ use bytchat_proto::limits::{
     TOMBSTONES_UNSEEN_PER_USER_MAX,
 };
 use bytchat_proto::timestamp::Timestamp;
-use bytchat_proto::wire::{Body, Request, Response};
+use bytchat_proto::wire::{Request, Response};
 use tracing::warn;
 
 use self::attach::Attachments;
+pub use self::effect::Effect;
+pub use self::kept::Challenge;
 use self::notice::Notices;
 use self::onetime::OneTimeKeys;
 use self::push::Purpose;
@@ -106,27 +109,6 @@ pub struct Peer<'a> {
     pub near: bool,
     /// Where the request comes from.
     pub source: Source,
-}
-
-/// Something that the node is to do with other nodes.
-#[derive(Debug)]
-pub enum Effect {
-    /// Send this frame body (`Delivery` or `Notice`) as a push.
-    Push {
-        /// Over this link.
-        link: LinkId,
-        /// What is said.
-        body: Box<Body>,
-    },
-    /// Deposit this envelope, as a repair, with another holder.
-    Offer {
-        /// The other holder.
-        to: NodeId,
-        /// The envelope.
-        envelope: Envelope,
-        /// Until when it is to be kept.
-        until: Timestamp,
-    },
 }
 
 /// The mailbox of a node: envelopes, one-time keys and notices for devices of other people.
@@ -250,6 +232,8 @@ impl Mailbox {
             }
             Request::Remove { removal } => self.remove(peer.link, removal, now, out),
             Request::Fetch { user, envelopes } => self.fetch(peer.link, *user, envelopes),
+            // This node itself: it knows what it has.
+            Request::ShowKept { .. } => kept::not_here(),
             Request::Notify { notice } => {
                 let source = Source { neighbour: false, ..peer.source };
                 self.notify((peer.near, source), notice, now, out)

@@ -13,7 +13,7 @@ use bytchat_proto::wire::{Body, Delivery};
 use tracing::warn;
 
 use super::shelf::{Held, Owner, Placement, parse_row};
-use super::{Effect, Mailbox};
+use super::{Challenge, Effect, Mailbox};
 use crate::io::{LinkId, LoadId, Output, Outputs};
 use crate::persist::{Query, Row, Table};
 use crate::time::{Mono, Now};
@@ -24,6 +24,8 @@ pub(super) enum Purpose {
     Push { owner: Owner, ids: Vec<EnvelopeId> },
     /// To offer it to other holders.
     Offer { id: EnvelopeId, to: Vec<NodeId> },
+    /// To show that it is here.
+    Show(Challenge),
 }
 
 impl Mailbox {
@@ -138,7 +140,7 @@ impl Mailbox {
     }
 
     /// Asks for the rows of envelopes that follow each other in the table.
-    fn ask(&self, ids: &[EnvelopeId], out: &mut Outputs) -> LoadId {
+    pub(super) fn ask(&self, ids: &[EnvelopeId], out: &mut Outputs) -> LoadId {
         let key_of = |id: &EnvelopeId| self.shelf.get(*id).map(|held| held.key(*id));
         let from = ids.first().and_then(key_of).unwrap_or_default();
         let mut to = ids.last().and_then(key_of).unwrap_or_default();
@@ -174,6 +176,7 @@ impl Mailbox {
         match purpose {
             Purpose::Push { owner, ids } => self.push_loaded(owner, load, &ids, bodies),
             Purpose::Offer { id, to } => self.offer_loaded(id, &to, bodies, now),
+            Purpose::Show(challenge) => self.show_loaded(&challenge, bodies),
         }
         self.pump(now, out);
         self.arm(now);
@@ -187,6 +190,7 @@ impl Mailbox {
             Some(Purpose::Offer { id, to }) => {
                 to.iter().for_each(|node| self.offer_lost(id, *node));
             }
+            Some(Purpose::Show(challenge)) => self.show_failed(&challenge),
             None => {}
         }
         self.pump(now, out);
@@ -266,7 +270,7 @@ impl Mailbox {
 
     /// The body of an envelope that is still here. One that the disk does not give is forgotten,
     /// so that another holder can bring it back; its row stays, as the disk may recover.
-    fn confirm(&mut self, id: EnvelopeId, body: Option<Envelope>) -> Option<Envelope> {
+    pub(super) fn confirm(&mut self, id: EnvelopeId, body: Option<Envelope>) -> Option<Envelope> {
         self.shelf.get(id)?;
         let whole = body.filter(|envelope| envelope.id() == id);
         if whole.is_none() {

@@ -113,7 +113,7 @@ impl Mailbox {
     }
 
     // SPEC 6.8: the receipt is the holder's signed word.
-    fn receipt(
+    pub(super) fn receipt(
         &self,
         envelope: EnvelopeId,
         until: Timestamp,

@@ -49,6 +49,7 @@ impl Node {
             for record in nodes.values() {
                 self.deposit(id, device, record, now);
             }
+            self.deposit_instead(id, device, to, now);
             for host in &pods {
                 let purpose = Purpose::Deposit { entry: id, device };
                 self.find_pod(host, account, purpose, now);
@@ -67,7 +68,8 @@ impl Node {
         };
         let kept = target.holders.get(&node);
         let fresh = kept.is_some_and(|until| *until > now.wall.plus_ms(RECORD_TTL_MAX_MS / 2));
-        let Some(envelope) = target.envelope.clone().filter(|_| !fresh) else {
+        let asked = fresh || target.lost.contains(&node);
+        let Some(envelope) = target.envelope.clone().filter(|_| !asked) else {
             return;
         };
         if !target.asked.insert(node) {
@@ -125,12 +127,12 @@ impl Node {
     }
 
     /// Deposits with the next closest nodes in place of those that failed.
-    fn deposit_instead(&mut self, id: EntryId, device: DeviceKey, to: UserId, now: Now) {
+    pub(super) fn deposit_instead(&mut self, id: EntryId, device: DeviceKey, to: UserId, now: Now) {
         let target = self.outbox.get(id).and_then(|entry| entry.targets.get(&device));
         let (Some(target), Some(route)) = (target, self.routes.get(to, now)) else {
             return;
         };
-        let sound = |record: &&NodeRecord| !target.failed.contains(&record.node());
+        let sound = |record: &&NodeRecord| !target.has_failed(record.node());
         let next: Vec<NodeRecord> =
             route.closest.iter().filter(sound).take(HOLDERS).cloned().collect();
         for record in next {
@@ -151,7 +153,7 @@ impl Node {
         let (to, block) = (entry.to, entry.block);
         let route = self.routes.get(to, now);
         let target = entry.targets.get(&device);
-        let failed = |node: &NodeId| target.is_some_and(|target| target.failed.contains(node));
+        let failed = |node: &NodeId| target.is_some_and(|target| target.has_failed(*node));
         let nodes = route.into_iter().flat_map(|route| &route.closest).map(NodeRecord::node);
         let near: Vec<NodeId> = nodes.filter(|node| !failed(node)).take(HOLDERS).collect();
         let known = route.map_or(HOLDERS, |route| route.closest.len());

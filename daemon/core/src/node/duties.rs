@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use bytchat_proto::id::UserId;
 use bytchat_proto::limits::{
-    CONTACTS_PER_ANSWER_MAX, DAY_MS, HOLDERS, HOLDERS_REFRESH_MS, HOUR_MS, MINUTE_MS, RESEND_MS,
+    CONTACTS_PER_ANSWER_MAX, DAY_MS, HOLDERS, HOLDERS_REFRESH_MS, HOUR_MS, KEPT_CHALLENGE_MS,
+    MINUTE_MS, RESEND_MS,
 };
 use bytchat_proto::point::Point;
 use bytchat_proto::record::NodeRecord;
@@ -68,6 +69,10 @@ impl Node {
         }
         if now.mono >= self.upkeep.repair {
             self.repair(now);
+        }
+        if now.mono >= self.upkeep.kept {
+            self.upkeep.kept = now.mono.plus_ms(KEPT_CHALLENGE_MS);
+            self.challenge_holders(now);
         }
         if now.mono >= self.upkeep.sweep {
             self.keep_clock(now);

@@ -13,6 +13,7 @@ use serde_bytes::ByteBuf;
 
 use super::Node;
 use super::config::NodeConfig;
+use super::kept::challenge;
 use super::observed::WITNESSES;
 use super::pods::PodAsk;
 use crate::crypto::NodeSecret;
@@ -36,6 +37,7 @@ pub(super) enum Token {
     Prove { user: UserId },
     Offer { envelope: EnvelopeId },
     Remove(RemovalId),
+    Kept { entry: EntryId, device: DeviceKey, nonce: Vec<u8> },
     Pod(Box<PodAsk>),
     Nothing,
 }
@@ -77,6 +79,9 @@ impl Node {
                 }
             }
             Event::Request { link, from, id, request } => {
+                if let Some(challenge) = challenge(link, id, &request) {
+                    return self.show_kept(challenge, now);
+                }
                 let response = self.serve(link, from, &request, now);
                 self.links.respond(link, id, response, &mut self.out);
             }
@@ -174,6 +179,9 @@ impl Node {
                 let taken = matches!(result, Ok(Response::Done));
                 self.inbox.removed(removal, taken, now);
             }
+            Token::Kept { entry, device, nonce } => {
+                self.handle_kept((entry, device), (from, &nonce), result, now);
+            }
             Token::Pod(ask) => self.handle_pod_answer(*ask, result, now),
             Token::Nothing => {}
         }
@@ -182,6 +190,9 @@ impl Node {
     pub(super) fn handle_effect(&mut self, effect: mailbox::Effect, now: Now) {
         match effect {
             mailbox::Effect::Push { link, body } => self.links.push(link, *body, &mut self.out),
+            mailbox::Effect::Respond { link, request, response } => {
+                self.links.respond(link, request, *response, &mut self.out);
+            }
             mailbox::Effect::Offer { to, envelope, until } => self.offer(to, envelope, until, now),
         }
     }

@@ -17,6 +17,7 @@ mod fixture;
 mod former;
 mod guard;
 mod history;
+mod kept;
 mod letters;
 mod links;
 mod narrow;
@@ -54,7 +55,7 @@ use crate::dht::{Dht, LookupId, PutId};
 use crate::event::Logs;
 use crate::host::Hosts;
 use crate::inbox::Inbox;
-use crate::io::{Input, JobId, LoadId, Output, Outputs};
+use crate::io::{Input, JobId, LoadId, Outputs};
 use crate::link::{self, Links};
 use crate::mailbox::Mailbox;
 use crate::outbox::Outbox;
@@ -62,7 +63,7 @@ use crate::persist::{Row, Table};
 use crate::pod::Pod;
 use crate::round::Round;
 use crate::route::Routes;
-use crate::time::{Deadline, Mono, Now};
+use crate::time::{Mono, Now};
 
 pub use config::{NodeConfig, NodeError};
 pub use status::Standing;
@@ -225,26 +226,5 @@ impl Node {
         }
         self.handle_timeout(now);
         self.settle(now);
-    }
-
-    /// The next effect.
-    pub fn poll_output(&mut self) -> Option<Output> {
-        self.out.poll()
-    }
-
-    /// When the node wants to be woken, and why.
-    pub fn poll_timeout(&self) -> Option<Deadline> {
-        [
-            self.links.poll_timeout(),
-            self.dht.poll_timeout(),
-            self.mailbox.poll_timeout(),
-            self.outbox.poll_timeout(),
-            self.inbox.poll_timeout(),
-            self.waits.poll_timeout(),
-            self.upkeep.poll_timeout(),
-            self.checks.poll_timeout(),
-        ]
-        .into_iter()
-        .fold(None, Deadline::earliest)
     }
 }

@@ -36,6 +36,7 @@ impl Node {
                 | Request::Attach { .. }
                 | Request::Prove { .. }
                 | Request::Fetch { .. }
+                | Request::ShowKept { .. }
         );
         let at = if reads { self.clock.calm(now) } else { self.clock.late(now) };
         let response = self.serve_at(link, from, request, at);
@@ -127,6 +128,7 @@ impl Node {
             | Request::Prove { .. }
             | Request::Remove { .. }
             | Request::Fetch { .. }
+            | Request::ShowKept { .. }
             | Request::Notify { .. }
             | Request::ResolveAlias { .. } => 2 * REQUEST_TIMEOUT_MS,
         };
@@ -169,7 +171,8 @@ fn about(request: &Request) -> Option<UserId> {
         Request::TakeKeys { user }
         | Request::PutKeys { user, .. }
         | Request::Attach { user }
-        | Request::Fetch { user, .. } => Some(*user),
+        | Request::Fetch { user, .. }
+        | Request::ShowKept { user, .. } => Some(*user),
         Request::Prove { account, .. } => Some(account.user()),
         Request::Notify { notice } => Some(notice.user),
         Request::Remove { .. }

@@ -6,7 +6,8 @@ use bytchat_proto::alias::Host;
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::{
-    ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, HOUR_MS, MINUTE_MS, RESEND_IDS_MAX, RESEND_MS,
+    ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, HOUR_MS, KEPT_CHALLENGE_MS, MINUTE_MS,
+    RESEND_IDS_MAX, RESEND_MS,
 };
 use bytchat_proto::record::NodeRecord;
 
@@ -33,6 +34,7 @@ pub(super) struct Upkeep {
     pub(super) routing: Mono,
     pub(super) resend: Mono,
     pub(super) repair: Mono,
+    pub(super) kept: Mono,
     pub(super) sweep: Mono,
     joined: bool,
     pods: BTreeMap<(UserId, Host), NodeRecord>,
@@ -53,6 +55,7 @@ impl Upkeep {
             routing: now.mono.plus_ms(MINUTE_MS),
             resend: now.mono.plus_ms(RESEND_MS),
             repair: now.mono.plus_ms(MINUTE_MS),
+            kept: now.mono.plus_ms(KEPT_CHALLENGE_MS),
             sweep: now.mono.plus_ms(HOUR_MS),
             joined: false,
             pods: BTreeMap::new(),
@@ -198,8 +201,15 @@ impl Upkeep {
     /// When the next duty is due.
     pub(super) fn poll_timeout(&self) -> Option<Deadline> {
         let of_users = self.publish.values().chain(self.attach.values()).copied().min();
-        let clocks =
-            [self.location, self.bootstrap, self.routing, self.resend, self.repair, self.sweep];
+        let clocks = [
+            self.location,
+            self.bootstrap,
+            self.routing,
+            self.resend,
+            self.repair,
+            self.kept,
+            self.sweep,
+        ];
         let at = clocks.into_iter().chain(of_users).min()?;
         Some(Deadline { at, why: "upkeep" })
     }

@@ -18,6 +18,20 @@ impl Outbox {
         }
     }
 
+    /// The messages whose turn it is to be asked for at their holders: stored and not delivered,
+    /// each in its turn.
+    pub fn next_stored(&mut self, most: usize) -> Vec<EntryId> {
+        let stored = |entry: &Entry| {
+            entry.state == State::Stored && entry.block.is_some() && !entry.is_urgent()
+        };
+        let after = self.asked_for;
+        let (later, sooner) = (self.entries.range(after..), self.entries.range(..after));
+        let turn = later.chain(sooner).filter(|(_, entry)| stored(entry));
+        let turn: Vec<EntryId> = turn.map(|(id, _)| *id).take(most).collect();
+        self.asked_for = turn.last().map_or(EntryId(0), |last| EntryId(last.0.saturating_add(1)));
+        turn
+    }
+
     /// Keeps a letter without a message for a while after it is stored, because its recipient may
     /// find that it cannot be read. The oldest make room.
     // SPEC 6.12: a receipt that is lost with its session is sealed anew.

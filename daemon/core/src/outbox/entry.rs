@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::time::{Mono, Now};
 
 /// The number of an entry; numbers only grow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub u64);
 
 /// One message or receipt on its way to all devices of a user.
@@ -75,6 +75,15 @@ pub struct Target {
     /// Who would not or could not take it at this try: others step in.
     #[serde(skip)]
     pub failed: BTreeSet<NodeId>,
+    /// Who signed for it and does not have it: they are not asked again.
+    #[serde(default)]
+    pub lost: BTreeSet<NodeId>,
+    /// Who says that its device has removed it, in this round of challenges.
+    #[serde(skip)]
+    pub removed: BTreeSet<NodeId>,
+    /// Whether somebody has shown it in this round of challenges.
+    #[serde(skip)]
+    pub shown: bool,
 }
 
 impl Default for Entry {
@@ -102,6 +111,23 @@ impl Target {
     /// A device to which an envelope was sealed just now.
     pub fn of(envelope: Envelope) -> Self {
         Self { envelope: Some(envelope), ..Self::default() }
+    }
+
+    /// Whether a node did not take it, or did not keep it.
+    pub fn has_failed(&self, node: NodeId) -> bool {
+        self.failed.contains(&node) || self.lost.contains(&node)
+    }
+
+    /// A node that signed for it does not have it; false if that is known already.
+    pub fn lose(&mut self, node: NodeId) -> bool {
+        self.holders.remove(&node).is_some() && self.lost.insert(node)
+    }
+
+    /// Begins a round of challenges. Whoever said that the device has removed it while others
+    /// still had it is not believed: removals go to all holders.
+    pub fn begin_round(&mut self) -> BTreeSet<NodeId> {
+        let removed = std::mem::take(&mut self.removed);
+        if std::mem::take(&mut self.shown) { removed } else { BTreeSet::new() }
     }
 
     /// Whether enough nodes have signed. SPEC 6.8: `stored` needs a quorum of holders, or the

@@ -56,6 +56,8 @@ pub struct Outbox {
     by_user: BTreeSet<(UserId, EntryId)>,
     /// The tries in the order in which they are due: thousands may wait while inputs come.
     tries: BTreeSet<(Mono, EntryId)>,
+    /// Holders of what comes from here on are asked next whether they still have it.
+    asked_for: EntryId,
     /// Letters that are stored and kept to be sealed anew.
     kept: BTreeSet<EntryId>,
     bytes: usize,

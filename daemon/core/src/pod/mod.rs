@@ -105,6 +105,7 @@ impl Pod {
             | Request::Prove { .. }
             | Request::Remove { .. }
             | Request::Fetch { .. }
+            | Request::ShowKept { .. }
             | Request::Notify { .. } => None,
         }
     }

@@ -2,6 +2,7 @@
 
 mod deposit;
 mod device;
+mod kept;
 mod keys;
 mod random;
 mod repair;
@@ -10,12 +11,12 @@ mod share;
 use std::collections::BTreeMap;
 
 use bytchat_proto::envelope::{
-    AttachProof, ENCAPSULATION_BYTES, HolderReceipt, Removal, TAG_BYTES,
+    AttachProof, ENCAPSULATION_BYTES, Envelope, HolderReceipt, Removal, TAG_BYTES,
 };
 use bytchat_proto::key::NodeKey;
 use bytchat_proto::limits::{DAY_MS, ENVELOPE_CLASS_MIN};
 use bytchat_proto::unverified::Unverified;
-use bytchat_proto::wire::{Notice, Refusal};
+use bytchat_proto::wire::{Body, Notice, Refusal};
 use serde_bytes::ByteBuf;
 
 use super::*;
@@ -111,6 +112,7 @@ struct World {
     pushed: Vec<(u64, EnvelopeId)>,
     notices: Vec<(u64, EnvelopeId)>,
     offers: Vec<(NodeId, EnvelopeId, Timestamp)>,
+    answers: Vec<(u64, u64, Response)>,
 }
 
 impl World {
@@ -130,6 +132,7 @@ impl World {
             pushed: Vec::new(),
             notices: Vec::new(),
             offers: Vec::new(),
+            answers: Vec::new(),
         }
     }
 
@@ -182,6 +185,9 @@ impl World {
         while let Some(effect) = self.mailbox.poll_effect() {
             match effect {
                 Effect::Push { link, body } => self.collect_push(link.0, *body),
+                Effect::Respond { link, request, response } => {
+                    self.answers.push((link.0, request, *response));
+                }
                 Effect::Offer { to, envelope, until } => {
                     self.offers.push((to, envelope.id(), until))
                 }

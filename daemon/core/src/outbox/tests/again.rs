@@ -114,3 +114,39 @@ fn what_has_arrived_is_not_sealed_anew() {
     assert!(outbox.get_mut(id).unwrap().advance(State::Delivered));
     assert!(outbox.resend((ALICE, &BOBS), &[envelope(1).id()], Mono(5)).is_empty());
 }
+
+#[test]
+fn stored_messages_have_their_turn_one_after_the_other() {
+    let (mut outbox, mut out) = (Outbox::default(), Outputs::new([0; 32]));
+    let ids: Vec<_> = (1..=6).map(|number| outbox.queue(message(number), &mut out)).collect();
+    for id in &ids[..5] {
+        assert!(outbox.get_mut(*id).unwrap().advance(State::Stored));
+    }
+    assert!(outbox.get_mut(ids[1]).unwrap().advance(State::Delivered));
+    kept(&mut outbox, BOB, 1, &mut out);
+    assert_eq!(outbox.next_stored(2), [ids[0], ids[2]]);
+    assert_eq!(outbox.next_stored(3), [ids[3], ids[4], ids[0]]);
+    outbox.remove(ids[2], &mut out);
+    assert_eq!(outbox.next_stored(9), [ids[3], ids[4], ids[0]]);
+    assert_eq!(Outbox::default().next_stored(9), []);
+}
+
+#[test]
+fn a_holder_that_lost_it_counts_no_more_and_one_that_says_it_was_removed_is_checked() {
+    let (first, second) = (NodeId([1; 20]), NodeId([2; 20]));
+    let mut target = Target::of(envelope(1));
+    for node in [first, second] {
+        target.holders.insert(node, Timestamp(7));
+    }
+    assert!(target.is_stored(2));
+    assert!(target.lose(first) && !target.lose(first));
+    assert!(target.has_failed(first) && !target.is_stored(2));
+    assert!(!target.lose(NodeId([3; 20])), "it never signed");
+    // Nobody has shown it since: it may be true.
+    target.removed.insert(second);
+    assert_eq!(target.begin_round(), BTreeSet::new());
+    target.removed.insert(second);
+    target.shown = true;
+    assert_eq!(target.begin_round(), BTreeSet::from([second]));
+    assert_eq!(target.begin_round(), BTreeSet::new());
+}
