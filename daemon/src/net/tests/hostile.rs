@@ -317,3 +317,39 @@ async fn a_flood_of_hellos_takes_few_seats_and_others_still_come_in() {
     assert_eq!(node.net.counts().half_open, HALF_OPEN);
     assert!(!matches!(node.events.try_recv(), Ok(NetEvent::Up { .. })));
 }
+
+/// Between two looks whether a node has given up.
+const A_WHILE: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// RFC 9000 8.1: whoever names somebody else's address as its own must gain little by it. quinn
+/// begins a last datagram while it is below three times what came.
+#[tokio::test]
+async fn an_address_that_has_not_answered_gets_three_times_what_came_from_it_and_a_datagram() {
+    const DATAGRAM: usize = 1_200;
+    let sink = tokio::net::UdpSocket::bind(LOCAL).await.unwrap();
+    let client = Endpoint::client(LOCAL).unwrap();
+    let to = sink.local_addr().unwrap();
+    let _dial = client.connect_with(Peer::good().client(), to, SERVER_NAME).unwrap();
+    let mut node = Node::start().await;
+    let victim = tokio::net::UdpSocket::bind(LOCAL).await.unwrap();
+    let (mut sent, mut answered) = (0, 0);
+    // A whole hello takes two packets, with the keys for the post-quantum exchange.
+    for _ in 0..2 {
+        let mut packet = vec![0; 2048];
+        let length = timeout(PATIENCE, sink.recv(&mut packet)).await.unwrap().unwrap();
+        sent += victim.send_to(&packet[..length], node.address()).await.unwrap();
+    }
+    // Until it gives up, it says all that it has to say, and repeats it.
+    let mut packet = vec![0; 2048];
+    while answered == 0 || node.net.counts().half_open > 0 {
+        if let Ok(length) = timeout(A_WHILE, victim.recv(&mut packet)).await {
+            answered += length.unwrap();
+        }
+    }
+    while let Ok(length) = victim.try_recv(&mut packet) {
+        answered += length;
+    }
+    assert!(answered >= sent, "a hello of {sent} bytes was answered with {answered}");
+    assert!(answered < 3 * sent + DATAGRAM, "a hello of {sent} bytes was answered with {answered}");
+    assert!(!matches!(node.events.try_recv(), Ok(NetEvent::Up { .. })));
+}
