@@ -451,6 +451,8 @@ pub const MAIL_REPUBLISH_MS: u64 = 12 * HOUR_MS;
 pub const KEPT_CHALLENGE_MS: u64 = 10 * MINUTE_MS;
 /// Messages whose holders are asked in one round.
 pub const KEPT_CHALLENGES_MAX: usize = 64;
+/// Holders of one envelope that lost it and are not asked again; the first is forgotten.
+pub const HOLDERS_LOST_MAX: usize = 64;
 /// Bytes of the chance in a challenge to show an envelope.
 pub const KEPT_NONCE_BYTES: usize = 32;
 /// Letters under way to one recipient: a ratchet keeps the keys of 40 that it has not seen.

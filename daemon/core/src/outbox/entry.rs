@@ -8,7 +8,7 @@ use bytchat_proto::envelope::{Content, Envelope};
 use bytchat_proto::id::{BlockId, NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::{
-    LETTER_KEPT_MS, MAIL_REPUBLISH_MS, OUTBOX_TTL_MS, RETRY_MAX_MS, RETRY_MIN_MS,
+    HOLDERS_LOST_MAX, LETTER_KEPT_MS, MAIL_REPUBLISH_MS, OUTBOX_TTL_MS, RETRY_MAX_MS, RETRY_MIN_MS,
 };
 use bytchat_proto::rpc::message::State;
 use bytchat_proto::timestamp::Timestamp;
@@ -120,6 +120,9 @@ impl Target {
 
     /// A node that signed for it does not have it; false if that is known already.
     pub fn lose(&mut self, node: NodeId) -> bool {
+        if self.lost.len() >= HOLDERS_LOST_MAX {
+            self.lost.pop_first();
+        }
         self.holders.remove(&node).is_some() && self.lost.insert(node)
     }
 

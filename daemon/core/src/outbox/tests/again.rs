@@ -1,6 +1,8 @@
 //! What is stored and has to be sealed anew.
 
-use bytchat_proto::limits::{LETTER_KEPT_MS, LETTERS_KEPT_MAX, LETTERS_KEPT_PER_USER_MAX};
+use bytchat_proto::limits::{
+    HOLDERS_LOST_MAX, LETTER_KEPT_MS, LETTERS_KEPT_MAX, LETTERS_KEPT_PER_USER_MAX,
+};
 
 use super::*;
 
@@ -142,6 +144,12 @@ fn a_holder_that_lost_it_counts_no_more_and_one_that_says_it_was_removed_is_chec
     assert!(target.lose(first) && !target.lose(first));
     assert!(target.has_failed(first) && !target.is_stored(2));
     assert!(!target.lose(NodeId([3; 20])), "it never signed");
+    for number in 0..2 * HOLDERS_LOST_MAX {
+        let node = NodeId([u8::try_from(number).unwrap(); 20]);
+        target.holders.insert(node, Timestamp(7));
+        target.lose(node);
+    }
+    assert_eq!(target.lost.len(), HOLDERS_LOST_MAX);
     // Nobody has shown it since: it may be true.
     target.removed.insert(second);
     assert_eq!(target.begin_round(), BTreeSet::new());
