@@ -5,6 +5,7 @@
 
 mod again;
 mod attach;
+mod fills;
 mod notice;
 mod onetime;
 mod push;

@@ -8,10 +8,15 @@ use bytchat_proto::codec::decode;
 use bytchat_proto::envelope::{Content, Envelope, Party};
 use bytchat_proto::id::{BlockId, EnvelopeId, UserId};
 use bytchat_proto::key::DeviceKey;
-use bytchat_proto::limits::{OUTBOX_BYTES_MAX, OUTBOX_MAX, OUTBOX_WINDOW, USER_SHARE_FACTOR};
+use bytchat_proto::limits::{
+    DEVICES_PER_USER_MAX, OUTBOX_ANSWERS_MAX, OUTBOX_ANSWERS_PER_CONTACT_MAX,
+    OUTBOX_ANSWERS_PER_STRANGER_MAX, OUTBOX_BYTES_MAX, OUTBOX_MAX, OUTBOX_WINDOW,
+    USER_SHARE_FACTOR,
+};
 use bytchat_proto::rpc::message::State;
 use serde_bytes::ByteBuf;
 
+use crate::fill::Fills;
 use crate::io::Outputs;
 use crate::persist::Table;
 use crate::time::{Deadline, Mono, Now};
@@ -62,6 +67,15 @@ pub struct Outbox {
 }
 
 impl Outbox {
+    /// How full everything is that others can fill.
+    pub fn fills(&self, fills: &mut Fills) {
+        fills.note("messages on their way", self.by_block.len(), OUTBOX_MAX);
+        fills.note("answers on their way", self.answers(), OUTBOX_ANSWERS_MAX);
+        fills.note("tries to come", self.tries.len(), OUTBOX_MAX + OUTBOX_ANSWERS_MAX);
+        let targets = self.entries.values().map(|entry| entry.targets.len());
+        fills.most("devices of a message", targets, DEVICES_PER_USER_MAX);
+    }
+
     /// Reads a row at start; a row that cannot be read is left out and reported.
     pub fn restore(&mut self, key: &[u8], value: &[u8]) {
         let Some((kind, rest)) = key.split_first() else {
@@ -130,7 +144,7 @@ impl Outbox {
     /// There is none, or the user has its share of what is free.
     // SPEC 8.7: no Unix user takes all places.
     pub fn room(&self, accounts: &[UserId]) -> Result<(), Full> {
-        let count = OUTBOX_MAX.saturating_sub(self.entries.len());
+        let count = OUTBOX_MAX.saturating_sub(self.by_block.len());
         let bytes = OUTBOX_BYTES_MAX.saturating_sub(self.bytes);
         if count == 0 || bytes == 0 {
             return Err(Full::All);
@@ -146,6 +160,21 @@ impl Outbox {
     }
 
     /// Counts bytes that are sealed for an entry, and bytes that are not any more.
+    fn answers(&self) -> usize {
+        self.entries.len().saturating_sub(self.by_block.len())
+    }
+
+    /// Whether there is room for a receipt, or a request to send again. Whoever writes makes us
+    /// answer: nobody takes all places by it, and strangers leave half of them to contacts.
+    pub fn may_answer(&self, to: UserId, known: bool) -> bool {
+        let (own_max, all_max) = match known {
+            true => (OUTBOX_ANSWERS_PER_CONTACT_MAX, OUTBOX_ANSWERS_MAX),
+            false => (OUTBOX_ANSWERS_PER_STRANGER_MAX, OUTBOX_ANSWERS_MAX / 2),
+        };
+        let own = self.of_user(to).filter(|(_, entry)| entry.block.is_none());
+        self.answers() < all_max && own.take(own_max).count() < own_max
+    }
+
     fn weigh(&mut self, payer: Option<UserId>, more: usize, less: usize) {
         self.bytes = self.bytes.saturating_add(more).saturating_sub(less);
         if let Some(own) = payer.and_then(|account| self.own.get_mut(&account)) {
@@ -155,7 +184,7 @@ impl Outbox {
 
     /// Takes something to send, and writes it down.
     pub fn queue(&mut self, entry: Entry, out: &mut Outputs) -> EntryId {
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         let id = EntryId(self.next);
         out.put(Table::Outbox, row_key(ENTRY, id, None), entry.encode());
         self.index(id, entry);
