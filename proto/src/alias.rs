@@ -176,6 +176,16 @@ mod tests {
     }
 
     #[test]
+    fn names_are_as_long_as_they_may_be_and_no_longer() {
+        let long = |local: usize| format!("{}@a.b", "x".repeat(local)).parse::<Alias>();
+        assert!(long(ALIAS_LOCAL_MAX).is_ok() && long(ALIAS_LOCAL_MAX + 1).is_err());
+        let label = "x".repeat(63);
+        let whole = [label.as_str(); 4].join(".");
+        let host = |length: usize| whole[..length].parse::<Host>();
+        assert!(host(HOST_MAX).is_ok() && host(HOST_MAX + 1).is_err());
+    }
+
+    #[test]
     fn malformed_aliases_are_refused() {
         for bad in ["alice", "@pod", "a b@pod", "alice@", "alice@-x", "alice@a..b", "a@b@c", "é@x"]
         {

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::codec::{DecodeError, decode_within, encode};
 use crate::id::{BlockId, NetworkId, RoundId, UserId, labelled_sha256};
 use crate::key::DeviceKey;
-use crate::limits::{ENVELOPE_CLASS_MAX, PARENTS_MAX, TEXT_BYTES_MAX};
+use crate::limits::{CONTENT_TYPE_BYTES_MAX, ENVELOPE_CLASS_MAX, PARENTS_MAX, TEXT_BYTES_MAX};
 use crate::timestamp::Timestamp;
 
 /// One entry of a round's log (SPEC 7.2). Blocks of a direct chat are authenticated by the
@@ -80,7 +80,7 @@ impl Block {
             return Err(BlockError::Limit("parents"));
         }
         let BlockKind::Message { content_type, body } = &block.kind;
-        if body.len() > TEXT_BYTES_MAX || content_type.len() > 128 {
+        if body.len() > TEXT_BYTES_MAX || content_type.len() > CONTENT_TYPE_BYTES_MAX {
             return Err(BlockError::Limit("body"));
         }
         if block.sequence == 0 || (block.sequence == 1) != block.previous.is_none() {
@@ -126,6 +126,20 @@ mod tests {
         for bad in [block(0, None), block(2, None), block(1, Some(BlockId([9; 32])))] {
             assert!(matches!(Block::decode(&bad.encode().1), Err(BlockError::Link(_))));
         }
+    }
+
+    #[test]
+    fn a_block_is_as_large_as_it_may_be_and_no_larger() {
+        let whole = |parents: usize, name: usize, text: usize| {
+            let body = ByteBuf::from(vec![b'x'; text]);
+            let kind = BlockKind::Message { content_type: "x".repeat(name), body };
+            let parents = vec![BlockId([9; 32]); parents];
+            Block::decode(&Block { parents, kind, ..block(1, None) }.encode().1)
+        };
+        assert!(whole(PARENTS_MAX, CONTENT_TYPE_BYTES_MAX, TEXT_BYTES_MAX).is_ok());
+        assert_eq!(whole(PARENTS_MAX + 1, 1, 1), Err(BlockError::Limit("parents")));
+        assert_eq!(whole(0, CONTENT_TYPE_BYTES_MAX + 1, 1), Err(BlockError::Limit("body")));
+        assert_eq!(whole(0, 1, TEXT_BYTES_MAX + 1), Err(BlockError::Limit("body")));
     }
 
     #[test]

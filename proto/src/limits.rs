@@ -214,6 +214,9 @@ pub const KNOWN_NODES_MAX: usize = 256;
 pub const KNOWN_NODES_PER_CONTACT_MAX: usize = DEVICES_PER_USER_MAX;
 /// Those among them that have brought nothing yet: anybody can name any node as its own.
 pub const KNOWN_NODES_NAMED_PER_CONTACT_MAX: usize = KNOWN_NODES_PER_CONTACT_MAX / 4;
+/// Frames with a readable head and an unknown body that a link survives: a newer peer may say what
+/// we do not know.
+pub const FRAMES_FORGIVEN_MAX: u32 = 16;
 /// Frames that wait for a link to come up.
 pub const FRAMES_WAITING_PER_NODE_MAX: usize = 64;
 
@@ -266,6 +269,8 @@ pub const RECORDS_PER_POINT_MAX: usize = 40;
 
 /// Devices of one account.
 pub const DEVICES_PER_USER_MAX: usize = 16;
+/// Revoked devices that a user record names: those of years.
+pub const REVOKED_PER_USER_MAX: usize = 256;
 /// Pods that a user names.
 pub const PODS_PER_USER_MAX: usize = 4;
 /// Bytes of a profile's name.
@@ -291,6 +296,8 @@ pub const ENVELOPE_CLASS_STEP: usize = 4096;
 pub const ENVELOPE_CLASS_MAX: usize = 64 * 1024;
 /// Bytes of text in one message: fits the largest class with its wrapping.
 pub const TEXT_BYTES_MAX: usize = 48 * 1024;
+/// Bytes of the content type of one message (RFC 6838 has 127 for each half; nobody needs them).
+pub const CONTENT_TYPE_BYTES_MAX: usize = 128;
 /// Envelopes that one holder keeps for one user.
 pub const ENVELOPES_PER_USER_MAX: usize = 500;
 /// Bytes that one holder keeps for one user.
@@ -451,6 +458,8 @@ pub const MAIL_REPUBLISH_MS: u64 = 12 * HOUR_MS;
 pub const KEPT_CHALLENGE_MS: u64 = 10 * MINUTE_MS;
 /// Messages whose holders are asked in one round.
 pub const KEPT_CHALLENGES_MAX: usize = 64;
+/// Holders of one envelope that are remembered; over the weeks they may be others.
+pub const HOLDERS_SIGNED_MAX: usize = 64;
 /// Holders of one envelope that lost it and are not asked again; the first is forgotten.
 pub const HOLDERS_LOST_MAX: usize = 64;
 /// Bytes of the chance in a challenge to show an envelope.
@@ -466,6 +475,10 @@ pub const LETTER_KEPT_MS: u64 = 10 * RESEND_MS;
 pub const LETTERS_KEPT_PER_USER_MAX: usize = 2 * OUTBOX_WINDOW;
 /// Stored receipts that are kept in all.
 pub const LETTERS_KEPT_MAX: usize = 1_024;
+/// Devices that are asked again in that time, and that ask.
+pub const ASKED_AGAIN_MAX: usize = 1_000;
+/// Devices with letters that could not be read and are not asked for yet.
+pub const UNREAD_DEVICES_MAX: usize = 256;
 /// Letters that one request to send again names.
 pub const RESEND_IDS_MAX: usize = 256;
 /// What one Unix user takes of a room that all users of a daemon share (accounts, messages on their
@@ -474,6 +487,12 @@ pub const RESEND_IDS_MAX: usize = 256;
 pub const USER_SHARE_FACTOR: usize = 3;
 /// Messages on their way out of one node.
 pub const OUTBOX_MAX: usize = 10_000;
+/// Receipts and requests to send again on their way out of one node: who writes makes us answer.
+pub const OUTBOX_ANSWERS_MAX: usize = OUTBOX_MAX;
+/// Those to one contact: a burst of messages makes one for some of them.
+pub const OUTBOX_ANSWERS_PER_CONTACT_MAX: usize = 1_000;
+/// Those to one stranger: one for each message of it that is kept.
+pub const OUTBOX_ANSWERS_PER_STRANGER_MAX: usize = 50;
 /// A message that nobody took by then is `expired`.
 pub const OUTBOX_TTL_MS: u64 = 30 * DAY_MS;
 /// Between two tries of one message, at first.
@@ -491,6 +510,8 @@ pub const SEEN_MAX: usize = 200_000;
 pub const RECEIPT_AGAIN_MS: u64 = MAIL_REPUBLISH_MS / 2;
 /// Receipts that are sent again in that time: a holder that replays old mail costs no more.
 pub const RECEIPTS_AGAIN_MAX: usize = 1_000;
+/// Messages that one receipt names.
+pub const RECEIPT_BLOCKS_MAX: usize = 256;
 /// Heads of a round's log named as parents of one block.
 pub const PARENTS_MAX: usize = 16;
 /// Gaps in the chains of a round that may still be filled. Letters that overtake each other make
@@ -498,6 +519,8 @@ pub const PARENTS_MAX: usize = 16;
 /// a few kilobytes.
 pub const BLOCK_GAPS_MAX: usize = 32;
 
+/// Bytes of an account key in PEM; 4096 bits take 3.3 kB.
+pub const PEM_BYTES_MAX: usize = 8 * 1024;
 /// Accounts on one node.
 pub const ACCOUNTS_MAX: usize = 64;
 /// Entries of the address book.

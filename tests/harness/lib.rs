@@ -5,5 +5,6 @@
 #![allow(clippy::disallowed_methods, reason = "real daemons live in real time")]
 
 pub mod daemon;
+pub mod fuzz;
 pub mod machine;
 pub mod sim;

@@ -26,7 +26,7 @@ const CORE: &[Row] = &[
     ),
     (0, &["crypto"]),
     (0, &["io"]),
-    (0, &["persist", "time", "deadline", "prefix", "recent"]),
+    (0, &["persist", "time", "deadline", "prefix", "recent", "fill"]),
 ];
 
 const PROTO: &[Row] = &[

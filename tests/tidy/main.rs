@@ -3,6 +3,7 @@
 
 mod floors;
 mod lexer;
+mod locks;
 mod shape;
 mod source;
 mod spec;
@@ -56,4 +57,11 @@ fn code_and_specification_agree() {
 #[test]
 fn the_root_holds_only_what_belongs_there() {
     assert_none(tree::check(&tree::entries()));
+}
+
+#[test]
+fn the_fuzz_targets_are_built_with_what_all_is_built_with() {
+    let manifests = locks::MANIFESTS.map(|(package, path)| (package, source::read(path)));
+    let (root, fuzz) = (source::read(locks::ROOT), source::read(locks::FUZZ));
+    assert_none(locks::check(&root, &fuzz, &manifests));
 }

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod crypto;
 pub mod dht;
 pub mod event;
+pub mod fill;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod host;

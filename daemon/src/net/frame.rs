@@ -11,10 +11,10 @@ const BYTES_AT_FIRST: usize = 2 * 1024;
 /// Reads one frame; `None` is the end of the stream between two frames.
 ///
 /// Memory grows with the bytes that arrive, not with the length that the peer announces.
-pub(crate) async fn read_frame<R>(
-    from: &mut R,
-    bytes_max: usize,
-) -> Result<Option<Vec<u8>>, FrameError>
+///
+/// # Errors
+/// The frame is longer than allowed, the stream ends within it, or is lost.
+pub async fn read_frame<R>(from: &mut R, bytes_max: usize) -> Result<Option<Vec<u8>>, FrameError>
 where
     R: AsyncRead + Unpin,
 {
@@ -65,11 +65,24 @@ pub(crate) fn encode_length(bytes: &[u8]) -> [u8; 4] {
 
 /// Why a frame cannot be read.
 #[derive(Debug, Error)]
-pub(crate) enum FrameError {
+pub enum FrameError {
+    /// It is longer than allowed.
     #[error("frame of {got} bytes, expected at most {bytes_max}")]
-    TooLong { got: usize, bytes_max: usize },
+    TooLong {
+        /// How long it says that it is.
+        got: usize,
+        /// How long it may be.
+        bytes_max: usize,
+    },
+    /// The stream ends within it.
     #[error("stream ends after {got} bytes of a frame, expected {expected}")]
-    Truncated { got: usize, expected: usize },
+    Truncated {
+        /// How much of it came.
+        got: usize,
+        /// How much of it should have come.
+        expected: usize,
+    },
+    /// The stream does not go on.
     #[error("stream is lost: {0}")]
     Lost(#[from] io::Error),
 }

@@ -31,6 +31,7 @@ use tokio::time::timeout;
 
 pub use arrivals::Events;
 use endpoint::{Shared, open_socket};
+pub use frame::{FrameError, read_frame};
 pub use gate::NetCounts;
 pub use key::{KeyError, NodeKey};
 use limits::SHUTDOWN_TIMEOUT;

@@ -230,6 +230,21 @@ async fn renew(renewal: Renewal, desk: Arc<Desk>) {
     }
 }
 
+/// Serves one front end over a socket that is open already, as a caller who may do everything,
+/// until it is gone or `stop` turns true: no path is needed, and nobody else can call.
+pub async fn serve_one(
+    stream: UnixStream,
+    caller: Caller,
+    service: Arc<dyn Service>,
+    stop: watch::Receiver<bool>,
+) {
+    let access = Arc::new(Access::new(Rules::default()));
+    let desk = Arc::new(Desk::new(service, access, Bounds::default(), stop));
+    let Ok(place) = desk.clients.take(caller.uid) else { return };
+    let exchange = Exchange::new(desk, caller, Role::Admin);
+    serve(stream, exchange, place).await;
+}
+
 /// Serves one front end in its dialect.
 async fn serve(mut stream: UnixStream, exchange: Exchange, _place: Place) {
     let bounds = exchange.desk.bounds;

@@ -35,7 +35,7 @@ use tokio::sync::watch;
 
 pub use access::{Access, Rule, Rules, Who};
 pub use events::{Follower, Hub};
-pub use listener::{Listener, RpcServeError};
+pub use listener::{Listener, RpcServeError, serve_one};
 
 /// Lets all knock, and the roles decide: for a daemon that serves a whole machine, where several
 /// groups may do different things.

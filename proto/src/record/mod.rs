@@ -15,8 +15,8 @@ use crate::key::{AccountKey, DeviceKey};
 use crate::limits::{
     AVATAR_BYTES_MAX, CLOCK_SKEW_MS, DEVICES_PER_USER_MAX, LOCATION_BODY_BYTES_MAX,
     LOCATION_TTL_MS, NAME_BYTES_MAX, PODS_PER_USER_MAX, PREKEY_BODY_BYTES_MAX,
-    PROFILE_BODY_BYTES_MAX, RECORD_BYTES_MAX, RECORD_TTL_MAX_MS, RECORD_TTL_MIN_MS, SUITE,
-    USER_BODY_BYTES_MAX,
+    PROFILE_BODY_BYTES_MAX, RECORD_BYTES_MAX, RECORD_TTL_MAX_MS, RECORD_TTL_MIN_MS,
+    REVOKED_PER_USER_MAX, SUITE, USER_BODY_BYTES_MAX,
 };
 use crate::point::Point;
 use crate::timestamp::Timestamp;
@@ -265,7 +265,7 @@ impl RecordBody {
 
 impl UserBody {
     fn check(&self, signer: &Signer) -> Result<(), RecordError> {
-        if self.devices.len() > DEVICES_PER_USER_MAX || self.revoked.len() > 256 {
+        if self.devices.len() > DEVICES_PER_USER_MAX || self.revoked.len() > REVOKED_PER_USER_MAX {
             return Err(RecordError::Limit("devices"));
         }
         if self.pods.len() > PODS_PER_USER_MAX {

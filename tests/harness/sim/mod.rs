@@ -17,7 +17,7 @@ pub use disk::Disk;
 pub use history::History;
 pub use host::Host;
 pub use network::Faults;
-pub use people::Person;
+pub use people::{Person, keys};
 pub use seeds::each_seed;
 pub use stranger::Stranger;
 pub use witness::Overheard;

@@ -10,6 +10,11 @@ use super::world::World;
 const KEYS: &str = include_str!("keys.pem");
 const END: &str = "-----END PRIVATE KEY-----\n";
 
+/// The keys of simulated people, in PEM.
+pub fn keys() -> impl Iterator<Item = &'static str> {
+    KEYS.split_inclusive(END)
+}
+
 /// An account on a machine.
 #[derive(Clone, Debug)]
 pub struct Person {
@@ -26,7 +31,7 @@ pub struct Person {
 impl World {
     /// Makes an account on a machine.
     pub fn person(&mut self, host: usize) -> Person {
-        let pem = KEYS.split_inclusive(END).nth(self.keys_used).expect("there are few people");
+        let pem = keys().nth(self.keys_used).expect("there are few people");
         self.keys_used += 1;
         self.device(host, pem)
     }

@@ -32,7 +32,7 @@ impl Account {
             }
         }
         let body = UserBody { devices, revoked, pods };
-        let sequence = now.0.max(self.record_sequence + 1);
+        let sequence = now.0.max(self.record_sequence.saturating_add(1));
         self.by_account(network, RecordKind::User, sequence, &body, now)
     }
 

@@ -7,6 +7,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PSS_SHA512};
 use bytchat_proto::key::{AccountKey, KeyError, Verifier};
+use bytchat_proto::limits::PEM_BYTES_MAX;
 use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::pkcs8::der::pem::{LineEnding, encode_string};
 use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
@@ -17,9 +18,6 @@ use sha2::{Digest, Sha512};
 use zeroize::Zeroizing;
 
 use crate::io::{JobResult, Task};
-
-/// No RSA key of 4096 bits has a longer text.
-const PEM_BYTES_MAX: usize = 8 * 1024;
 
 /// Why an account key or its signature is not used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -97,6 +97,11 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
+    /// How full it is: those that are live, and those behind them.
+    pub(super) fn fill(&self) -> (usize, usize) {
+        (self.live.len(), self.waiting.len())
+    }
+
     /// The contacts, those first that have been here longest.
     pub(super) fn live(&self) -> &[Entry] {
         &self.live

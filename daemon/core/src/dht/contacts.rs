@@ -10,6 +10,7 @@ use bytchat_proto::record::{Contact, NodeRecord, RecordError, verify_contact};
 use bytchat_proto::unverified::Verified;
 use sha2::{Digest, Sha256};
 
+use crate::fill::Fills;
 use crate::prefix::Prefix;
 use crate::time::Mono;
 
@@ -54,6 +55,15 @@ pub(super) struct Checked {
 }
 
 impl Checked {
+    /// How full it is.
+    pub(super) fn fills(&self, fills: &mut Fills) {
+        fills.note(
+            "contacts checked",
+            self.known.len().max(self.order.len()),
+            CONTACTS_CHECKED_MAX,
+        );
+    }
+
     /// Knows nobody yet.
     pub(super) fn new(network: NetworkId) -> Self {
         Self { network, known: BTreeMap::new(), order: VecDeque::new() }
@@ -98,6 +108,11 @@ pub(super) struct Untested {
 }
 
 impl Untested {
+    /// How full it is.
+    pub(super) fn fills(&self, fills: &mut Fills) {
+        fills.note("contacts untested", self.waiting.len().max(self.due.len()), UNTESTED_MAX);
+    }
+
     /// Adds a contact if there is room; `stored` ones came from the disk.
     pub(super) fn add(&mut self, peer: Peer, stored: bool, at: Mono) {
         if let Some(old) = self.waiting.get_mut(&peer.node) {

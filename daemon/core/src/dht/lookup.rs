@@ -58,6 +58,11 @@ pub(super) struct Lookup {
 }
 
 impl Lookup {
+    /// How full it is: candidates, and records.
+    pub(super) fn fill(&self) -> (usize, usize) {
+        (self.candidates.len(), self.records.len())
+    }
+
     /// A lookup that starts from these nodes.
     pub(super) fn new(target: Point, kind: Option<RecordKind>, why: Why) -> Self {
         Self {

@@ -20,7 +20,10 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytchat_proto::id::{NetworkId, NodeId};
-use bytchat_proto::limits::{CONTACTS_PER_ANSWER_MAX, HOLDERS};
+use bytchat_proto::limits::{
+    CONTACTS_PER_ANSWER_MAX, HOLDERS, LOOKUP_CANDIDATES_MAX, LOOKUPS_MAX, LOOKUPS_WAITING_MAX,
+    PUTS_MAX, RECORDS_PER_POINT_MAX,
+};
 use bytchat_proto::point::Point;
 use bytchat_proto::record::{Contact, NodeRecord, RecordBody, RecordError, RecordKind, RecordSlot};
 use bytchat_proto::unverified::Verified;
@@ -28,6 +31,7 @@ use bytchat_proto::wire::{Refusal, Request};
 
 pub use contacts::Peer;
 
+use crate::fill::Fills;
 use crate::io::Outputs;
 use crate::time::{Doubt, Now};
 use asks::Asks;
@@ -285,6 +289,22 @@ impl Dht {
             .take(CONTACTS_PER_ANSWER_MAX)
             .map(|peer| (*peer.contact).clone())
             .collect()
+    }
+
+    /// How full everything is that others can fill.
+    pub fn fills(&self, fills: &mut Fills) {
+        self.checked.fills(fills);
+        self.untested.fills(fills);
+        self.table.fills(fills);
+        self.records.fills(fills);
+        self.published.fills(fills);
+        self.repairs.fills(fills);
+        fills.note("lookups", self.lookups.len(), LOOKUPS_MAX);
+        fills.note("lookups waiting", self.waiting.len(), LOOKUPS_WAITING_MAX);
+        fills.note("puts", self.puts.len(), PUTS_MAX);
+        let of = || self.lookups.values().map(Lookup::fill);
+        fills.most("candidates of a lookup", of().map(|(it, _)| it), LOOKUP_CANDIDATES_MAX);
+        fills.most("records of a lookup", of().map(|(_, it)| it), RECORDS_PER_POINT_MAX);
     }
 
     fn fresh_id(&mut self) -> u64 {

@@ -16,6 +16,7 @@ use bytchat_proto::unverified::{Verified, digest_of};
 
 use super::contacts::Peer;
 use super::lookup::Slotted;
+use crate::fill::Fills;
 use crate::io::Outputs;
 use crate::persist::Table;
 use crate::time::Mono;
@@ -124,6 +125,17 @@ pub(super) struct Records {
 }
 
 impl Records {
+    /// How full it is.
+    pub(super) fn fills(&self, fills: &mut Fills) {
+        fills.note("records held", self.len(), self.quota.count);
+        fills.note("places of records", self.spots.len().max(self.due.len()), self.quota.count);
+        fills.note("bytes of records held", self.bytes, self.quota.bytes);
+        let spots = || self.spots.values();
+        fills.most("records of a point", spots().map(|it| it.held.len()), self.quota.per_point);
+        let confirmed = spots().flat_map(|it| it.held.values().map(|it| it.confirmed.len()));
+        fills.most("holders of a record", confirmed, CONFIRMED_MAX);
+    }
+
     /// Holds nothing yet.
     pub(super) fn new(own: NodeId, quota: Quota) -> Self {
         Self {

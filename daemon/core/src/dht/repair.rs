@@ -20,6 +20,7 @@ use super::lookup::{Lookup, Slotted, Why};
 use super::put::parse_sequence;
 use super::records::Spot;
 use super::{Dht, Event, PutError, PutId, TooBusy};
+use crate::fill::Fills;
 use crate::io::Outputs;
 use crate::time::{Mono, Now};
 
@@ -34,6 +35,12 @@ pub(super) struct Repairs {
 }
 
 impl Repairs {
+    /// How full it is.
+    pub(super) fn fills(&self, fills: &mut Fills) {
+        fills.note("repairs waiting", self.waiting.len(), REPAIRS_WAITING_MAX);
+        fills.note("repairs in flight", self.flying, REPAIRS_MAX);
+    }
+
     /// Adds one; what does not fit is left to the next sweep.
     pub(super) fn push(&mut self, to: Peer, record: Slotted) {
         if self.waiting.len() < REPAIRS_WAITING_MAX {
@@ -61,6 +68,11 @@ pub(super) struct Published {
 }
 
 impl Published {
+    /// How full it is.
+    pub(super) fn fills(&self, fills: &mut Fills) {
+        fills.note("own records", self.all.len().max(self.due.len()), OWN_RECORDS_MAX);
+    }
+
     fn schedule(&mut self, slot: &RecordSlot, at: Mono) {
         if let Some(own) = self.all.get_mut(slot) {
             self.due.remove(&(own.next, slot.clone()));

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use bytchat_proto::id::NodeId;
-use bytchat_proto::limits::{HOLDERS, PREFIX_PER_TABLE_MAX};
+use bytchat_proto::limits::{
+    BUCKET_CONTACTS_MAX, BUCKET_REPLACEMENTS_MAX, HOLDERS, PREFIX_PER_TABLE_MAX,
+};
 use bytchat_proto::point::{Distance, Point};
 
 use super::bucket::{Bucket, Entry, Heard};
 use super::contacts::Peer;
 use super::rtt::Rtt;
+use crate::fill::Fills;
 use crate::prefix::Prefix;
 use crate::time::Mono;
 
@@ -31,6 +34,16 @@ pub(super) struct RoutingTable {
 }
 
 impl RoutingTable {
+    /// How full it is.
+    pub(super) fn fills(&self, fills: &mut Fills) {
+        let of = || self.buckets.iter().map(Bucket::fill);
+        fills.most("contacts of a bucket", of().map(|(live, _)| live), BUCKET_CONTACTS_MAX);
+        let behind = of().map(|(_, waiting)| waiting);
+        fills.most("contacts behind a bucket", behind, BUCKET_REPLACEMENTS_MAX);
+        let counts = self.prefixes.values().copied();
+        fills.most("contacts of a prefix", counts, PREFIX_PER_TABLE_MAX);
+    }
+
     /// An empty table around a node.
     pub(super) fn new(own: NodeId) -> Self {
         Self {

@@ -41,7 +41,7 @@ pub(super) struct Gone {
 
 impl Log {
     pub(super) fn restore(&mut self, number: u64, chunk: Chunk) {
-        self.bytes += chunk.bytes;
+        self.bytes = self.bytes.saturating_add(chunk.bytes);
         self.chunks.insert(number, chunk);
     }
 
@@ -58,10 +58,10 @@ impl Log {
         let number = last / EVENTS_PER_CHUNK;
         let fresh = Chunk { gone: last, last, bytes: 0, at };
         let chunk = self.chunks.entry(number).or_insert(fresh);
-        chunk.last = last + 1;
-        chunk.bytes += bytes;
+        chunk.last = last.saturating_add(1);
+        chunk.bytes = chunk.bytes.saturating_add(bytes);
         chunk.at = at;
-        self.bytes += bytes;
+        self.bytes = self.bytes.saturating_add(bytes);
         (number, *chunk)
     }
 
@@ -81,7 +81,7 @@ impl Log {
         let factor = if passed { 1 } else { EVENTS_HELD_FACTOR };
         let aged =
             wall.is_some_and(|wall| wall.since_ms(chunk.at) > keep.age_ms.saturating_mul(factor));
-        let many = last - first > keep.count.saturating_mul(factor)
+        let many = last.saturating_sub(first) > keep.count.saturating_mul(factor)
             || self.bytes > keep.bytes.saturating_mul(factor);
         // What is being written to is never too much, but it may grow old. Then it stays empty, and
         // leaves when another one was begun: it would stand before all that come.
@@ -89,12 +89,12 @@ impl Log {
         if !over {
             return None;
         }
-        self.bytes -= chunk.bytes;
+        self.bytes = self.bytes.saturating_sub(chunk.bytes);
         let rest = open.then_some(Chunk { gone: chunk.last, bytes: 0, ..chunk });
         match rest {
             Some(rest) => self.chunks.insert(number, rest),
             None => self.chunks.remove(&number),
         };
-        Some(Gone { number, events: chunk.gone + 1..=chunk.last, rest })
+        Some(Gone { number, events: chunk.gone.saturating_add(1)..=chunk.last, rest })
     }
 }

@@ -1,5 +1,7 @@
 //! Hosts: where pods are, found by their names; each Unix user pins them at first use.
 
+mod fills;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 

@@ -221,3 +221,18 @@ fn a_pin_that_cannot_be_read_is_not_replaced_by_whoever_answers() {
     hosts.find(&host(), (ME, 8), now(2), &mut out);
     assert!(matches!(hosts.poll_event(), Some(Event::Found { purpose: 8, .. })));
 }
+
+#[test]
+fn not_more_wait_for_one_pod_than_may() {
+    let (mut hosts, mut out) = (Hosts::default(), Outputs::new([0; 32]));
+    for _ in 0..HOST_WAITING_MAX {
+        hosts.find(&host(), (ME, 1), now(1), &mut out);
+        assert!(hosts.poll_event().is_none());
+    }
+    hosts.find(&host(), (ME, 2), now(1), &mut out);
+    let refused = hosts.poll_event();
+    assert!(matches!(refused, Some(Event::Failed { error: HostError::Busy { .. }, .. })));
+    let other: Host = "other.test".parse().unwrap();
+    hosts.find(&other, (OTHER, 3), now(1), &mut out);
+    assert!(hosts.poll_event().is_none());
+}

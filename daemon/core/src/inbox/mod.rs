@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytchat_proto::id::{BlockId, EnvelopeId, NodeId, UserId};
 use bytchat_proto::limits::{
-    ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, CHALLENGE_MS, FAILED_ENVELOPES_MAX, RECEIPT_AGAIN_MS,
-    RECEIPTS_AGAIN_MAX, SEEN_MAX, SEEN_TTL_MS,
+    ACCOUNTS_MAX, ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, CHALLENGE_MS, FAILED_ENVELOPES_MAX,
+    HOLDERS, PODS_PER_USER_MAX, RECEIPT_AGAIN_MS, RECEIPTS_AGAIN_MAX, SEEN_MAX, SEEN_TTL_MS,
 };
 use bytchat_proto::record::NodeRecord;
 use bytchat_proto::timestamp::Timestamp;
 
+use crate::fill::Fills;
 use crate::io::{LinkId, Outputs};
 use crate::persist::Table;
 use crate::recent::Recent;
@@ -97,6 +98,17 @@ pub struct Inbox {
 }
 
 impl Inbox {
+    /// How full everything is that others can fill.
+    pub fn fills(&self, fills: &mut Fills) {
+        fills.note("envelopes opened", self.seen.len().max(self.seen_ends.len()), SEEN_MAX);
+        fills.note("receipts sent again", self.told_again.len(), RECEIPTS_AGAIN_MAX);
+        fills.note("envelopes that do not open", self.failed.count(), FAILED_ENVELOPES_MAX);
+        let holders = ACCOUNTS_MAX * (HOLDERS + PODS_PER_USER_MAX);
+        fills.note("holders of our mail", self.holders.len(), holders);
+        self.removals.fills(fills);
+        self.wanted.fills(fills);
+    }
+
     /// Reads a row of `Seen` at start.
     pub fn restore(&mut self, key: &[u8], value: &[u8]) {
         match (EnvelopeId::from_slice(key), Seen::parse(value)) {

@@ -8,6 +8,7 @@ use bytchat_proto::limits::{
     REMOVALS_IN_FLIGHT_MAX, REMOVALS_OWED_MAX, REMOVALS_TAKEN_MAX,
 };
 
+use crate::fill::Fills;
 use crate::io::LinkId;
 use crate::time::Mono;
 
@@ -44,6 +45,17 @@ struct Owed {
 }
 
 impl Removals {
+    /// How full it is.
+    pub(super) fn fills(&self, fills: &mut Fills) {
+        let of = || self.of.values();
+        let owed = of().map(|owed| owed.waiting.len() + owed.in_flight.len());
+        fills.most("removals owed to a holder", owed, REMOVALS_OWED_MAX);
+        let taken = of().map(|owed| owed.taken.len().max(owed.taken_ids.len()));
+        fills.most("removals taken by a holder", taken, REMOVALS_TAKEN_MAX);
+        let asked = of().map(|owed| owed.asked.len());
+        fills.most("removals in flight to a holder", asked, REMOVALS_IN_FLIGHT_MAX);
+    }
+
     /// Owes a removal to the holder at the other end of a link; false if it is owed already.
     pub(super) fn add(&mut self, user: UserId, link: LinkId, id: EnvelopeId, now: Mono) -> bool {
         self.of.entry((user, link)).or_default().add(id, now)

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use bytchat_proto::id::{EnvelopeId, UserId};
 use bytchat_proto::limits::{
-    NOTICE_AGAIN_MS, NOTICE_GATHER_MS, NOTICE_NEXT_MS, NOTICED_PER_FETCH_MAX, NOTICED_PER_LINK_MAX,
+    LINKS_MAX, NOTICE_AGAIN_MS, NOTICE_GATHER_MS, NOTICE_NEXT_MS, NOTICED_PER_FETCH_MAX,
+    NOTICED_PER_LINK_MAX,
 };
 
+use crate::fill::Fills;
 use crate::io::LinkId;
 use crate::time::Mono;
 
@@ -45,6 +47,13 @@ impl Want {
 }
 
 impl Wanted {
+    /// How full it is.
+    pub(super) fn fills(&self, fills: &mut Fills) {
+        let counts = self.counts.values().copied();
+        fills.most("envelopes looked for of a link", counts, NOTICED_PER_LINK_MAX);
+        fills.note("envelopes looked for", self.of.len(), NOTICED_PER_LINK_MAX * LINKS_MAX);
+    }
+
     /// Somebody tells of an envelope. What is looked for already, or was lately, is not again.
     pub(super) fn add(&mut self, user: UserId, from: LinkId, id: EnvelopeId, now: Mono) {
         let count = self.counts.get(&from).copied().unwrap_or_default();

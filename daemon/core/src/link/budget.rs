@@ -73,6 +73,11 @@ pub(super) struct Budgets<K> {
 }
 
 impl<K: Copy + Ord> Budgets<K> {
+    /// How many are remembered.
+    pub(super) fn count(&self) -> usize {
+        self.of.len()
+    }
+
     /// Full buckets for everybody; so many others are remembered.
     pub(super) fn new(rate: Rate, room: usize) -> Self {
         Self { rate, room, of: BTreeMap::new() }

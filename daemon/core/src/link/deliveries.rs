@@ -12,6 +12,7 @@ use bytchat_proto::wire::{Body, Delivery};
 
 use super::budget::{Budgets, Rate};
 use super::{Event, Links};
+use crate::fill::Fills;
 use crate::io::{LinkId, Outputs};
 use crate::recent::Recent;
 use crate::time::{Deadline, Mono, Now};
@@ -99,6 +100,14 @@ impl Waiting {
 }
 
 impl Deliveries {
+    /// How full it is.
+    pub(super) fn fills(&self, fills: &mut Fills) {
+        fills.note("holders with a pace", self.budgets.count(), LINKS_MAX);
+        fills.note("holders with a pace of notices", self.notices.count(), LINKS_MAX);
+        fills.note("bytes of deliveries waiting", self.bytes, DELIVERIES_WAITING_BYTES_MAX);
+        fills.note("envelopes done with", self.done.count(), ENVELOPES_DONE_MAX);
+    }
+
     pub(super) fn new() -> Self {
         let budgets = Budgets::new(RATE, LINKS_MAX);
         let notices = Budgets::new(OF_NOTICES, LINKS_MAX);

@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 
 use bytchat_proto::id::NodeId;
 use bytchat_proto::key::NodeKey;
-use bytchat_proto::limits::{DIAL_TIMEOUT_MS, DIALS_MAX, FRAMES_WAITING_PER_NODE_MAX};
+use bytchat_proto::limits::{
+    ADDRESSES_PER_NODE_MAX, DIAL_TIMEOUT_MS, DIALS_MAX, FRAMES_WAITING_PER_NODE_MAX,
+};
 
 use super::targets::Targets;
 use super::{Event, Failure, NewAsk, Target};
+use crate::fill::Fills;
 use crate::io::{DialId, Output, Outputs};
 use crate::time::{Deadline, Mono, Now};
 
@@ -36,6 +39,17 @@ struct Attempt<T> {
 }
 
 impl<T> Dials<T> {
+    /// How full it is.
+    pub(super) fn fills(&self, fills: &mut Fills) {
+        self.targets.fills(fills);
+        fills.note("dials", self.attempts.len(), DIALS_MAX);
+        let attempts = || self.attempts.values();
+        let left = attempts().map(|it| it.left.len());
+        fills.most("addresses of a dial", left, ADDRESSES_PER_NODE_MAX);
+        let waiting = attempts().map(|it| it.waiting.len());
+        fills.most("frames waiting for a link", waiting, FRAMES_WAITING_PER_NODE_MAX);
+    }
+
     pub(super) fn new() -> Self {
         Self { attempts: BTreeMap::new(), targets: Targets::default() }
     }

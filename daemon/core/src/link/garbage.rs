@@ -14,6 +14,7 @@ use bytchat_proto::limits::{
 
 use super::Links;
 use super::budget::{Budget, Budgets, Rate};
+use crate::fill::Fills;
 use crate::io::LinkId;
 use crate::prefix::Prefix;
 use crate::time::{Mono, Now};
@@ -56,6 +57,13 @@ struct Known {
 }
 
 impl Garbage {
+    /// How full it is.
+    pub(super) fn fills(&self, fills: &mut Fills) {
+        fills.note("sources of garbage", self.nodes.count(), GARBAGE_SOURCES_MAX);
+        fills.note("prefixes of garbage", self.prefixes.count(), GARBAGE_SOURCES_MAX);
+        fills.note("nodes of contacts", self.known.len(), KNOWN_NODES_MAX);
+    }
+
     pub(super) fn new() -> Self {
         Self {
             nodes: Budgets::new(OF_NODE, GARBAGE_SOURCES_MAX),

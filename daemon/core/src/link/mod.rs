@@ -16,11 +16,12 @@ use bytchat_proto::id::{NetworkId, NodeId};
 use bytchat_proto::key::NodeKey;
 use bytchat_proto::limits::{
     FRAME_BYTES_MAX, LINK_IDLE_MS, LINKS_AT_REST, LINKS_MAX, PROTOCOL_VERSION, REQUEST_BUDGETS_MAX,
-    REQUEST_COST_HEAVY, REQUEST_TOKENS_MAX, REQUEST_TOKENS_PER_SECOND,
+    REQUEST_COST_HEAVY, REQUEST_TOKENS_MAX, REQUEST_TOKENS_PER_SECOND, REQUESTS_PER_LINK_MAX,
 };
 use bytchat_proto::record::Contact;
 use bytchat_proto::wire::{Body, Frame, Hello, Refusal, Response};
 
+use crate::fill::Fills;
 use crate::io::{DialId, LinkId, Output, Outputs};
 use crate::time::{Deadline, Mono, Now};
 
@@ -341,6 +342,19 @@ impl<T> Links<T> {
             .then(|| Deadline { at: self.swept.plus_ms(10_000), why: "close links at rest" });
         let work = Deadline::earliest(self.dials.deadline(), self.deliveries.deadline());
         Deadline::earliest(Deadline::earliest(peers, rest), work)
+    }
+}
+
+impl<T> Links<T> {
+    /// How full everything is that others can fill.
+    pub fn fills(&self, fills: &mut Fills) {
+        fills.note("links", self.peers.len().max(self.by_node.len()), LINKS_MAX);
+        let asks = self.peers.values().map(|peer| peer.asks.len());
+        fills.most("requests on a link", asks, REQUESTS_PER_LINK_MAX);
+        fills.note("nodes with tokens", self.budgets.count(), REQUEST_BUDGETS_MAX);
+        self.dials.fills(fills);
+        self.deliveries.fills(fills);
+        self.garbage.fills(fills);
     }
 }
 

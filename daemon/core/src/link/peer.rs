@@ -5,15 +5,12 @@ use std::net::SocketAddr;
 
 use bytchat_proto::id::NodeId;
 use bytchat_proto::key::NodeKey;
-use bytchat_proto::limits::{DIAL_TIMEOUT_MS, REQUESTS_PER_LINK_MAX};
+use bytchat_proto::limits::{DIAL_TIMEOUT_MS, FRAMES_FORGIVEN_MAX, REQUESTS_PER_LINK_MAX};
 use bytchat_proto::wire::{Body, Frame, Response};
 
 use super::{Event, NewAsk, Up};
 use crate::io::DialId;
 use crate::time::{Deadline, Mono, Now};
-
-/// Malformed frames that a link survives: a newer peer may say what we do not know.
-const FORGIVEN_MAX: u32 = 16;
 
 pub(super) struct Peer<T> {
     pub(super) key: NodeKey,
@@ -86,8 +83,8 @@ impl<T> Peer<T> {
     }
 
     pub(super) fn forgive(&mut self) -> bool {
-        self.forgiven += 1;
-        self.forgiven <= FORGIVEN_MAX
+        self.forgiven = self.forgiven.saturating_add(1);
+        self.forgiven <= FRAMES_FORGIVEN_MAX
     }
 
     pub(super) fn deadline(&self) -> Option<Deadline> {

@@ -9,6 +9,7 @@ use bytchat_proto::limits::{
     DIALS_EVERY_MS_PER_PREFIX,
 };
 
+use crate::fill::Fills;
 use crate::prefix::Prefix;
 use crate::time::Mono;
 
@@ -47,6 +48,12 @@ impl Target {
 }
 
 impl Targets {
+    /// How full it is.
+    pub(super) fn fills(&self, fills: &mut Fills) {
+        fills.note("addresses dialled", self.paid_until.len(), DIAL_TARGETS_MAX);
+        fills.note("addresses proven", self.proven.len(), DIAL_PROVEN_MAX);
+    }
+
     /// Counts an attempt; false if there were too many. Where a node has proven itself nothing is
     /// counted: it listens there, and wants to be dialled.
     // SPEC 2.9: no address that others name is dialled without end.

@@ -3,14 +3,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use bytchat_proto::codec::encode;
 use bytchat_proto::envelope::{ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
 use bytchat_proto::id::UserId;
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::ENVELOPE_CLASS_MIN;
 use bytchat_proto::limits::{
     DELIVERIES_WAITING_PER_NODE_MAX, DELIVERY_TOKENS_MAX, DELIVERY_TOKENS_PER_SECOND,
-    DIAL_TIMEOUT_MS, DIALS_BURST_PER_ADDRESS, REQUEST_ANSWER_BYTES_PER_TOKEN, REQUEST_BUDGETS_MAX,
-    REQUEST_TIMEOUT_MS, REQUEST_TOKENS_MAX, REQUESTS_PER_LINK_MAX,
+    DIAL_TIMEOUT_MS, DIALS_BURST_PER_ADDRESS, FRAMES_FORGIVEN_MAX, FRAMES_WAITING_PER_NODE_MAX,
+    REQUEST_ANSWER_BYTES_PER_TOKEN, REQUEST_BUDGETS_MAX, REQUEST_TIMEOUT_MS, REQUEST_TOKENS_MAX,
+    REQUESTS_PER_LINK_MAX,
 };
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Unverified;
@@ -471,4 +473,32 @@ fn where_the_dialled_node_has_proven_itself_it_is_dialled_freely() {
         let dialled = (0..100).filter(|_| dial().is_some()).count();
         assert_eq!(dialled == 100, free, "{dialled}");
     }
+}
+
+#[test]
+fn not_more_waits_for_a_link_to_come_up_than_may() {
+    let mut bench = Bench::new();
+    for _ in 0..FRAMES_WAITING_PER_NODE_MAX {
+        bench.ping(0);
+        assert!(bench.links.poll_event().is_none());
+    }
+    bench.ping(0);
+    let answer = bench.links.poll_event();
+    assert!(matches!(answer, Some(Event::Answer { result: Err(Failure::Busy), .. })));
+    let mut fills = Fills::default();
+    bench.links.fills(&mut fills);
+    assert_eq!(fills.above().count(), 0);
+}
+
+#[test]
+fn a_link_survives_few_frames_that_are_not_known() {
+    let mut bench = Bench::joined();
+    let body = serde_json::json!({ "msg_type": "levitation", "msg_data": null });
+    let frame = encode(&serde_json::json!({ "id": 12, "body": body }));
+    for _ in 0..FRAMES_FORGIVEN_MAX {
+        bench.links.handle_frame(LINK, &frame, now(1), &mut bench.out);
+        assert_eq!(bench.closed(), None);
+    }
+    bench.links.handle_frame(LINK, &frame, now(1), &mut bench.out);
+    assert!(bench.closed().is_some());
 }

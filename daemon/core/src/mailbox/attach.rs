@@ -6,14 +6,17 @@ use bytchat_proto::envelope::AttachProof;
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::key::AccountKey;
 use bytchat_proto::limits::{
-    ACCOUNTS_MAX, CHALLENGE_MS, DEVICES_PER_USER_MAX, KEY_TAKES_PER_MINUTE_MAX, LINKS_MAX,
-    MINUTE_MS, PUSH_AGAIN_MAX_MS, PUSH_AGAIN_MS, PUSHES_PER_LOAD_MAX,
+    ACCOUNTS_MAX, CHALLENGE_MS, DEVICES_PER_USER_MAX, IDS_PER_REQUEST_MAX,
+    KEY_TAKES_PER_MINUTE_MAX, LINKS_MAX, MINUTE_MS, PUSH_AGAIN_MAX_MS, PUSH_AGAIN_MS,
+    PUSHES_IN_FLIGHT_MAX, PUSHES_PER_LOAD_MAX,
 };
 use bytchat_proto::record::{DeviceCertificate, RecordError};
 use bytchat_proto::unverified::Unverified;
 
+use super::Limits;
 use super::share::{Quota, Room, Shares, Source};
 use super::shelf::Owner;
+use crate::fill::Fills;
 use crate::io::{LinkId, LoadId};
 use crate::time::{Mono, Now};
 
@@ -139,6 +142,18 @@ pub(super) struct Attachments {
 }
 
 impl Attachments {
+    /// How full it is.
+    pub(super) fn fills(&self, limits: &Limits, fills: &mut Fills) {
+        fills.note("links of the mailbox", self.links.len(), LINKS_MAX);
+        fills.note("devices attached", self.attached.len(), limits.attached);
+        self.shares.fills("devices attached of a user", DEVICES_PER_USER_MAX, fills);
+        let attached = || self.attached.values();
+        let flying = attached().map(|it| it.in_flight.len());
+        fills.most("pushes in flight", flying, PUSHES_IN_FLIGHT_MAX);
+        let again = attached().map(|it| it.again.len());
+        fills.most("pushes asked for again", again, IDS_PER_REQUEST_MAX);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.attached.len()
     }

@@ -6,6 +6,7 @@
 mod again;
 mod attach;
 mod effect;
+mod fills;
 mod kept;
 mod notice;
 mod onetime;

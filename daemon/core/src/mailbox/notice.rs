@@ -10,6 +10,7 @@ use bytchat_proto::wire::Notice;
 use super::Limits;
 use super::share::{Shares, Source};
 use super::shelf::{Owner, parse_row_key, row_key};
+use crate::fill::Fills;
 
 /// All notices that are kept, in the order in which they came.
 pub(super) struct Notices {
@@ -28,6 +29,13 @@ struct Kept {
 }
 
 impl Notices {
+    /// How full it is.
+    pub(super) fn fills(&self, limits: &Limits, fills: &mut Fills) {
+        let kept = self.kept.len().max(self.ends.len()).max(self.queues.len());
+        fills.note("notices", kept, limits.notices);
+        self.shares.fills("notices of a user", limits.notices_per_user, fills);
+    }
+
     pub(super) fn new() -> Self {
         Self {
             queues: BTreeMap::new(),

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::shelf::Owner;
 use super::verbs::not_attached;
 use super::{Limits, Mailbox};
+use crate::fill::Fills;
 use crate::io::{LinkId, Outputs};
 use crate::persist::Table;
 use crate::time::Now;
@@ -142,6 +143,14 @@ impl KeyRow {
 }
 
 impl OneTimeKeys {
+    /// How full it is.
+    pub(super) fn fills(&self, limits: &Limits, fills: &mut Fills) {
+        fills.note("one-time keys", self.live_count, limits.keys);
+        fills.note("one-time keys spent", self.spent.len(), limits.keys_spent);
+        let live = self.live.values().map(BTreeMap::len);
+        fills.most("one-time keys of a device", live, limits.keys_per_device);
+    }
+
     pub(super) fn new() -> Self {
         Self {
             rows: BTreeMap::new(),

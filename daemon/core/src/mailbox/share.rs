@@ -9,6 +9,7 @@ use bytchat_proto::limits::{
     SHELF_SHARE_PREFIX_PERCENT,
 };
 
+use crate::fill::Fills;
 use crate::prefix::{PREFIX_BYTES, Prefix};
 
 /// The bytes of a source on disk.
@@ -121,6 +122,11 @@ impl Room {
 }
 
 impl Shares {
+    /// How full the fullest room of a user is.
+    pub(super) fn fills(&self, what: &'static str, max: usize, fills: &mut Fills) {
+        fills.most(what, self.users.values().map(|room| room.count), max);
+    }
+
     pub(super) fn of_user(&self, user: UserId) -> Room {
         self.users.get(&user).copied().unwrap_or_default()
     }

@@ -6,10 +6,12 @@ use std::ops::Bound::{Excluded, Unbounded};
 use bytchat_proto::envelope::Envelope;
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
+use bytchat_proto::limits::HOLDERS_TOLD_MAX;
 use bytchat_proto::timestamp::Timestamp;
 
 use super::Limits;
 use super::share::{SOURCE_BYTES, Shares, Source};
+use crate::fill::Fills;
 use crate::time::Mono;
 
 /// Whose mail it is: one device of one user.
@@ -76,6 +78,15 @@ impl Held {
 }
 
 impl Shelf {
+    /// How full it is.
+    pub(super) fn fills(&self, limits: &Limits, fills: &mut Fills) {
+        let held = self.held.len().max(self.ends.len()).max(self.queues.len());
+        fills.note("envelopes", held, limits.envelopes);
+        self.shares.fills("envelopes of a user", limits.envelopes_per_user, fills);
+        let told = self.held.values().map(|held| held.told.len());
+        fills.most("holders told of an envelope", told, HOLDERS_TOLD_MAX);
+    }
+
     pub(super) fn new() -> Self {
         Self {
             held: BTreeMap::new(),

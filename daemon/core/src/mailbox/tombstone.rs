@@ -7,6 +7,7 @@ use bytchat_proto::timestamp::Timestamp;
 
 use super::Limits;
 use super::shelf::Owner;
+use crate::fill::Fills;
 
 /// Names one envelope of one owner: nobody can bury the mail of somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +41,14 @@ impl Mark {
 }
 
 impl Tombstones {
+    /// How full it is.
+    pub(super) fn fills(&self, limits: &Limits, fills: &mut Fills) {
+        fills.note("tombstones", self.marks.len().max(self.ends.len()), limits.tombstones);
+        let unseen = self.unseen.values().copied();
+        let max = limits.tombstones_unseen_per_user;
+        fills.most("removals never seen of a user", unseen, max);
+    }
+
     pub(super) fn new() -> Self {
         Self { marks: BTreeMap::new(), ends: BTreeSet::new(), unseen: BTreeMap::new() }
     }

@@ -41,6 +41,11 @@ struct Seen {
 }
 
 impl Checks {
+    /// How many users are remembered.
+    pub(super) fn count(&self) -> usize {
+        self.users.len()
+    }
+
     /// Notes a device that has attached; `attached` says whose devices still are.
     fn note(
         &mut self,

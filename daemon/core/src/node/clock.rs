@@ -56,6 +56,11 @@ impl Clock {
         Self { calm, words: BTreeMap::new(), told: Drift::Ok, written }
     }
 
+    /// How many words about the time are kept.
+    pub(super) fn word_count(&self) -> usize {
+        self.words.len()
+    }
+
     /// Compares both clocks. What was said before one of them went another way is forgotten.
     fn see(&mut self, now: Now) {
         if self.calm.see(now) >= CLOCK_STEP_MS {

@@ -176,6 +176,11 @@ impl Book {
         out.put(Table::Contact, [account.as_bytes(), user.as_bytes()].concat(), row);
     }
 
+    /// How many entries there are.
+    pub(super) fn count(&self) -> usize {
+        self.people.len()
+    }
+
     /// An entry as it will be.
     fn changed(&self, key: (UserId, UserId), standing: Standing, alias: Option<Alias>) -> Person {
         let old = self.people.get(&key);
@@ -265,6 +270,20 @@ mod tests {
         assert!(book.may_write(ALICE, stranger(1)));
         book.set(ALICE, stranger(1), Standing::Blocked, None, &mut out);
         assert!(!book.may_write(ALICE, stranger(1)));
+    }
+
+    #[test]
+    fn a_full_address_book_takes_nobody_but_in_the_place_of_a_request() {
+        let (mut book, mut out) = (Book::default(), Outputs::new([0; 32]));
+        book.set(ALICE, stranger(0), Standing::Request, None, &mut out);
+        for number in 1..CONTACTS_MAX + 2 {
+            book.set(ALICE, stranger(number), Standing::Accepted, None, &mut out);
+        }
+        assert_eq!(book.count(), CONTACTS_MAX);
+        assert_eq!(book.standing(ALICE, stranger(0)), None);
+        assert_eq!(book.standing(ALICE, stranger(CONTACTS_MAX + 1)), None);
+        let error = book.would_be(ALICE, stranger(0), Standing::Accepted, None).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Quota);
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Node {
                     if receipt.holder != node || Some(receipt.envelope) != envelope {
                         return;
                     }
-                    target.holders.insert(node, receipt.until);
+                    target.sign(node, receipt.until);
                     let (until, taken) = (receipt.until, receipt.taken && home);
                     target.taken |= taken;
                     return self.handle_evidence(id, device, (node, until, taken), now);

@@ -150,7 +150,7 @@ impl Node {
             return message;
         };
         message.seq = owner.next_message;
-        owner.next_message += 1;
+        owner.next_message = owner.next_message.saturating_add(1);
         let next = owner.next_message.to_be_bytes();
         self.out.put(Table::Node, [b"next/".as_slice(), account.as_bytes()].concat(), next);
         let key = message_key(account, message.seq);

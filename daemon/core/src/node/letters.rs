@@ -1,11 +1,9 @@
 //! Letters: what they carry, and what follows from it.
 
-use std::collections::BTreeMap;
-
 use bytchat_proto::block::BlockKind;
 use bytchat_proto::envelope::{Content, MessageReceipt, Party, Sealed};
 use bytchat_proto::id::{BlockId, EnvelopeId, UserId};
-use bytchat_proto::limits::IDS_PER_REQUEST_MAX;
+use bytchat_proto::limits::{IDS_PER_REQUEST_MAX, RECEIPT_BLOCKS_MAX};
 use bytchat_proto::rpc::contact::Standing;
 use bytchat_proto::rpc::event::What;
 use bytchat_proto::rpc::message::{Direction, Message, State};
@@ -17,10 +15,8 @@ use crate::inbox::Brought;
 use crate::outbox;
 use crate::persist::Table;
 use crate::round::{Accepted, Rejected};
-use crate::time::{Mono, Now};
+use crate::time::Now;
 
-/// Receipts that one letter carries at most.
-const RECEIPT_BLOCKS_MAX: usize = 256;
 /// The prefix of the row of a receipt that is owed.
 pub(super) const OWED: &[u8] = b"owed/";
 
@@ -152,7 +148,17 @@ impl Node {
         now: Now,
     ) {
         let receipt = MessageReceipt { blocks, read, at: now.wall };
-        let entry = outbox::entry(user, to, Content::Receipt(receipt), now);
+        self.answer(user, to, Content::Receipt(receipt), now);
+    }
+
+    /// Sends what only answers somebody, if there is room: a receipt that is lost is asked for
+    /// when the sender deposits its letter again.
+    fn answer(&mut self, user: UserId, to: UserId, content: Content, now: Now) {
+        let known = self.book.standing(user, to) == Some(Standing::Accepted);
+        if !self.outbox.may_answer(to, known) {
+            return tracing::debug!(user = %to, "too many answers wait to be sent");
+        }
+        let entry = outbox::entry(user, to, content, now);
         let entry = self.outbox.queue(entry, &mut self.out);
         self.work(entry, now);
     }
@@ -207,41 +213,11 @@ impl Node {
     pub(super) fn ask_for_unread(&mut self, now: Now) {
         for (user, (sender, device), envelopes) in self.upkeep.poll_unread(now) {
             self.sessions_mut(user, device).renew();
-            let entry = outbox::entry(user, sender, Content::Resend(envelopes), now);
-            let entry = self.outbox.queue(entry, &mut self.out);
-            self.work(entry, now);
+            self.answer(user, sender, Content::Resend(envelopes), now);
         }
     }
 }
 
 fn owed_key(user: UserId, to: UserId, block: BlockId) -> Vec<u8> {
     [OWED, user.as_bytes(), to.as_bytes(), block.as_bytes()].concat()
-}
-
-/// Which devices lately asked for something that costs work, or were asked.
-#[derive(Debug)]
-pub(super) struct AskedAgain {
-    every_ms: u64,
-    at: BTreeMap<(UserId, bytchat_proto::key::DeviceKey), Mono>,
-}
-
-impl AskedAgain {
-    /// Allows one request of a device in this time.
-    pub(super) fn every_ms(every_ms: u64) -> Self {
-        Self { every_ms, at: BTreeMap::new() }
-    }
-
-    pub(super) fn allow(
-        &mut self,
-        user: UserId,
-        device: bytchat_proto::key::DeviceKey,
-        now: Mono,
-    ) -> bool {
-        self.at.retain(|_, at| now.since_ms(*at) < self.every_ms);
-        if self.at.len() >= 1_000 || self.at.contains_key(&(user, device)) {
-            return false;
-        }
-        self.at.insert((user, device), now);
-        true
-    }
 }

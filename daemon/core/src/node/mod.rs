@@ -2,6 +2,7 @@
 
 mod accounts;
 mod aliases;
+mod asked;
 mod attach;
 mod calls;
 mod checks;
@@ -12,6 +13,7 @@ mod cursors;
 mod deposit;
 mod duties;
 mod events;
+mod fills;
 #[cfg(test)]
 mod fixture;
 mod former;
@@ -118,26 +120,6 @@ pub struct Node {
 }
 
 impl Node {
-    /// The tables whose rows are handed over at start.
-    pub const HOT: &'static [Table] = &[
-        Table::Node,
-        Table::Peer,
-        Table::Record,
-        Table::Account,
-        Table::Device,
-        Table::Session,
-        Table::Round,
-        Table::Outbox,
-        Table::Envelope,
-        Table::Tombstone,
-        Table::Prekey,
-        Table::Notice,
-        Table::Seen,
-        Table::Alias,
-        Table::Pin,
-        Table::Contact,
-    ];
-
     /// A node as its rows left it. A row whose value could not be read comes with an empty one,
     /// which is none that is ever written there.
     pub fn new(

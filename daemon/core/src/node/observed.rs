@@ -26,6 +26,11 @@ pub(super) struct Observed {
 }
 
 impl Observed {
+    /// How many words are kept.
+    pub(super) fn word_count(&self) -> usize {
+        self.words.len()
+    }
+
     /// Notes at which address a peer, itself at `from`, sees us.
     pub(super) fn note(&mut self, address: SocketAddr, (by, from): (NodeId, IpAddr), now: Now) {
         self.words.retain(|_, word| now.mono.since_ms(word.at) < OBSERVED_KEEP_MS);

@@ -51,7 +51,7 @@ impl Node {
         let (more, last) = known.map_or_else(Default::default, |(body, seq)| (body.more, seq));
         let avatar = ByteBuf::from(avatar);
         let body = ProfileBody { uid: user, name: with.name.clone(), avatar, more };
-        let sequence = now.wall.0.max(last + 1);
+        let sequence = now.wall.0.max(last.saturating_add(1));
         if self.kept.is_dry(call) {
             self.reply(call, Ok(to_result(&view(body, sequence, 0))));
             return Ok(());

@@ -13,6 +13,26 @@ use crate::persist::{Row, Table};
 use crate::time::Now;
 
 impl Node {
+    /// The tables whose rows are handed over at start.
+    pub const HOT: &'static [Table] = &[
+        Table::Node,
+        Table::Peer,
+        Table::Record,
+        Table::Account,
+        Table::Device,
+        Table::Session,
+        Table::Round,
+        Table::Outbox,
+        Table::Envelope,
+        Table::Tombstone,
+        Table::Prekey,
+        Table::Notice,
+        Table::Seen,
+        Table::Alias,
+        Table::Pin,
+        Table::Contact,
+    ];
+
     /// Takes the rows of the hot tables. A row that cannot be read is reported and left out; an
     /// account that cannot be read is left alone, so that all others are served.
     pub(super) fn restore(&mut self, rows: Vec<(Table, Row)>, now: Now) {

@@ -216,7 +216,8 @@ impl Node {
             Some(Put::OwnRecord { user }) => {
                 if let Some(sequence) = stale {
                     tracing::info!(%user, sequence, "another device has published a newer record");
-                    self.upkeep.publish_soon(user, now);
+                    // One holder's word is not proof: it must not make us sign without end.
+                    self.upkeep.publish_later(user, now);
                 }
             }
             Some(Put::Profile { user, call }) => {

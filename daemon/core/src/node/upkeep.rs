@@ -6,22 +6,17 @@ use bytchat_proto::alias::Host;
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::{
-    ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, HOUR_MS, KEPT_CHALLENGE_MS, MINUTE_MS,
-    RESEND_IDS_MAX, RESEND_MS,
+    ASKED_AGAIN_MAX, ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, HOUR_MS, KEPT_CHALLENGE_MS,
+    MINUTE_MS, RESEND_IDS_MAX, RESEND_MS, UNREAD_DEVICES_MAX,
 };
 use bytchat_proto::record::NodeRecord;
 
 use super::Node;
-use super::letters::AskedAgain;
+use super::asked::AskedAgain;
 use super::waits::Waiting;
+use crate::fill::Fills;
 use crate::outbox::EntryId;
 use crate::time::{Deadline, Mono, Now};
-
-/// Letters of one device that could not be read: for whom, from whom, which.
-pub(super) type Unread = (UserId, (UserId, DeviceKey), Vec<EnvelopeId>);
-
-/// Devices whose letters could not be read, at most.
-const UNREAD_DEVICES_MAX: usize = 256;
 
 /// When each duty is due.
 #[derive(Debug)]
@@ -39,12 +34,20 @@ pub(super) struct Upkeep {
     joined: bool,
     pods: BTreeMap<(UserId, Host), NodeRecord>,
     seeks: BTreeMap<(UserId, Host), (u32, Mono)>,
-    asked_again: AskedAgain,
-    resent: AskedAgain,
-    unread: BTreeMap<(UserId, UserId, DeviceKey), Vec<EnvelopeId>>,
+    pub(super) asked_again: AskedAgain,
+    pub(super) resent: AskedAgain,
+    pub(super) unread: BTreeMap<(UserId, UserId, DeviceKey), Vec<EnvelopeId>>,
 }
 
 impl Upkeep {
+    /// How full it is.
+    pub(super) fn fills(&self, fills: &mut Fills) {
+        fills.note("devices not read", self.unread.len(), UNREAD_DEVICES_MAX);
+        fills.most("letters not read", self.unread.values().map(Vec::len), RESEND_IDS_MAX);
+        fills.note("devices asked again", self.asked_again.count(), ASKED_AGAIN_MAX);
+        fills.note("devices sent to again", self.resent.count(), ASKED_AGAIN_MAX);
+    }
+
     pub(super) fn new(now: Now) -> Self {
         Self {
             publish: BTreeMap::new(),
@@ -158,46 +161,6 @@ impl Upkeep {
         self.seeks.get(&(user, host.clone())).is_none_or(|(_, at)| now.mono >= *at)
     }
 
-    /// Notes a letter that could not be read.
-    pub(super) fn unread(
-        &mut self,
-        user: UserId,
-        (sender, device): (UserId, DeviceKey),
-        id: EnvelopeId,
-    ) {
-        let key = (user, sender, device);
-        if self.unread.len() < UNREAD_DEVICES_MAX || self.unread.contains_key(&key) {
-            let envelopes = self.unread.entry(key).or_default();
-            if envelopes.len() < RESEND_IDS_MAX {
-                envelopes.push(id);
-            }
-        }
-    }
-
-    /// The devices that may be asked now, and for what.
-    pub(super) fn poll_unread(&mut self, now: Now) -> Vec<Unread> {
-        let asked = &mut self.asked_again;
-        let due = |key: &(UserId, UserId, DeviceKey)| asked.allow(key.0, key.2, now.mono);
-        let due: Vec<_> = self
-            .unread
-            .keys()
-            .copied()
-            .filter({
-                let mut due = due;
-                move |key| due(key)
-            })
-            .collect();
-        let take = |key: (UserId, UserId, DeviceKey)| {
-            let envelopes = self.unread.remove(&key)?;
-            Some((key.0, (key.1, key.2), envelopes))
-        };
-        due.into_iter().filter_map(take).collect()
-    }
-
-    pub(super) fn may_resend(&mut self, user: UserId, device: DeviceKey, now: Now) -> bool {
-        self.resent.allow(user, device, now.mono)
-    }
-
     /// When the next duty is due.
     pub(super) fn poll_timeout(&self) -> Option<Deadline> {
         let of_users = self.publish.values().chain(self.attach.values()).copied().min();
@@ -245,5 +208,31 @@ impl Node {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::at;
+
+    #[test]
+    fn letters_that_cannot_be_read_are_noted_up_to_a_limit() {
+        let mut upkeep = Upkeep::new(at(0));
+        let sender = |number: usize| {
+            let mut key = [7; 32];
+            key[..8].copy_from_slice(&number.to_be_bytes());
+            (UserId([2; 20]), DeviceKey(key))
+        };
+        for number in 0..UNREAD_DEVICES_MAX + 1 {
+            upkeep.unread(UserId([1; 20]), sender(number), EnvelopeId([1; 32]));
+        }
+        for _ in 0..RESEND_IDS_MAX + 1 {
+            upkeep.unread(UserId([1; 20]), sender(0), EnvelopeId([1; 32]));
+        }
+        assert_eq!(upkeep.unread.len(), UNREAD_DEVICES_MAX);
+        assert_eq!(upkeep.unread.values().map(Vec::len).max(), Some(RESEND_IDS_MAX));
+        assert_eq!(upkeep.poll_unread(at(0)).len(), UNREAD_DEVICES_MAX);
+        assert!(upkeep.unread.is_empty());
     }
 }

@@ -8,6 +8,7 @@ use bytchat_proto::limits::{GATHER_MS, OUTBOX_MAX, RPC_WAITS_MAX};
 use bytchat_proto::rpc::event::wanted;
 use bytchat_proto::rpc::message::State;
 
+use crate::fill::Fills;
 use crate::io::{CallId, Scope};
 use crate::time::{Deadline, Mono, Now};
 
@@ -33,6 +34,12 @@ pub(super) struct Waits {
 }
 
 impl Waits {
+    /// How full it is.
+    pub(super) fn fills(&self, fills: &mut Fills) {
+        fills.note("calls that wait", self.calls.len(), RPC_WAITS_MAX);
+        fills.note("messages that moved lately", self.reached.len(), OUTBOX_MAX);
+    }
+
     /// Notes that a message's sender is to be told of its arrival.
     pub(super) fn receipt(&mut self, user: UserId, to: UserId, block: BlockId, now: Now) {
         let blocks = self.receipts.entry((user, to)).or_default();

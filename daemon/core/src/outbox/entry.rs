@@ -8,7 +8,8 @@ use bytchat_proto::envelope::{Content, Envelope};
 use bytchat_proto::id::{BlockId, NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::{
-    HOLDERS_LOST_MAX, LETTER_KEPT_MS, MAIL_REPUBLISH_MS, OUTBOX_TTL_MS, RETRY_MAX_MS, RETRY_MIN_MS,
+    HOLDERS_LOST_MAX, HOLDERS_SIGNED_MAX, LETTER_KEPT_MS, MAIL_REPUBLISH_MS, OUTBOX_TTL_MS,
+    RETRY_MAX_MS, RETRY_MIN_MS,
 };
 use bytchat_proto::rpc::message::State;
 use bytchat_proto::timestamp::Timestamp;
@@ -116,6 +117,17 @@ impl Target {
     /// Whether a node did not take it, or did not keep it.
     pub fn has_failed(&self, node: NodeId) -> bool {
         self.failed.contains(&node) || self.lost.contains(&node)
+    }
+
+    /// A node has signed for it. Of too many the one is forgotten that keeps it least long.
+    pub fn sign(&mut self, node: NodeId, until: Timestamp) {
+        self.holders.insert(node, until);
+        if self.holders.len() > HOLDERS_SIGNED_MAX {
+            let first = self.holders.iter().min_by_key(|(_, until)| **until);
+            if let Some(first) = first.map(|(node, _)| *node) {
+                self.holders.remove(&first);
+            }
+        }
     }
 
     /// A node that signed for it does not have it; false if that is known already.

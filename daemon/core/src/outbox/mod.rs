@@ -9,10 +9,15 @@ use bytchat_proto::codec::decode;
 use bytchat_proto::envelope::{Content, Envelope};
 use bytchat_proto::id::{BlockId, UserId};
 use bytchat_proto::key::DeviceKey;
-use bytchat_proto::limits::{OUTBOX_BYTES_MAX, OUTBOX_MAX, OUTBOX_WINDOW, USER_SHARE_FACTOR};
+use bytchat_proto::limits::{
+    DEVICES_PER_USER_MAX, HOLDERS_LOST_MAX, HOLDERS_SIGNED_MAX, LETTERS_KEPT_MAX,
+    OUTBOX_ANSWERS_MAX, OUTBOX_ANSWERS_PER_CONTACT_MAX, OUTBOX_ANSWERS_PER_STRANGER_MAX,
+    OUTBOX_BYTES_MAX, OUTBOX_MAX, OUTBOX_WINDOW, USER_SHARE_FACTOR,
+};
 use bytchat_proto::rpc::message::State;
 use serde_bytes::ByteBuf;
 
+use crate::fill::Fills;
 use crate::io::Outputs;
 use crate::persist::Table;
 use crate::time::{Deadline, Mono, Now};
@@ -67,6 +72,22 @@ pub struct Outbox {
 }
 
 impl Outbox {
+    /// How full everything is that others can fill.
+    pub fn fills(&self, fills: &mut Fills) {
+        fills.note("messages on their way", self.by_block.len(), OUTBOX_MAX);
+        fills.note("answers on their way", self.answers(), OUTBOX_ANSWERS_MAX);
+        fills.note("receipts that are kept", self.kept.len(), LETTERS_KEPT_MAX);
+        let most = OUTBOX_MAX + OUTBOX_ANSWERS_MAX + LETTERS_KEPT_MAX;
+        fills.note("tries to come", self.tries.len(), most);
+        let targets = self.entries.values().map(|entry| entry.targets.len());
+        fills.most("devices of a message", targets, DEVICES_PER_USER_MAX);
+        let targets = || self.entries.values().flat_map(|entry| entry.targets.values());
+        let signed = targets().map(|target| target.holders.len());
+        fills.most("holders of an envelope", signed, HOLDERS_SIGNED_MAX);
+        let lost = targets().map(|target| target.lost.len());
+        fills.most("holders that lost an envelope", lost, HOLDERS_LOST_MAX);
+    }
+
     /// Reads a row at start; a row that cannot be read is left out and reported.
     pub fn restore(&mut self, key: &[u8], value: &[u8]) {
         let Some((kind, rest)) = key.split_first() else {
@@ -138,8 +159,7 @@ impl Outbox {
     /// There is none, or the user has its share of what is free.
     // SPEC 8.7: no Unix user takes all places.
     pub fn room(&self, accounts: &[UserId]) -> Result<(), Full> {
-        let waiting = self.entries.len().saturating_sub(self.kept.len());
-        let count = OUTBOX_MAX.saturating_sub(waiting);
+        let count = OUTBOX_MAX.saturating_sub(self.by_block.len());
         let bytes = OUTBOX_BYTES_MAX.saturating_sub(self.bytes);
         if count == 0 || bytes == 0 {
             return Err(Full::All);
@@ -154,6 +174,23 @@ impl Outbox {
         if room { Ok(()) } else { Err(Full::Share(own.count)) }
     }
 
+    /// Receipts and requests to send again that are on their way; what is only kept is not.
+    fn answers(&self) -> usize {
+        self.entries.len().saturating_sub(self.by_block.len() + self.kept.len())
+    }
+
+    /// Whether there is room for a receipt, or a request to send again. Whoever writes makes us
+    /// answer: nobody takes all places by it, and strangers leave half of them to contacts.
+    pub fn may_answer(&self, to: UserId, known: bool) -> bool {
+        let (own_max, all_max) = match known {
+            true => (OUTBOX_ANSWERS_PER_CONTACT_MAX, OUTBOX_ANSWERS_MAX),
+            false => (OUTBOX_ANSWERS_PER_STRANGER_MAX, OUTBOX_ANSWERS_MAX / 2),
+        };
+        let answers = |entry: &Entry| entry.block.is_none() && entry.kept_until.is_none();
+        let own = self.of_user(to).filter(|(_, entry)| answers(entry));
+        self.answers() < all_max && own.take(own_max).count() < own_max
+    }
+
     /// Counts bytes that are sealed for an entry, and bytes that are not any more.
     fn weigh(&mut self, payer: Option<UserId>, more: usize, less: usize) {
         self.bytes = self.bytes.saturating_add(more).saturating_sub(less);
@@ -164,7 +201,7 @@ impl Outbox {
 
     /// Takes something to send, and writes it down.
     pub fn queue(&mut self, entry: Entry, out: &mut Outputs) -> EntryId {
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         let id = EntryId(self.next);
         out.put(Table::Outbox, row_key(ENTRY, id, None), entry.encode());
         self.index(id, entry);

@@ -4,7 +4,10 @@ mod again;
 
 use bytchat_proto::envelope::{ENCAPSULATION_BYTES, MessageReceipt, Party, TAG_BYTES};
 use bytchat_proto::id::{Fingerprint, NodeId};
-use bytchat_proto::limits::{MAIL_REPUBLISH_MS, RETRY_MIN_MS};
+use bytchat_proto::limits::{
+    MAIL_REPUBLISH_MS, OUTBOX_ANSWERS_MAX, OUTBOX_ANSWERS_PER_CONTACT_MAX,
+    OUTBOX_ANSWERS_PER_STRANGER_MAX, RETRY_MIN_MS,
+};
 use bytchat_proto::rpc::message::State;
 use bytchat_proto::timestamp::Timestamp;
 
@@ -257,4 +260,45 @@ fn the_bytes_of_a_user_are_shared_likewise_and_counted_back() {
     again.weigh(Some(ALICE), 0, most - bytes);
     again.remove(id, &mut out);
     assert_eq!((again.bytes, again.own.len()), (0, 0));
+}
+
+/// A receipt for somebody.
+fn receipt(to: UserId) -> Entry {
+    let receipt = MessageReceipt { blocks: Vec::new(), read: false, at: Timestamp(0) };
+    entry(ALICE, to, Content::Receipt(receipt), now(0))
+}
+
+/// Queues receipts for one user until there is room for no more.
+fn answer(outbox: &mut Outbox, to: UserId, known: bool, out: &mut Outputs) -> usize {
+    let mut count = 0;
+    while outbox.may_answer(to, known) {
+        outbox.queue(receipt(to), out);
+        count += 1;
+    }
+    count
+}
+
+#[test]
+fn whoever_makes_us_answer_takes_no_place_of_messages_nor_all_those_of_answers() {
+    let (mut outbox, mut out) = (Outbox::default(), Outputs::new([0; 32]));
+    let stranger = |number: usize| {
+        let mut id = [9; 20];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        UserId(id)
+    };
+    assert_eq!(answer(&mut outbox, BOB, true, &mut out), OUTBOX_ANSWERS_PER_CONTACT_MAX);
+    let counts: Vec<usize> = (0..2 * OUTBOX_ANSWERS_MAX / OUTBOX_ANSWERS_PER_STRANGER_MAX)
+        .map(|number| answer(&mut outbox, stranger(number), false, &mut out))
+        .collect();
+    assert_eq!(counts[0], OUTBOX_ANSWERS_PER_STRANGER_MAX);
+    assert_eq!(outbox.answers(), OUTBOX_ANSWERS_MAX / 2);
+    assert_eq!(answer(&mut outbox, UserId([4; 20]), true, &mut out), 1_000);
+    let others = 0..OUTBOX_ANSWERS_MAX;
+    let more: usize = others.map(|it| answer(&mut outbox, stranger(it), true, &mut out)).sum();
+    assert!(more > 0);
+    assert_eq!(outbox.answers(), OUTBOX_ANSWERS_MAX);
+    assert_eq!(outbox.room(&[ALICE]), Ok(()));
+    let mut fills = Fills::default();
+    outbox.fills(&mut fills);
+    assert_eq!(fills.above().count(), 0);
 }

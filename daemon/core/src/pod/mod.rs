@@ -18,6 +18,7 @@ use bytchat_proto::wire::{Refusal, Request, Response};
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
+use crate::fill::Fills;
 use crate::io::{Outputs, Sign};
 use crate::persist::Table;
 use crate::time::Now;
@@ -43,6 +44,12 @@ struct Registered {
 }
 
 impl Pod {
+    /// How full everything is that others can fill.
+    pub fn fills(&self, fills: &mut Fills) {
+        fills.note("aliases", self.aliases.len(), self.aliases_max);
+        fills.most("aliases of a user", self.users.values().copied(), ALIASES_PER_USER_MAX);
+    }
+
     /// A pod with a host name, or a node that is none.
     pub fn new(host: Option<Host>) -> Self {
         Self {

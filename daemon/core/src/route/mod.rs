@@ -7,13 +7,16 @@ use bytchat_proto::codec::decode;
 use bytchat_proto::envelope::{OneTimeKey, Party};
 use bytchat_proto::id::{NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
-use bytchat_proto::limits::{HOLDERS, OUTBOX_MAX, ROUTE_FRESH_MS};
+use bytchat_proto::limits::{
+    DEVICES_PER_USER_MAX, HOLDERS, OUTBOX_MAX, RECORDS_PER_POINT_MAX, ROUTE_FRESH_MS,
+};
 use bytchat_proto::record::{
     LocationBody, NodeRecord, PrekeyBody, RecordBody, RecordKind, Signer, UserBody,
 };
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::{Unverified, Verified};
 
+use crate::fill::Fills;
 use crate::time::{Mono, Now};
 
 /// A device of a recipient.
@@ -82,6 +85,18 @@ pub struct Routes {
 }
 
 impl Routes {
+    /// How full everything is that others can fill.
+    pub fn fills(&self, fills: &mut Fills) {
+        fills.note("recipients known", self.by_user.len(), OUTBOX_MAX);
+        let routes = || self.by_user.values().filter_map(|entry| entry.route.as_ref());
+        let devices = routes().map(|route| route.devices.len());
+        fills.most("devices of a recipient", devices, DEVICES_PER_USER_MAX);
+        let closest = routes().map(|route| route.closest.len());
+        fills.most("holders of a recipient", closest, 2 * HOLDERS);
+        let places = routes().map(|route| route.places.len());
+        fills.most("places of a recipient", places, RECORDS_PER_POINT_MAX);
+    }
+
     /// The route to a user, if it is fresh and leads to a device.
     pub fn get(&self, user: UserId, now: Now) -> Option<&Route> {
         let entry = self.by_user.get(&user)?;

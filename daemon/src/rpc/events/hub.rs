@@ -117,7 +117,7 @@ impl Follower {
         let Some(oldest) = ring.events.front() else {
             return Recent::Nothing;
         };
-        let Some(skip) = (seq + 1).checked_sub(oldest.seq) else {
+        let Some(skip) = seq.saturating_add(1).checked_sub(oldest.seq) else {
             return Recent::Behind;
         };
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);

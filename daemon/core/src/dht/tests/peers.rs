@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use bytchat_proto::id::NetworkId;
 use bytchat_proto::limits::{
-    BUCKET_CONTACTS_MAX, BUCKET_REPLACEMENTS_MAX, CONTACTS_PER_ANSWER_MAX, PREFIX_PER_BUCKET_MAX,
-    PREFIX_PER_TABLE_MAX, UNTESTED_MAX,
+    BUCKET_CONTACTS_MAX, BUCKET_REPLACEMENTS_MAX, CONTACTS_CHECKED_MAX, CONTACTS_PER_ANSWER_MAX,
+    PREFIX_PER_BUCKET_MAX, PREFIX_PER_TABLE_MAX, UNTESTED_MAX,
 };
 use bytchat_proto::point::Point;
 use bytchat_proto::record::{Contact, RecordError};
@@ -15,6 +15,7 @@ use crate::dht::bucket::Heard;
 use crate::dht::contacts::{Checked, Peer, Untested};
 use crate::dht::table::RoutingTable;
 use crate::dht::{Dht, Event};
+use crate::fill::Fills;
 use crate::io::Outputs;
 use crate::prefix::Prefix;
 use crate::time::Mono;
@@ -224,4 +225,15 @@ fn a_node_without_addresses_or_of_another_network_gets_no_place() {
     assert_eq!(dht.peer_count(), 1);
     assert!(matches!(dht.poll_event(), Some(Event::NeighboursChanged)));
     assert!(dht.is_holder(Point([9; 20])));
+}
+
+#[test]
+fn contacts_that_were_checked_are_remembered_up_to_a_limit() {
+    let mut checked = Checked::new(network());
+    for seed in 0..=u64::try_from(CONTACTS_CHECKED_MAX).unwrap() {
+        checked.check(&contact_in(seed, "192.0.2.1:1", network(), 1)).unwrap();
+    }
+    let mut fills = Fills::default();
+    checked.fills(&mut fills);
+    assert_eq!(fills.all()[0].got, CONTACTS_CHECKED_MAX);
 }

@@ -1,7 +1,8 @@
 //! What is stored and has to be sealed anew.
 
 use bytchat_proto::limits::{
-    HOLDERS_LOST_MAX, LETTER_KEPT_MS, LETTERS_KEPT_MAX, LETTERS_KEPT_PER_USER_MAX,
+    HOLDERS_LOST_MAX, HOLDERS_SIGNED_MAX, LETTER_KEPT_MS, LETTERS_KEPT_MAX,
+    LETTERS_KEPT_PER_USER_MAX,
 };
 
 use super::*;
@@ -144,6 +145,12 @@ fn a_holder_that_lost_it_counts_no_more_and_one_that_says_it_was_removed_is_chec
     assert!(target.lose(first) && !target.lose(first));
     assert!(target.has_failed(first) && !target.is_stored(2));
     assert!(!target.lose(NodeId([3; 20])), "it never signed");
+    let mut signed = Target::of(envelope(1));
+    for number in 0..=HOLDERS_SIGNED_MAX as u64 {
+        signed.sign(NodeId([u8::try_from(number).unwrap(); 20]), Timestamp(1_000 - number));
+    }
+    let last = NodeId([u8::try_from(HOLDERS_SIGNED_MAX).unwrap(); 20]);
+    assert!(signed.holders.len() == HOLDERS_SIGNED_MAX && !signed.holders.contains_key(&last));
     for number in 0..2 * HOLDERS_LOST_MAX {
         let node = NodeId([u8::try_from(number).unwrap(); 20]);
         target.holders.insert(node, Timestamp(7));
