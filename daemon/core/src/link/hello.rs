@@ -3,6 +3,7 @@
 use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::PROTOCOL_VERSION;
 use bytchat_proto::record::verify_contact;
+use bytchat_proto::rpc::node::one_more;
 use bytchat_proto::wire::{Body, Hello};
 
 use super::peer::Peer;
@@ -15,6 +16,10 @@ impl<T> Links<T> {
         let Body::Hello(hello) = body else {
             return self.misbehaved(link, "the first frame is not hello", now, out);
         };
+        // SPEC 3.5: nodes of two networks never talk.
+        if hello.network != self.network {
+            return self.stranger(link, &hello, now, out);
+        }
         if let Err(reason) = self.check_hello(link, &hello) {
             return self.misbehaved(link, &reason, now, out);
         }
@@ -31,6 +36,11 @@ impl<T> Links<T> {
         if self.dials.expects(dial, node) {
             self.dials.proved(address, now.mono);
         }
+        let links = &mut self.counts.links;
+        one_more(match dial {
+            Some(_) => &mut links.opened_total,
+            None => &mut links.accepted_total,
+        });
         self.replace(node, link, now, out);
         let Hello { observed, time, .. } = hello;
         self.events.push_back(Event::Up { link, contact, observed, time, dial });
@@ -38,6 +48,12 @@ impl<T> Links<T> {
         for ask in waiting {
             self.request_on(link, ask, now, out);
         }
+    }
+
+    fn stranger(&mut self, link: LinkId, hello: &Hello, now: Now, out: &mut Outputs) {
+        one_more(&mut self.counts.links.strangers_total);
+        let reason = format!("peer belongs to network {}, this is {}", hello.network, self.network);
+        self.end(link, &reason, now, out);
     }
 
     // SPEC 2.10: the newest link to a node is the one that is used.
@@ -66,13 +82,6 @@ impl<T> Links<T> {
             return Err(format!(
                 "peer speaks protocol {}, expected {PROTOCOL_VERSION}",
                 hello.version
-            ));
-        }
-        // SPEC 3.5: nodes of two networks never talk.
-        if hello.network != self.network {
-            return Err(format!(
-                "peer belongs to network {}, this is {}",
-                hello.network, self.network
             ));
         }
         let contact = hello.contact.peek().map_err(|error| error.to_string())?;

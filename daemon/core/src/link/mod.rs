@@ -1,6 +1,7 @@
 //! Links: who is at the other end, requests and their answers, dialling when somebody is needed.
 
 mod budget;
+mod counts;
 mod deliveries;
 mod dial;
 mod event;
@@ -19,12 +20,14 @@ use bytchat_proto::limits::{
     REQUEST_COST_HEAVY, REQUEST_TOKENS_MAX, REQUEST_TOKENS_PER_SECOND,
 };
 use bytchat_proto::record::Contact;
+use bytchat_proto::rpc::node::one_more;
 use bytchat_proto::wire::{Body, Frame, Hello, Refusal, Response};
 
 use crate::io::{DialId, LinkId, Output, Outputs};
 use crate::time::{Deadline, Mono, Now};
 
 use budget::{Budgets, Rate};
+use counts::Counts;
 use deliveries::Deliveries;
 use dial::Dials;
 pub use dial::Named;
@@ -51,6 +54,7 @@ pub struct Links<T> {
     kept: BTreeMap<NodeId, u32>,
     events: VecDeque<Event<T>>,
     swept: Mono,
+    counts: Counts,
 }
 
 impl<T> Links<T> {
@@ -69,6 +73,7 @@ impl<T> Links<T> {
             kept: BTreeMap::new(),
             events: VecDeque::new(),
             swept: Mono::default(),
+            counts: Counts::default(),
         }
     }
 
@@ -170,6 +175,7 @@ impl<T> Links<T> {
 
     /// An attempt failed: try the next address or give up.
     pub fn dial_failed(&mut self, dial: DialId, now: Now, out: &mut Outputs) {
+        one_more(&mut self.counts.links.dials_failed_total);
         self.dials.failed(dial, now, out, &mut self.events);
     }
 
@@ -213,6 +219,7 @@ impl<T> Links<T> {
 
     /// Answers a request.
     pub fn respond(&mut self, link: LinkId, id: u64, response: Response, out: &mut Outputs) {
+        self.counts.answered(&response);
         let bytes = Body::Response(response).with_id(id).encode();
         // How large an answer gets is known only now.
         if let Some(node) = self.peers.get(&link).and_then(|peer| peer.node) {
@@ -280,6 +287,12 @@ impl<T> Links<T> {
 
     fn misbehaved(&mut self, link: LinkId, reason: &str, now: Now, out: &mut Outputs) {
         tracing::debug!(?link, reason, "a peer misbehaved; its link is closed");
+        one_more(&mut self.counts.links.banned_total);
+        self.end(link, reason, now, out);
+    }
+
+    /// Closes a link and says why.
+    fn end(&mut self, link: LinkId, reason: &str, now: Now, out: &mut Outputs) {
         out.push(Output::Close { link, reason: reason.to_owned() });
         self.link_down(link, now, out);
     }

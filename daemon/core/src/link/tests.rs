@@ -17,6 +17,7 @@ use bytchat_proto::unverified::Unverified;
 use serde_bytes::ByteBuf;
 
 use bytchat_proto::record::NodeRecord;
+use bytchat_proto::rpc::node::Refusals;
 use bytchat_proto::wire::{Delivery, Request};
 
 use super::*;
@@ -121,6 +122,8 @@ fn a_peer_of_another_network_is_turned_away() {
     bench.hello(&peer, other, 0);
     assert!(bench.closed().unwrap().contains("peer belongs to network"));
     assert_eq!(bench.links.count(), 0);
+    let (counted, _) = bench.links.counted();
+    assert_eq!((counted.strangers_total, counted.banned_total), (1, 0));
 }
 
 #[test]
@@ -129,6 +132,7 @@ fn a_hello_with_another_key_than_the_links_is_refused() {
     bench.up(&node(2, home()), None, 0);
     bench.hello(&node(3, home()), home(), 0);
     assert!(bench.closed().unwrap().contains("the link proved"));
+    assert_eq!(bench.links.counted().0.banned_total, 1);
 }
 
 #[test]
@@ -274,6 +278,8 @@ fn a_link_that_asks_for_too_much_is_told_to_come_back_later() {
         panic!("it was not refused");
     };
     assert_eq!(reason, Refusal::Busy);
+    let (_, refusals) = bench.links.counted();
+    assert_eq!(refusals, [Refusals { reason: "busy".to_owned(), refused_total: 1 }]);
     // A new link does not bring new tokens; time does.
     bench.links.link_down(LINK, now(1), &mut bench.out);
     bench.up(&node(2, home()), None, 2);
