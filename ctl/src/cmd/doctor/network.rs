@@ -37,7 +37,7 @@ fn strangers(stats: &Stats) -> Check {
         (many, 0) => Check::warn(
             NAME,
             format!("{many} links ended because the other end belongs to another network"),
-            "`network` must be the same in bytchatd.toml at both ends",
+            "`network` and `network_key` must be the same in bytchatd.toml at both ends",
         ),
         (many, _) => Check::ok(NAME, format!("{many} links to nodes of other networks ended")),
     }

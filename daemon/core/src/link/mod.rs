@@ -8,6 +8,7 @@ mod event;
 mod garbage;
 mod hello;
 mod peer;
+mod proof;
 mod targets;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,13 +17,14 @@ use std::net::SocketAddr;
 use bytchat_proto::id::{NetworkId, NodeId};
 use bytchat_proto::key::NodeKey;
 use bytchat_proto::limits::{
-    FRAME_BYTES_MAX, LINK_IDLE_MS, LINKS_AT_REST, LINKS_MAX, PROTOCOL_VERSION, REQUEST_BUDGETS_MAX,
-    REQUEST_COST_HEAVY, REQUEST_TOKENS_MAX, REQUEST_TOKENS_PER_SECOND,
+    LINK_IDLE_MS, LINKS_AT_REST, LINKS_MAX, REQUEST_BUDGETS_MAX, REQUEST_COST_HEAVY,
+    REQUEST_TOKENS_MAX, REQUEST_TOKENS_PER_SECOND,
 };
 use bytchat_proto::record::Contact;
 use bytchat_proto::rpc::node::one_more;
-use bytchat_proto::wire::{Body, Frame, Hello, Refusal, Response};
+use bytchat_proto::wire::{Body, Frame, Refusal, Response};
 
+use crate::crypto::NetworkKey;
 use crate::io::{DialId, LinkId, Output, Outputs};
 use crate::time::{Deadline, Mono, Now};
 
@@ -42,6 +44,7 @@ const REQUESTS: Rate = Rate { per_second: REQUEST_TOKENS_PER_SECOND, max: REQUES
 /// All links of this node; `T` says what a request is for.
 pub struct Links<T> {
     network: NetworkId,
+    network_key: Option<NetworkKey>,
     key: NodeKey,
     own: Contact,
     peers: BTreeMap<LinkId, Peer<T>>,
@@ -62,6 +65,7 @@ impl<T> Links<T> {
     pub fn new(network: NetworkId, key: NodeKey, own: Contact) -> Self {
         Self {
             network,
+            network_key: None,
             key,
             own,
             peers: BTreeMap::new(),
@@ -127,7 +131,7 @@ impl<T> Links<T> {
         }
     }
 
-    /// A link is up: say hello. SPEC 2.2: the first frame each way is `Hello`.
+    /// A link is up: say who is there.
     pub fn link_up(&mut self, link: LinkId, up: Up, now: Now, out: &mut Outputs) {
         if up.key == self.key || self.peers.len() >= LINKS_MAX {
             let reason = if up.key == self.key { "this is myself" } else { "too many links" };
@@ -137,16 +141,8 @@ impl<T> Links<T> {
             }
             return;
         }
-        let hello = Body::Hello(Hello {
-            version: PROTOCOL_VERSION,
-            network: self.network,
-            contact: self.own.clone(),
-            observed: up.address,
-            frame_bytes_max: u32::try_from(FRAME_BYTES_MAX).unwrap_or(u32::MAX),
-            time: Some(now.wall),
-        });
-        out.push(Output::Transmit { link, bytes: hello.with_id(0).encode() });
         self.peers.insert(link, Peer::new(up, now));
+        self.greet(link, now, out);
     }
 
     /// A link is gone: what was asked over it has no answer.
@@ -254,7 +250,7 @@ impl<T> Links<T> {
             }
         };
         let Some(node) = peer.node else {
-            return self.handle_hello(link, frame.body, now, out);
+            return self.handle_first(link, frame.body, now, out);
         };
         match frame.body {
             Body::Request(request) => {
@@ -271,7 +267,9 @@ impl<T> Links<T> {
                     self.events.push_back(event);
                 }
             }
-            Body::Hello(_) => self.misbehaved(link, "hello was said twice", now, out),
+            Body::Hello(_) | Body::NetworkProof(_) => {
+                self.misbehaved(link, "hello was said twice", now, out);
+            }
             // Each contact of a list is a signature to check; hearsay can be missed.
             Body::Routing(_) if !self.budgets.pay(node, REQUEST_COST_HEAVY, now.mono) => {
                 tracing::debug!(?link, "a peer tells of too many nodes");
@@ -319,7 +317,7 @@ impl<T> Links<T> {
             }
         }
         for link in silent {
-            self.misbehaved(link, "hello did not come", now, out);
+            self.end_silent(link, now, out);
         }
         self.close_resting(now, out);
     }
