@@ -1,5 +1,6 @@
 //! The command line.
 
+mod network;
 mod token;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::color::When;
 use crate::manual;
 
+pub(crate) use network::{Dht, Node};
 pub(crate) use token::{NewToken, Token};
 
 /// Sends and reads messages through bytchatd.
@@ -88,6 +90,9 @@ pub(crate) enum Command {
     /// The daemon itself
     #[command(subcommand)]
     Node(Node),
+    /// The network as this node sees it
+    #[command(subcommand)]
+    Dht(Dht),
     /// Call any method of the daemon
     Rpc(Rpc),
     /// Look for what keeps this machine from sending and receiving, and say how to mend it
@@ -321,6 +326,8 @@ pub(crate) enum Message {
         /// Its id
         id: BlockId,
     },
+    /// List the messages that have not reached their recipient, and why
+    Waiting,
     /// Wait until a message has come so far
     Wait {
         /// Its id
@@ -360,15 +367,6 @@ pub(crate) enum Contact {
         #[command(flatten)]
         edit: Edit,
     },
-}
-
-/// `node …`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Node {
-    /// What this node is and how it stands
-    Status,
-    /// The nodes that it knows
-    Peers,
 }
 
 /// `rpc …`

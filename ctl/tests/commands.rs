@@ -80,6 +80,30 @@ fn a_page_that_the_daemon_cut_is_read_to_its_end() {
 }
 
 #[test]
+fn what_waits_is_listed_page_by_page_with_its_cause() {
+    let waits = |cause: &str| {
+        json!({
+            "id": ID, "to": BOB, "alias": "bob@b.test", "state": "queued",
+            "since": 1_795_231_949_123_u64, "tries": 3, "holders": 0, "cause": cause,
+            "next_try_ms": 1_500,
+        })
+    };
+    let fake = Fake::new(move |_, params| {
+        let first = params["after"].is_null();
+        let cause = if first { "no_holder" } else { "key_changed" };
+        Reply::Result(json!({ "messages": [waits(cause)], "next": first.then_some(ID) }))
+    });
+    let ran = fake.run(&["message", "waiting"]);
+    assert_eq!((ran.code, ran.out.lines().count()), (0, 2), "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("bob@b.test\tno holder took it\t2 s"), "{}", ran.out);
+    let listed = fake.run(&["message", "waiting", "--json"]).json();
+    assert_eq!(
+        (listed[0]["cause"].as_str(), listed[1]["cause"].as_str()),
+        (Some("no_holder"), Some("key_changed"))
+    );
+}
+
+#[test]
 fn single_things_are_one_object() {
     let account = json!({ "id": ALICE, "name": "alice", "aliases": [] });
     let binding = json!({ "alias": "alice@a.test", "id": ALICE });

@@ -447,3 +447,67 @@ fn methods_are_listed_with_what_they_take_and_do() {
     let ran = fake.run(&["--json", "rpc", "--list"]);
     assert_eq!((ran.code, ran.out.as_str()), (0, "{\"methods\":[\"node.status\"]}\n"));
 }
+
+#[test]
+fn a_lookup_shows_its_holders_and_its_hops_if_asked_to() {
+    let found = json!({
+        "target": ALICE, "answered": 2, "duration_ms": 60,
+        "holders": [
+            { "node_id": BOB, "address": "192.0.2.1:7", "near_bits": 9, "own": false },
+            { "node_id": ALICE, "address": null, "near_bits": 8, "own": true },
+        ],
+        "hops": [{
+            "node_id": BOB, "address": "192.0.2.1:7", "hop": 2, "near_bits": 9, "at_ms": 40,
+            "round_trip_ms": 23, "outcome": "answered", "contacts": 20,
+        }],
+    });
+    let fake = Fake::knowing("dht.lookup", found.clone());
+    let short = fake.run(&["dht", "lookup", ALICE]);
+    assert_eq!((short.code, short.out.lines().count()), (0, 2), "{}{}", short.out, short.err);
+    assert!(short.out.contains("this node"), "{}", short.out);
+    assert_eq!(fake.next().params, json!({ "target": ALICE }));
+    let long = fake.run(&["dht", "lookup", ALICE, "--trace"]);
+    assert_eq!(long.out.lines().count(), 3);
+    assert!(long.out.contains("40 ms\t23 ms\t9\t20\tanswered"), "{}", long.out);
+    assert_eq!(fake.run(&["dht", "lookup", ALICE, "--json"]).json(), found);
+    let bad = fake.run(&["dht", "lookup", "nobody"]);
+    assert!(bad.code != 0 && bad.err.contains("neither an alias nor an id"), "{}", bad.err);
+}
+
+#[test]
+fn what_was_counted_is_a_table_of_few_lines() {
+    let histogram = json!({ "bounds": [10, 100], "counts": [1, 1, 0], "sum": 60 });
+    let stats = json!({
+        "uptime_ms": 60_000,
+        "lookups": {
+            "started_total": 2, "answered_total": 2, "unanswered_total": 0,
+            "turned_away_total": 0, "hops": histogram, "duration_ms": histogram,
+        },
+        "asks": {
+            "answered_total": 9, "refused_total": 0, "malformed_total": 0, "lost_total": 1,
+            "slow_total": 0, "round_trip_ms": histogram,
+        },
+        "puts": { "stored_total": 1, "short_total": 0, "stale_total": 0, "holders": histogram },
+        "repair": {
+            "records_total": 0, "records_lost_total": 0, "records_waiting": 0,
+            "envelopes_total": 0, "envelopes_lost_total": 0,
+        },
+        "links": {
+            "opened_total": 3, "accepted_total": 2, "dials_failed_total": 0,
+            "strangers_total": 0, "banned_total": 0,
+        },
+        "refusals": [{ "reason": "busy", "refused_total": 4 }],
+        "keyspace": {
+            "nodes_estimate": 900, "mailboxes": 1, "mailboxes_crowded": 0, "density_max": 1,
+            "mailboxes_one_prefix": 0,
+        },
+    });
+    let fake = Fake::knowing("node.stats", stats.clone());
+    let ran = fake.run(&["node", "stats"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for told in ["lookup time\t50 % ≤ 10 ms, 95 % ≤ 100 ms", "refused\t4 busy", "about 900 nodes"]
+    {
+        assert!(ran.out.contains(told), "{told} of {}", ran.out);
+    }
+    assert_eq!(fake.run(&["node", "stats", "--json"]).json(), stats);
+}

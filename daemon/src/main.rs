@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytchat_proto::rpc::openrpc;
-use bytchatd::boot::{self, BootError, Start};
+use bytchatd::boot::{self, BootError, Start, network_key};
 use bytchatd::config::{self, Args, Config, Page, Surroundings};
 use bytchatd::log::{self, Log};
 use bytchatd::systemd::Sockets;
@@ -29,6 +29,10 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error, EXIT_CONFIG),
     };
     if args.check_config {
+        let key = network_key(config.network_key.as_deref(), around.credentials.as_deref());
+        if let Err(error) = key {
+            return fail(&error, EXIT_CONFIG);
+        }
         return say(&format!("ok\n\n{config}\n"));
     }
     // Before there are threads.

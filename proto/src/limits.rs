@@ -14,6 +14,9 @@ pub const FRAME_BYTES_MAX: usize = 256 * 1024;
 /// Nesting of any decoded value; our deepest type needs twelve.
 pub const DECODE_DEPTH_MAX: usize = 32;
 
+/// A link to a node of another network stays for so long, so that both ends hear why it ends.
+pub const STRANGER_LINGER_MS: u64 = 1_000;
+
 /// Contacts in a bucket (measured: 8 costs 24 % on reads, 32 gains 4 %).
 pub const BUCKET_CONTACTS_MAX: usize = 20;
 /// Contacts that wait behind a full bucket.
@@ -28,6 +31,17 @@ pub const LOOKUP_PARALLEL: usize = 5;
 pub const LOOKUPS_MAX: usize = 64;
 /// Lookups that wait for their turn; more are refused.
 pub const LOOKUPS_WAITING_MAX: usize = 1024;
+/// Lookups of `dht.lookup` at once: they take places that mail needs.
+pub const LOOKUPS_SHOWN_MAX: usize = 4;
+/// Hops that one of them shows: a lookup asks some dozens of nodes.
+pub const LOOKUP_HOPS_MAX: usize = 256;
+/// Nodes of a lookup of which it is known how many led to them.
+pub const LOOKUP_DEPTHS_MAX: usize = 512;
+/// Mailboxes whose surroundings are watched: a few accounts on each of many daemons' machines.
+pub const MAILBOXES_WATCHED_MAX: usize = 1_024;
+/// The nodes nearest to a mailbox lie so many times as dense as the whole network at least before
+/// it counts as crowded: by chance that happens to one mailbox in ten thousand.
+pub const CROWDED_DENSITY: u64 = 16;
 /// Nodes that hold a record or a mailbox.
 pub const HOLDERS: usize = 5;
 /// Holders that must have answered before a put counts.

@@ -32,6 +32,8 @@ pub struct Frame {
 pub enum Body {
     /// First frame each way.
     Hello(Hello),
+    /// What comes before in a private network that has a key.
+    NetworkProof(NetworkProof),
     /// Here are nodes that I know; verify before use.
     Routing(Contacts),
     /// An envelope from the mailbox of an attached device.
@@ -60,6 +62,13 @@ pub struct Hello {
     /// What my clock says. Nobody sets another clock by it.
     #[serde(default)]
     pub time: Option<Timestamp>,
+}
+
+/// The proof that its sender has the key of a private network (SPEC 2.11).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkProof {
+    /// Over the link's binding and the sender's part in it.
+    pub proof: ByteBuf,
 }
 
 /// A list of contacts.

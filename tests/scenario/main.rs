@@ -17,6 +17,7 @@ mod hooks;
 mod message;
 mod offline;
 mod openrpc;
+mod private;
 mod repeat;
 mod steps;
 mod stop;

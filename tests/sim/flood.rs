@@ -74,6 +74,7 @@ fn overheard(world: &mut World, of: &Person) -> (DeviceKey, u32) {
     let deposits = world.overheard().into_iter().filter_map(|heard| match heard.body {
         Body::Request(Request::Deposit { envelope, .. }) => Some(envelope),
         Body::Hello(_)
+        | Body::NetworkProof(_)
         | Body::Request(_)
         | Body::Response(_)
         | Body::Routing(_)

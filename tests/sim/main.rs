@@ -9,6 +9,7 @@ mod flood;
 mod mail;
 mod planted;
 mod pods;
+mod private;
 mod replay;
 mod swarm;
 mod ttl;

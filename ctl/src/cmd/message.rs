@@ -1,8 +1,12 @@
 //! `bytctl message …`, `inbox` and `history`
 
+use std::collections::BTreeSet;
+
 use bytchat_proto::id::BlockId;
 use bytchat_proto::limits::PAGE_DEFAULT;
-use bytchat_proto::rpc::message::{ById, Direction, History, Inbox, Message, Trace};
+use bytchat_proto::rpc::message::{
+    ById, Direction, History, Inbox, Message, OnItsWay, Trace, Waiting, Waits,
+};
 use bytchat_proto::rpc::{Call, to_result};
 use bytchat_proto::timestamp::Timestamp;
 use serde_json::Value;
@@ -24,6 +28,7 @@ pub(super) fn run(context: &mut Context, command: args::Message) -> Result<(), F
             None => Ok(()),
         },
         args::Message::Trace { id } => trace(context, id),
+        args::Message::Waiting => waiting(context),
         args::Message::Wait { id, state, timeout } => {
             let until = send::deadline(timeout);
             let message = send::wait(&mut context.client, id, state, until)?;
@@ -32,6 +37,46 @@ pub(super) fn run(context: &mut Context, command: args::Message) -> Result<(), F
             }
             let state = message.state.as_str();
             context.printer.line(&format!("{state} {}", message.id))
+        }
+    }
+}
+
+/// What is on its way for one account.
+fn waiting(context: &mut Context) -> Result<(), Failure> {
+    let messages = gather_waiting(&mut context.client, context.account.as_deref())?;
+    if context.printer.json() {
+        return context.printer.value(&to_result(&messages));
+    }
+    let row = |message: &OnItsWay| {
+        let to = message.alias.as_ref().map_or(message.to.to_string(), ToString::to_string);
+        let since = if context.printer.terminal() { short_time } else { time }(message.since);
+        let next = format!("{} s", message.next_try_ms.div_ceil(1_000));
+        [since, to, message.cause.as_str().to_owned(), next, message.id.to_string()]
+    };
+    let rows: Vec<_> = messages.iter().map(row).collect();
+    context.printer.table(["SINCE", "TO", "WHY", "NEXT TRY", "ID"], &rows)?;
+    let remedies: BTreeSet<_> = messages.iter().filter_map(|it| it.cause.remedy()).collect();
+    for remedy in remedies {
+        context.printer.remark(remedy);
+    }
+    Ok(())
+}
+
+/// All messages of an account that are on their way.
+pub(super) fn gather_waiting(
+    client: &mut Client,
+    account: Option<&str>,
+) -> Result<Vec<OnItsWay>, Failure> {
+    let mut messages = Vec::new();
+    let mut after = None;
+    loop {
+        let account = account.map(ToOwned::to_owned);
+        let call = Call::MessageWaiting(Waiting { account, limit: None, after });
+        let page: Waits = understand(client.call_json(&call)?)?;
+        messages.extend(page.messages);
+        after = page.next;
+        if after.is_none() {
+            return Ok(messages);
         }
     }
 }

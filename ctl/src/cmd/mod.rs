@@ -6,6 +6,7 @@ mod completion;
 mod config;
 mod contact;
 mod demo;
+mod dht;
 mod doctor;
 mod hook;
 mod lines;
@@ -129,6 +130,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Command::Contact(command) => contact::run(context, command),
         Command::Token(command) => token::run(context, command),
         Command::Node(command) => node::run(context, command),
+        Command::Dht(command) => dht::run(context, command),
         Command::Rpc(command) => rpc::run(context, command),
         Command::Tui(command) => tui::run(context, &command),
         Command::Demo { keep } => demo::run(&mut context.printer, keep),

@@ -1,6 +1,6 @@
 //! `bytctl node …`
 
-use bytchat_proto::rpc::node::{Clock, Peer, Status};
+use bytchat_proto::rpc::node::{Clock, Histogram, Peer, Stats, Status};
 use bytchat_proto::rpc::{Call, Nothing};
 
 use super::Context;
@@ -11,6 +11,7 @@ pub(super) fn run(context: &mut Context, command: args::Node) -> Result<(), Fail
     match command {
         args::Node::Status => status(context),
         args::Node::Peers => peers(context),
+        args::Node::Stats => stats(context),
     }
 }
 
@@ -61,4 +62,85 @@ fn peers(context: &mut Context) -> Result<(), Failure> {
         ]);
     }
     context.printer.table(["NODE", "ADDRESS", "LINK", "RTT", "POD"], &rows)
+}
+
+fn stats(context: &mut Context) -> Result<(), Failure> {
+    let Some(stats) = context.one::<Stats>(&Call::NodeStats(Nothing {}))? else {
+        return Ok(());
+    };
+    context.printer.pairs(&rows(&stats))
+}
+
+/// What was counted, in words.
+fn rows(stats: &Stats) -> Vec<(&'static str, String)> {
+    let Stats { lookups, asks, puts, repair, links, keyspace, .. } = stats;
+    let refusals = stats.refusals.iter().map(|it| format!("{} {}", it.refused_total, it.reason));
+    let refusals: Vec<String> = refusals.collect();
+    let told = |counts: &[(u64, &str)]| {
+        let words: Vec<_> = counts.iter().map(|(count, word)| format!("{count} {word}")).collect();
+        words.join(", ")
+    };
+    let begun = [
+        (lookups.started_total, "begun"),
+        (lookups.answered_total, "answered"),
+        (lookups.unanswered_total, "without answer"),
+        (lookups.turned_away_total, "turned away"),
+    ];
+    let asked = [
+        (asks.answered_total, "answered"),
+        (asks.refused_total, "refused"),
+        (asks.malformed_total, "malformed"),
+        (asks.lost_total, "lost"),
+        (asks.slow_total, "slow"),
+    ];
+    let put =
+        [(puts.stored_total, "stored"), (puts.short_total, "short"), (puts.stale_total, "stale")];
+    let repaired = [
+        (repair.records_total, "records"),
+        (repair.records_lost_total, "records lost"),
+        (repair.records_waiting, "records waiting"),
+        (repair.envelopes_total, "envelopes"),
+        (repair.envelopes_lost_total, "envelopes not taken"),
+    ];
+    let linked = [
+        (links.opened_total, "opened"),
+        (links.accepted_total, "accepted"),
+        (links.dials_failed_total, "dials failed"),
+        (links.strangers_total, "strangers"),
+        (links.banned_total, "banned"),
+    ];
+    let mailboxes = [
+        (keyspace.mailboxes, "looked after"),
+        (keyspace.mailboxes_crowded, "crowded"),
+        (keyspace.mailboxes_one_prefix, "held within one prefix"),
+    ];
+    let nodes = keyspace.nodes_estimate.map(|nodes| format!("about {nodes} nodes"));
+    let few = || "too few nodes are known for an estimate".to_owned();
+    vec![
+        ("time", format!("{} s", stats.uptime_ms / 1_000)),
+        ("lookups", told(&begun)),
+        ("lookup hops", spread(&lookups.hops, "")),
+        ("lookup time", spread(&lookups.duration_ms, " ms")),
+        ("requests", told(&asked)),
+        ("round trip", spread(&asks.round_trip_ms, " ms")),
+        ("puts", told(&put)),
+        ("holders of a put", spread(&puts.holders, "")),
+        ("repair", told(&repaired)),
+        ("links", told(&linked)),
+        ("refused", if refusals.is_empty() { "nothing".to_owned() } else { refusals.join(", ") }),
+        ("network", nodes.unwrap_or_else(few)),
+        ("mailboxes", told(&mailboxes)),
+    ]
+}
+
+/// Where half and most of the values lie.
+fn spread(histogram: &Histogram, unit: &str) -> String {
+    if histogram.count() == 0 {
+        return "-".to_owned();
+    }
+    let share = |per_cent| match histogram.at_most(per_cent) {
+        Some(bound) => format!("{per_cent} % ≤ {bound}{unit}"),
+        None => format!("{per_cent} % beyond {}{unit}", histogram.bounds.last().unwrap_or(&0)),
+    };
+    format!("{}, {}", share(50), share(95))
 }

@@ -4,6 +4,7 @@ mod allow;
 mod home;
 mod hot;
 mod listen;
+mod network;
 mod reload;
 mod secrets;
 
@@ -15,7 +16,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytchat_core::crypto::{CryptoError, NodeSecret};
+use bytchat_core::crypto::{CryptoError, NetworkKey, NodeSecret};
 use bytchat_core::io::PodAddress;
 use bytchat_core::node::{Node, NodeConfig, NodeError};
 use bytchat_proto::alias::Host;
@@ -39,6 +40,7 @@ use crate::store::{Options, Store, StoreError};
 use crate::systemd::{Notifier, Sockets};
 
 pub use home::HomeError;
+pub use network::{NetworkKeyError, network_key};
 pub use secrets::SecretsError;
 
 use allow::{check_names, rules};
@@ -72,6 +74,9 @@ pub enum BootError {
     /// The secrets cannot be had.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
+    /// The key of the private network cannot be had.
+    #[error(transparent)]
+    NetworkKey(#[from] NetworkKeyError),
     /// The node's key cannot be used.
     #[error("the node's key is unusable: {0}")]
     Secret(#[from] CryptoError),
@@ -129,6 +134,7 @@ impl BootError {
         match self {
             Self::Home(_) | Self::Counters(_) => true,
             Self::Secrets(error) => error.is_lasting(),
+            Self::NetworkKey(error) => error.is_lasting(),
             Self::Busy { .. }
             | Self::Store(_)
             | Self::Secret(_)
@@ -165,8 +171,9 @@ pub async fn run(start: Start) -> Result<(), BootError> {
     let store = patiently(&notifier, "opening the store", open_store(&config.data_dir)).await?;
     let secrets = load_secrets(&store, &config, &around).await?;
     let seed = seed.await.expect("the library gives a seed or says why not")?;
+    let key = network_key(config.network_key.as_deref(), around.credentials.as_deref())?;
     let mut told = Told::new(origins, &config, &sockets, &notifier);
-    let building = build(&config, sockets.quic, &store, (&secrets, seed), &clock);
+    let building = build(&config, sockets.quic, &store, (&secrets, seed), &clock, key);
     let (wires, node) = patiently(&notifier, "reading the store", building).await?;
     told.listening(&config, &wires.net.listen_addresses());
     let access = Arc::new(Access::new(rules(&config.api)));
@@ -310,6 +317,7 @@ async fn build(
     store: &Store,
     (secrets, seed): (&Secrets, Key),
     clock: &Clock,
+    network_key: Option<NetworkKey>,
 ) -> Result<(Wires, Node), BootError> {
     let secret = NodeSecret::from_seed(*secrets.seed)?;
     let key = NodeKey::from_pkcs8(&secret.to_pkcs8())?;
@@ -320,10 +328,13 @@ async fn build(
             Net::adopt(passed, NetConfig { listen, key, limits: NetLimits::default() }).await?
         }
     };
-    let network = NetworkId::of_name(&config.network);
+    let name = &config.network;
+    let named = || NetworkId::of_name(name);
+    let network = network_key.as_ref().map_or_else(named, |key| key.network(name));
     tell(config, network, &secret, &net);
     let node = NodeConfig {
         network,
+        network_key,
         secret: *secrets.seed,
         vault: *secrets.vault,
         listen: net.listen_addresses(),

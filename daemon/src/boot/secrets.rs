@@ -174,7 +174,8 @@ fn read(path: &Path) -> Result<Key, SecretsError> {
         .ok_or_else(|| SecretsError::Malformed { path: path.to_path_buf(), got: bytes.len() })
 }
 
-fn parse(bytes: &[u8]) -> Option<Key> {
+/// Reads 32 bytes: as they are, in hex or in base64.
+pub(super) fn parse(bytes: &[u8]) -> Option<Key> {
     if let Ok(key) = <[u8; 32]>::try_from(bytes) {
         return Some(Zeroizing::new(key));
     }

@@ -26,6 +26,7 @@ impl Config {
             listen,
             bootstrap,
             network,
+            network_key,
             data_dir,
             socket,
             api,
@@ -38,6 +39,7 @@ impl Config {
         let at_start = [
             ("listen", self.listen != listen),
             ("network", self.network != network),
+            ("network_key", self.network_key != network_key),
             ("data_dir", self.data_dir != data_dir),
             ("socket", self.socket != socket),
             ("pod", self.pod != pod),

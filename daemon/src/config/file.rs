@@ -26,6 +26,8 @@ pub(super) struct File {
     pub(super) bootstrap: Option<Vec<SocketAddr>>,
     /// The network's name.
     pub(super) network: Option<String>,
+    /// Where the key of the private network lies.
+    pub(super) network_key: Option<PathBuf>,
     /// Where everything is kept.
     pub(super) data_dir: Option<PathBuf>,
     /// Where front ends call.
@@ -60,6 +62,7 @@ impl File {
             listen: root.map(&keys::LISTEN, |item| reader.addresses(item))?,
             bootstrap: root.map(&keys::BOOTSTRAP, |item| reader.addresses(item))?,
             network: root.map(&keys::NETWORK, |item| reader.text(item))?,
+            network_key: root.map(&keys::NETWORK_KEY, |item| reader.path(item))?,
             data_dir: root.map(&keys::DATA_DIR, |item| reader.path(item))?,
             socket: root.map(&keys::SOCKET, |item| reader.path(item))?,
             dns: root.map(&keys::DNS, |item| reader.addresses(item))?,

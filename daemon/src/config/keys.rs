@@ -63,6 +63,17 @@ pub(super) const NETWORK: Key = Key {
           each other. The name is no secret and no protection.",
 };
 
+pub(super) const NETWORK_KEY: Key = Key {
+    name: "network_key",
+    expected: "an absolute path such as \"/etc/bytchat/network.key\"",
+    default: "the credential bytchatd.network, if systemd passes one; else there is no key",
+    example: "\"/etc/bytchat/network.key\"",
+    doc: "The file with the key of the private network: 32 random bytes, or 64 hex or 44 base64 \
+          characters, mode 600, as `openssl rand -hex 32` makes them. All nodes of the network \
+          have the same one, and who lacks it is refused before anything is said. Whoever has it \
+          is in: a new key is a new network.",
+};
+
 pub(super) const DATA_DIR: Key = Key {
     name: "data_dir",
     expected: PATH,
@@ -173,7 +184,7 @@ pub(super) const ROOT: Table = Table {
     opens: "",
     expected: "a TOML file",
     doc: "",
-    keys: &[LISTEN, BOOTSTRAP, NETWORK, DATA_DIR, SOCKET, DNS, LOG],
+    keys: &[LISTEN, BOOTSTRAP, NETWORK, NETWORK_KEY, DATA_DIR, SOCKET, DNS, LOG],
 };
 
 pub(super) const API: Table = Table {

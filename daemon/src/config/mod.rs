@@ -38,6 +38,8 @@ pub struct Config {
     pub bootstrap: Vec<SocketAddr>,
     /// The name of the network; the public network has the empty name.
     pub network: String,
+    /// Where the key of the private network lies, if the file names it.
+    pub network_key: Option<PathBuf>,
     /// Where everything is kept.
     pub data_dir: PathBuf,
     /// Where front ends call.
@@ -185,6 +187,7 @@ impl Config {
             listen: listen.map_or(Listen::Usual, Listen::At),
             bootstrap: some(&args.bootstrap).or(file.bootstrap).unwrap_or_default(),
             network: args.network.clone().or(file.network).unwrap_or_default(),
+            network_key: file.network_key,
             socket: socket.unwrap_or_else(|| around.socket(&data_dir)),
             data_dir,
             api: Api::new(file.allow),

@@ -15,6 +15,9 @@ impl Config {
         table.insert("listen".into(), texts(&self.listen.addresses()));
         table.insert("bootstrap".into(), texts(&self.bootstrap));
         table.insert("network".into(), Value::from(self.network.as_str()));
+        if let Some(file) = &self.network_key {
+            table.insert("network_key".into(), path(file));
+        }
         table.insert("data_dir".into(), path(&self.data_dir));
         table.insert("socket".into(), path(&self.socket));
         table.insert("dns".into(), texts(&self.dns));

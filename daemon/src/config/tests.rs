@@ -26,7 +26,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_known_ones() {
     assert_eq!(
         sentence("network = \"home\"\nlisen = []\n"),
         "/etc/bytchatd.toml:2: unknown key `lisen`, expected one of listen, bootstrap, network, \
-         data_dir, socket, dns, log, api, pod, pods, events"
+         network_key, data_dir, socket, dns, log, api, pod, pods, events"
     );
     assert_eq!(
         sentence("[pod]\nhost = \"pod.test\"\nport = 1\n"),
@@ -208,7 +208,8 @@ fn what_is_shown_can_be_read_again() {
     let node = "a".repeat(32);
     let text = format!(
         "listen = [\"[::1]:4849\"]\nbootstrap = [\"192.0.2.1:4848\"]\nnetwork = \"home\"\n\
-         data_dir = \"/srv/chat\"\nsocket = \"/run/chat.sock\"\ndns = [\"127.0.0.1:53\"]\n\
+         network_key = \"/srv/key\"\ndata_dir = \"/srv/chat\"\nsocket = \"/run/chat.sock\"\n\
+         dns = [\"127.0.0.1:53\"]\n\
          log = \"debug\"\n\
          [api]\nallow = [{{ user = 7, role = \"admin\" }}, {{ group = \"g\", role = \"read\" }}]\n\
          [pod]\nhost = \"pod.test\"\n\
@@ -241,16 +242,16 @@ fn the_example_is_an_empty_configuration_of_short_lines() {
 #[test]
 fn the_example_shows_every_key() {
     let file = parse(&example_in_force()).unwrap();
-    let File { listen, bootstrap, network, data_dir, socket, .. } = &file;
+    let File { listen, bootstrap, network, network_key, data_dir, socket, .. } = &file;
     let File { allow, pod, pods, dns, log, events, lines, .. } = &file;
     assert!(listen.is_some() && bootstrap.is_some() && dns.is_some() && log.is_some());
-    assert!(network.is_some() && data_dir.is_some() && socket.is_some());
+    assert!(network.is_some() && network_key.is_some() && data_dir.is_some() && socket.is_some());
     assert_eq!(allow.as_ref().map(Vec::len), Some(2));
     assert_eq!(pod.as_ref().map(ToString::to_string).as_deref(), Some("pod.example"));
     assert!(pods.iter().all(|pod| pod.node.is_some()) && pods.len() == 1);
     let year = 365 * 24 * 3_600_000;
     assert_eq!(*events, Some(Keep { count: 1_000_000, bytes: 1 << 30, age_ms: year }));
-    assert_eq!(lines.len(), 11);
+    assert_eq!(lines.len(), 12);
     for table in keys::TABLES {
         for key in table.keys {
             let line = format!("\n#{} = {}\n", key.name, key.example);

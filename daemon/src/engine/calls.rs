@@ -213,6 +213,7 @@ pub(super) fn reads_only(request: &Call) -> bool {
     match request {
         Call::NodeStatus(_)
         | Call::NodePeers(_)
+        | Call::NodeStats(_)
         | Call::NodeConfig(_)
         | Call::SessionSet(_)
         | Call::SessionShow(_)
@@ -223,10 +224,12 @@ pub(super) fn reads_only(request: &Call) -> bool {
         | Call::AliasList(_)
         | Call::MessageShow(_)
         | Call::MessageTrace(_)
+        | Call::MessageWaiting(_)
         | Call::MessageInbox(_)
         | Call::MessageHistory(_)
         | Call::ContactList(_) => true,
         Call::AccountCreate(_)
+        | Call::DhtLookup(_)
         | Call::TokenCreate(_)
         | Call::TokenDelete(_)
         | Call::AccountImport(_)

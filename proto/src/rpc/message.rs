@@ -1,10 +1,14 @@
 //! `message.*`: sending, reading, following.
 
+mod waiting;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{BlockId, UserId};
 use crate::timestamp::Timestamp;
+
+pub use waiting::{Cause, OnItsWay, Waiting, Waits};
 
 /// How far a message has come; it only moves forward (SPEC 6.11).
 #[derive(

@@ -4,6 +4,7 @@ pub mod account;
 pub mod alias;
 pub mod contact;
 pub mod cursor;
+pub mod dht;
 pub mod error;
 pub mod event;
 pub mod message;
@@ -131,8 +132,12 @@ calls! {
     NodeStatus(Nothing) -> node::Status = "node.status", Observe;
     /// The nodes that it has links to.
     NodePeers(Nothing) -> node::Peers = "node.peers", Observe;
+    /// What it has counted since its start.
+    NodeStats(Nothing) -> node::Stats = "node.stats", Observe;
     /// Shows the configuration in effect and where each value comes from.
     NodeConfig(Nothing) -> node::Config = "node.config", Admin;
+    /// Looks for the nodes that hold what lies at a point, and shows every hop.
+    DhtLookup(dht::Lookup) -> dht::Found = "dht.lookup", Admin;
     /// Says how this connection is to be served.
     SessionSet(session::Set) -> session::Settings = "session.set", Observe;
     /// Says who the caller is to the daemon, and what it may.
@@ -169,6 +174,8 @@ calls! {
     MessageShow(message::ById) -> message::Message = "message.show", Read;
     /// Lists the steps of a message with their evidence.
     MessageTrace(message::ById) -> message::Trace = "message.trace", Read;
+    /// Lists the messages of an account that wait for something, and why.
+    MessageWaiting(message::Waiting) -> message::Waits = "message.waiting", Read;
     /// Waits until a message reaches a state.
     MessageWait(message::Wait) -> message::Message = "message.wait", Read;
     /// Lists what others wrote, newest last.

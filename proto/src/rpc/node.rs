@@ -1,5 +1,7 @@
 //! `node.*`: the daemon itself.
 
+mod stats;
+
 use std::net::SocketAddr;
 
 use schemars::JsonSchema;
@@ -8,6 +10,10 @@ use serde_json::Value;
 
 use crate::alias::Host;
 use crate::id::{NetworkId, NodeId};
+
+pub use stats::{
+    Asks, Histogram, Keyspace, Links, Lookups, Puts, Refusals, Repair, Stats, one_more,
+};
 
 /// How the clock of the daemon's machine stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

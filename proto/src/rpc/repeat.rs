@@ -58,6 +58,8 @@ impl Call {
             Self::CursorDelete(with) => (&mut with.client_id, &mut with.dry_run),
             Self::NodeStatus(_)
             | Self::NodePeers(_)
+            | Self::NodeStats(_)
+            | Self::DhtLookup(_)
             | Self::NodeConfig(_)
             | Self::SessionSet(_)
             | Self::SessionShow(_)
@@ -72,6 +74,7 @@ impl Call {
             | Self::AliasList(_)
             | Self::MessageShow(_)
             | Self::MessageTrace(_)
+            | Self::MessageWaiting(_)
             | Self::MessageWait(_)
             | Self::MessageInbox(_)
             | Self::MessageHistory(_)

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use bytchat_proto::point::Point;
 use bytchat_proto::rpc::{
-    Call, Changed, Done, ErrorKind, Nothing, Role, account, alias, contact, cursor, event, message,
-    node, profile, session, to_result, token,
+    Call, Changed, Done, ErrorKind, Nothing, Role, account, alias, contact, cursor, dht, event,
+    message, node, profile, session, to_result, token,
 };
 use serde_json::{Value, json};
 
@@ -107,6 +108,11 @@ fn message_calls() -> Vec<Call> {
         }),
         Call::MessageShow(message::ById { id: BLOCK }),
         Call::MessageTrace(message::ById { id: BLOCK }),
+        Call::MessageWaiting(message::Waiting {
+            account: some("home"),
+            limit: Some(10),
+            after: Some(BLOCK),
+        }),
         Call::MessageWait(message::Wait {
             id: BLOCK,
             state: message::State::Delivered,
@@ -164,8 +170,10 @@ fn event_calls() -> Vec<Call> {
 }
 
 pub(crate) fn calls() -> Vec<Call> {
-    let node = [Call::NodeStatus, Call::NodePeers, Call::NodeConfig, Call::SessionShow];
+    let node =
+        [Call::NodeStatus, Call::NodePeers, Call::NodeStats, Call::NodeConfig, Call::SessionShow];
     let mut calls: Vec<Call> = node.iter().map(|call| call(Nothing {})).collect();
+    calls.push(Call::DhtLookup(dht::Lookup { target: Point::of_user(USER) }));
     calls.extend(session_calls());
     calls.extend(account_calls());
     calls.extend(message_calls());
@@ -209,6 +217,8 @@ fn result_of(call: &Call) -> Value {
     match call {
         Call::NodeStatus(_) => to_result(&status()),
         Call::NodePeers(_) => to_result(&node::Peers { peers: vec![peer()] }),
+        Call::NodeStats(_) => to_result(&stats()),
+        Call::DhtLookup(_) => to_result(&found()),
         Call::NodeConfig(_) => to_result(&a_config()),
         Call::SessionShow(_) | Call::SessionRestrict(_) => to_result(&a_session()),
         Call::TokenCreate(_) => {
@@ -236,6 +246,9 @@ fn result_of(call: &Call) -> Value {
         }
         Call::MessageShow(_) | Call::MessageWait(_) => to_result(&a_message()),
         Call::MessageTrace(_) => to_result(&a_trace()),
+        Call::MessageWaiting(_) => {
+            to_result(&message::Waits { messages: vec![on_its_way()], next: Some(BLOCK) })
+        }
         Call::MessageInbox(_) | Call::MessageHistory(_) => {
             to_result(&message::Messages { messages: vec![a_message()], next: Some(7) })
         }
@@ -289,6 +302,95 @@ fn status() -> node::Status {
         store_bytes: 4_096,
         uptime_ms: 60_000,
         version: "0.1.0".to_owned(),
+    }
+}
+
+fn stats() -> node::Stats {
+    let histogram = |bounds: &[u64], value| {
+        let mut histogram = node::Histogram::new(bounds);
+        histogram.add(value);
+        histogram
+    };
+    node::Stats {
+        uptime_ms: 60_000,
+        lookups: node::Lookups {
+            started_total: 3,
+            answered_total: 1,
+            unanswered_total: 1,
+            turned_away_total: 2,
+            hops: histogram(&[1, 2], 2),
+            duration_ms: histogram(&[100, 1_000], 250),
+        },
+        asks: node::Asks {
+            answered_total: 9,
+            refused_total: 1,
+            malformed_total: 2,
+            lost_total: 3,
+            slow_total: 4,
+            round_trip_ms: histogram(&[10, 100], 23),
+        },
+        puts: node::Puts {
+            stored_total: 1,
+            short_total: 2,
+            stale_total: 3,
+            holders: histogram(&[4, 5], 5),
+        },
+        repair: node::Repair {
+            records_total: 1,
+            records_lost_total: 2,
+            records_waiting: 3,
+            envelopes_total: 4,
+            envelopes_lost_total: 5,
+        },
+        links: node::Links {
+            opened_total: 1,
+            accepted_total: 2,
+            dials_failed_total: 3,
+            strangers_total: 4,
+            banned_total: 5,
+        },
+        refusals: vec![node::Refusals { reason: "busy".to_owned(), refused_total: 6 }],
+        keyspace: node::Keyspace {
+            nodes_estimate: Some(1_000),
+            mailboxes: 2,
+            mailboxes_crowded: 1,
+            density_max: 40,
+            mailboxes_one_prefix: 1,
+        },
+    }
+}
+
+fn found() -> dht::Found {
+    let (node_id, address) = (HOLDER, Some(addresses()[1]));
+    dht::Found {
+        target: Point::of_user(USER),
+        holders: vec![dht::Holder { node_id, address, near_bits: 7, own: true }],
+        hops: vec![dht::Hop {
+            node_id,
+            address,
+            hop: 2,
+            near_bits: 7,
+            at_ms: 40,
+            round_trip_ms: Some(23),
+            outcome: dht::Outcome::Answered,
+            contacts: 20,
+        }],
+        answered: 1,
+        duration_ms: 60,
+    }
+}
+
+fn on_its_way() -> message::OnItsWay {
+    message::OnItsWay {
+        id: BLOCK,
+        to: USER,
+        alias: Some(an_alias()),
+        state: message::State::Queued,
+        since: AT,
+        tries: 3,
+        holders: 2,
+        cause: message::Cause::FewHolders,
+        next_try_ms: 4_000,
     }
 }
 

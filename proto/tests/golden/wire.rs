@@ -4,8 +4,10 @@ use bytchat_proto::limits::{FRAME_BYTES_MAX, PROTOCOL_VERSION};
 use bytchat_proto::point::Point;
 use bytchat_proto::record::RecordKind;
 use bytchat_proto::wire::{
-    Body, Contacts, Delivery, Frame, Hello, Notice, Refusal, Request, Response,
+    Body, Contacts, Delivery, Frame, Hello, NetworkProof, Notice, Refusal, Request, Response,
 };
+
+use serde_bytes::ByteBuf;
 
 use crate::fixtures::{
     AT, DEVICE, ENVELOPE, NETWORK, USER, account, addresses, alias, signed, truly_signed,
@@ -15,6 +17,7 @@ use crate::values;
 
 variants!(body_name, BODIES, Body {
     Body::Hello(_) => "hello",
+    Body::NetworkProof(_) => "network_proof",
     Body::Routing(_) => "routing",
     Body::Delivery(_) => "delivery",
     Body::Notice(_) => "notice",
@@ -91,6 +94,7 @@ fn hello() -> Hello {
 pub(crate) fn pushes() -> Vec<Body> {
     vec![
         Body::Hello(hello()),
+        Body::NetworkProof(NetworkProof { proof: ByteBuf::from(vec![7; 32]) }),
         Body::Routing(contacts()),
         Body::Delivery(Delivery { envelope: values::envelope() }),
         Body::Notice(notice()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use bytchat_core::crypto::NodeSecret;
+use bytchat_core::crypto::{NetworkKey, NodeSecret};
 use bytchat_core::event::Keep;
 use bytchat_core::io::{LinkId, Output};
 use bytchat_core::node::{Node, NodeConfig};
@@ -52,6 +52,7 @@ pub struct Host {
     /// The disk before the batch that was acknowledged last, if this disk lies.
     pub(super) before: Option<Disk>,
     network: NetworkId,
+    network_key: Option<NetworkKey>,
     bootstrap: Vec<SocketAddr>,
     secret: [u8; 32],
 }
@@ -59,7 +60,7 @@ pub struct Host {
 impl Host {
     pub(super) fn new(
         index: usize,
-        network: NetworkId,
+        (network, network_key): (NetworkId, Option<NetworkKey>),
         pod: Option<PodHost>,
         bootstrap: Vec<SocketAddr>,
         seed: u64,
@@ -87,6 +88,7 @@ impl Host {
             wake_at: None,
             before: None,
             network,
+            network_key,
             bootstrap,
             secret,
         }
@@ -98,6 +100,7 @@ impl Host {
         seed[8..16].copy_from_slice(&self.boot.to_be_bytes());
         let config = NodeConfig {
             network: self.network,
+            network_key: self.network_key.clone(),
             secret: self.secret,
             vault: [7; 32],
             listen: vec![self.address],

@@ -70,6 +70,7 @@ impl World {
         {
             Body::Response(response) => Some(response),
             Body::Hello(_)
+            | Body::NetworkProof(_)
             | Body::Request(_)
             | Body::Routing(_)
             | Body::Delivery(_)

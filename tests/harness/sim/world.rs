@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use bytchat_core::crypto::NetworkKey;
 use bytchat_core::io::{CallId, Caller, Input, LinkId, Output, PodAddress};
 use bytchat_core::node::Node;
 use bytchat_core::persist::Write;
@@ -41,6 +42,7 @@ pub struct World {
     /// What hand-made peers were told.
     pub(super) heard: BTreeMap<LinkId, Vec<Vec<u8>>>,
     pub(super) network: NetworkId,
+    network_key: Option<NetworkKey>,
     errors: Errors,
     now_ms: u64,
     agenda: Agenda,
@@ -66,6 +68,7 @@ impl World {
             keys_used: 0,
             heard: BTreeMap::new(),
             network: NetworkId::of_name("sim"),
+            network_key: None,
             errors: Errors::listen(),
             now_ms: 1_000,
             agenda: Agenda::default(),
@@ -87,12 +90,21 @@ impl World {
         world
     }
 
+    /// Puts the machines that are added from now on into another network, with a key if it has one.
+    pub fn enter(&mut self, name: &str, key: Option<[u8; 32]>) {
+        let key = key.map(|key| NetworkKey::new(key.into()));
+        let named = || NetworkId::of_name(name);
+        self.network = key.as_ref().map_or_else(named, |key| key.network(name));
+        self.network_key = key;
+    }
+
     /// Adds a machine that knows some others, and starts it.
     pub fn add(&mut self, pod: Option<&str>, bootstrap: &[usize]) -> usize {
         let index = self.hosts.len();
         let pod: Option<PodHost> = pod.map(|pod| pod.parse().expect("a host name"));
         let addresses = bootstrap.iter().map(|host| self.hosts[*host].address).collect();
-        let mut host = Host::new(index, self.network, pod, addresses, self.seed);
+        let network = (self.network, self.network_key.clone());
+        let mut host = Host::new(index, network, pod, addresses, self.seed);
         if self.below(100) < self.faults.slow_disks_percent {
             host.slow_ms = 150;
         }

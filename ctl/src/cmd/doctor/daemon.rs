@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Check, Findings, ask};
+use super::{Check, Findings, ask, network};
 use crate::client::Client;
 
-/// A front end that is so many events behind has probably been given up.
 /// Who answers later than that is not well.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A front end that is so many events behind has probably been given up.
 const BEHIND_MANY: u64 = 10_000;
 
 /// Asks the daemon and judges what it says.
@@ -37,12 +37,16 @@ pub(super) fn look(client: &mut Client, findings: &mut Findings) {
         version(status["version"].as_str().unwrap_or("?"), env!("CARGO_PKG_VERSION")),
         clock(&status),
         udp(&status["listen"]),
-        network(&status),
+        links(&status),
         store(&status),
     ]);
     findings.checks.extend(session.map(|session| role(&session)));
     findings.checks.extend(cursors.map(|answer| behind(&answer["cursors"])));
-    findings.checks.extend(accounts.map(|answer| accounts_of(&answer["accounts"])));
+    let accounts = accounts.unwrap_or_default();
+    if accounts.is_object() {
+        findings.checks.push(accounts_of(&accounts["accounts"]));
+    }
+    network::look(client, &accounts, &mut findings.checks);
     findings.status = status;
 }
 
@@ -120,7 +124,7 @@ fn port(row: &str) -> Option<u16> {
     u16::from_str_radix(port, 16).ok()
 }
 
-fn network(status: &Value) -> Check {
+fn links(status: &Value) -> Check {
     const NAME: &str = "network";
     let number = |name: &str| status[name].as_u64().unwrap_or(0);
     let (peers, links, outbox) = (number("peers"), number("links"), number("outbox"));
@@ -203,9 +207,9 @@ mod tests {
         for (check, verdict) in [
             (version("1.0.0", "1.0.0"), Verdict::Ok),
             (version("1.0.0", "1.0.1"), Verdict::Warn),
-            (network(&status(0, 0, 0)), Verdict::Fail),
-            (network(&status(3, 0, 0)), Verdict::Warn),
-            (network(&status(3, 1, 0)), Verdict::Ok),
+            (links(&status(0, 0, 0)), Verdict::Fail),
+            (links(&status(3, 0, 0)), Verdict::Warn),
+            (links(&status(3, 1, 0)), Verdict::Ok),
             (store(&status(0, 0, 1)), Verdict::Fail),
             (store(&status(0, 0, 0)), Verdict::Ok),
             (clock(&status(0, 0, 0)), Verdict::Fail),

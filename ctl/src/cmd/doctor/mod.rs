@@ -4,6 +4,7 @@ mod bundle;
 mod daemon;
 mod door;
 mod machine;
+mod network;
 mod redact;
 
 use std::process::{Command, Stdio};

@@ -6,7 +6,8 @@
 pub mod account;
 pub mod device;
 mod kem;
-pub mod node_secret;
+pub mod network;
+mod node_secret;
 pub mod session;
 pub mod sessions;
 pub mod vault;
@@ -19,6 +20,7 @@ use bytchat_proto::record::RecordError;
 use bytchat_proto::unverified::VerifyError;
 
 pub use device::DeviceSecret;
+pub use network::{NetworkKey, Prover};
 pub use node_secret::NodeSecret;
 pub use session::{Opened, Own, Recipient, open_inner, open_order, open_outer, seal};
 pub use sessions::Sessions;

@@ -72,6 +72,7 @@ impl Dht {
         out: &mut Outputs,
     ) -> Result<LookupId, TooBusy> {
         if self.waiting.len() >= LOOKUPS_WAITING_MAX {
+            self.stats.turned_away();
             return Err(TooBusy);
         }
         let id = LookupId(self.fresh_id());
@@ -88,6 +89,7 @@ impl Dht {
             };
             self.touch_bucket(lookup.target, now, out);
             self.seed(&mut lookup);
+            self.stats.began(id, &lookup, now.mono);
             self.lookups.insert(id, lookup);
             self.advance_lookup(id, now, out);
         }
@@ -141,6 +143,7 @@ impl Dht {
 
     fn slowed(&mut self, flying: &Flying, now: Now, out: &mut Outputs) {
         let node = flying.peer.node;
+        self.stats.slow();
         match flying.purpose {
             Purpose::Lookup(id) => {
                 if let Some(lookup) = self.lookups.get_mut(&id) {
@@ -166,6 +169,7 @@ impl Dht {
         now: Now,
         out: &mut Outputs,
     ) {
+        self.stats.over(flying, reply, rtt_ms, now.mono);
         match reply {
             Reply::Answer(_) | Reply::Refused(..) => self.heard(&flying.peer, rtt_ms, now, out),
             Reply::Malformed | Reply::Lost { .. } => self.missed(flying.peer.node, now, out),
@@ -205,6 +209,7 @@ impl Dht {
         };
         let had = self.believable(lookup, records, now);
         let peers = self.usable(contacts, now);
+        self.stats.named(id, node, &peers);
         if let Some(lookup) = self.lookups.get_mut(&id) {
             lookup.answered(node, flying.slow, had);
             peers.into_iter().for_each(|peer| lookup.offer(peer));
@@ -257,6 +262,7 @@ impl Dht {
             self.news(found);
         }
         if done && let Some(lookup) = self.lookups.remove(&id) {
+            self.stats.ended(id, &lookup, now.mono);
             self.finish_lookup(&lookup, now, out);
         }
     }
@@ -333,9 +339,11 @@ impl Dht {
         if put.is_over()
             && let Some(put) = self.puts.remove(&id)
         {
+            self.stats.put_over(&put);
             self.note_holders(&put);
         }
         if let Some(event) = event {
+            self.stats.put(&event);
             self.note_published(&event, now, out);
             self.news(event);
         }

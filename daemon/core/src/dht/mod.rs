@@ -4,6 +4,7 @@
 mod asks;
 mod bucket;
 mod contacts;
+mod crowd;
 mod drive;
 mod lookup;
 mod maintain;
@@ -13,6 +14,7 @@ mod repair;
 mod rows;
 mod rtt;
 mod serve;
+mod stats;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -30,18 +32,21 @@ use bytchat_proto::unverified::Verified;
 use bytchat_proto::wire::{Refusal, Request};
 
 pub use contacts::Peer;
+pub use stats::Shown;
 
 use crate::fill::Fills;
 use crate::io::Outputs;
 use crate::time::{Doubt, Now};
 use asks::Asks;
 use contacts::{Checked, Untested};
+use crowd::Crowds;
 use lookup::Lookup;
 use maintain::Upkeep;
 use put::Put;
 use records::{Quota, Records};
 use repair::{Published, Repairs};
 use rows::Rows;
+use stats::Stats;
 use table::RoutingTable;
 
 /// A request of the DHT to another node.
@@ -151,6 +156,8 @@ pub struct Dht {
     events: VecDeque<Event>,
     last_id: u64,
     doubt: Doubt,
+    stats: Stats,
+    crowds: Crowds,
 }
 
 impl Dht {
@@ -180,6 +187,8 @@ impl Dht {
             events: VecDeque::new(),
             last_id: 0,
             doubt: Doubt::default(),
+            stats: Stats::default(),
+            crowds: Crowds::default(),
         })
     }
 

@@ -48,6 +48,11 @@ impl Repairs {
         }
     }
 
+    /// How many wait for their turn.
+    pub(super) fn waiting_count(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether more may be planned.
     pub(super) fn has_room(&self) -> bool {
         self.waiting.len() < REPAIRS_WAITING_MAX / 2

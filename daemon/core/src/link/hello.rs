@@ -1,8 +1,9 @@
 //! The first frame each way: who is at the other end, and whether we may talk.
 
 use bytchat_proto::id::NodeId;
-use bytchat_proto::limits::PROTOCOL_VERSION;
+use bytchat_proto::limits::{FRAME_BYTES_MAX, PROTOCOL_VERSION};
 use bytchat_proto::record::verify_contact;
+use bytchat_proto::rpc::node::one_more;
 use bytchat_proto::wire::{Body, Hello};
 
 use super::peer::Peer;
@@ -11,10 +12,32 @@ use crate::io::{LinkId, Output, Outputs};
 use crate::time::Now;
 
 impl<T> Links<T> {
+    // SPEC 2.2: the first frame each way is `Hello`.
+    pub(super) fn say_hello(&self, link: LinkId, now: Now, out: &mut Outputs) {
+        let Some(peer) = self.peers.get(&link) else {
+            return;
+        };
+        let hello = Body::Hello(Hello {
+            version: PROTOCOL_VERSION,
+            network: self.network,
+            contact: self.own.clone(),
+            observed: peer.address,
+            frame_bytes_max: u32::try_from(FRAME_BYTES_MAX).unwrap_or(u32::MAX),
+            time: Some(now.wall),
+        });
+        out.push(Output::Transmit { link, bytes: hello.with_id(0).encode() });
+    }
+
     pub(super) fn handle_hello(&mut self, link: LinkId, body: Body, now: Now, out: &mut Outputs) {
         let Body::Hello(hello) = body else {
             return self.misbehaved(link, "the first frame is not hello", now, out);
         };
+        // SPEC 3.5: nodes of two networks never talk.
+        if hello.network != self.network {
+            let (theirs, ours) = (hello.network, self.network);
+            let reason = format!("peer belongs to network {theirs}, this is {ours}");
+            return self.stranger(link, &reason, now);
+        }
         if let Err(reason) = self.check_hello(link, &hello) {
             return self.misbehaved(link, &reason, now, out);
         }
@@ -31,6 +54,11 @@ impl<T> Links<T> {
         if self.dials.expects(dial, node) {
             self.dials.proved(address, now.mono);
         }
+        let links = &mut self.counts.links;
+        one_more(match dial {
+            Some(_) => &mut links.opened_total,
+            None => &mut links.accepted_total,
+        });
         self.replace(node, link, now, out);
         let Hello { observed, time, .. } = hello;
         self.events.push_back(Event::Up { link, contact, observed, time, dial });
@@ -66,13 +94,6 @@ impl<T> Links<T> {
             return Err(format!(
                 "peer speaks protocol {}, expected {PROTOCOL_VERSION}",
                 hello.version
-            ));
-        }
-        // SPEC 3.5: nodes of two networks never talk.
-        if hello.network != self.network {
-            return Err(format!(
-                "peer belongs to network {}, this is {}",
-                hello.network, self.network
             ));
         }
         let contact = hello.contact.peek().map_err(|error| error.to_string())?;

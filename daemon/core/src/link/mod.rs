@@ -1,12 +1,14 @@
 //! Links: who is at the other end, requests and their answers, dialling when somebody is needed.
 
 mod budget;
+mod counts;
 mod deliveries;
 mod dial;
 mod event;
 mod garbage;
 mod hello;
 mod peer;
+mod proof;
 mod targets;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,17 +17,20 @@ use std::net::SocketAddr;
 use bytchat_proto::id::{NetworkId, NodeId};
 use bytchat_proto::key::NodeKey;
 use bytchat_proto::limits::{
-    FRAME_BYTES_MAX, LINK_IDLE_MS, LINKS_AT_REST, LINKS_MAX, PROTOCOL_VERSION, REQUEST_BUDGETS_MAX,
-    REQUEST_COST_HEAVY, REQUEST_TOKENS_MAX, REQUEST_TOKENS_PER_SECOND, REQUESTS_PER_LINK_MAX,
+    LINK_IDLE_MS, LINKS_AT_REST, LINKS_MAX, REQUEST_BUDGETS_MAX, REQUEST_COST_HEAVY,
+    REQUEST_TOKENS_MAX, REQUEST_TOKENS_PER_SECOND, REQUESTS_PER_LINK_MAX,
 };
 use bytchat_proto::record::Contact;
-use bytchat_proto::wire::{Body, Frame, Hello, Refusal, Response};
+use bytchat_proto::rpc::node::one_more;
+use bytchat_proto::wire::{Body, Frame, Refusal, Response};
 
+use crate::crypto::NetworkKey;
 use crate::fill::Fills;
 use crate::io::{DialId, LinkId, Output, Outputs};
 use crate::time::{Deadline, Mono, Now};
 
 use budget::{Budgets, Rate};
+use counts::Counts;
 use deliveries::Deliveries;
 use dial::Dials;
 pub use dial::Named;
@@ -40,6 +45,7 @@ const REQUESTS: Rate = Rate { per_second: REQUEST_TOKENS_PER_SECOND, max: REQUES
 /// All links of this node; `T` says what a request is for.
 pub struct Links<T> {
     network: NetworkId,
+    network_key: Option<NetworkKey>,
     key: NodeKey,
     own: Contact,
     peers: BTreeMap<LinkId, Peer<T>>,
@@ -52,6 +58,7 @@ pub struct Links<T> {
     kept: BTreeMap<NodeId, u32>,
     events: VecDeque<Event<T>>,
     swept: Mono,
+    counts: Counts,
 }
 
 impl<T> Links<T> {
@@ -59,6 +66,7 @@ impl<T> Links<T> {
     pub fn new(network: NetworkId, key: NodeKey, own: Contact) -> Self {
         Self {
             network,
+            network_key: None,
             key,
             own,
             peers: BTreeMap::new(),
@@ -70,6 +78,7 @@ impl<T> Links<T> {
             kept: BTreeMap::new(),
             events: VecDeque::new(),
             swept: Mono::default(),
+            counts: Counts::default(),
         }
     }
 
@@ -123,7 +132,7 @@ impl<T> Links<T> {
         }
     }
 
-    /// A link is up: say hello. SPEC 2.2: the first frame each way is `Hello`.
+    /// A link is up: say who is there.
     pub fn link_up(&mut self, link: LinkId, up: Up, now: Now, out: &mut Outputs) {
         if up.key == self.key || self.peers.len() >= LINKS_MAX {
             let reason = if up.key == self.key { "this is myself" } else { "too many links" };
@@ -133,16 +142,8 @@ impl<T> Links<T> {
             }
             return;
         }
-        let hello = Body::Hello(Hello {
-            version: PROTOCOL_VERSION,
-            network: self.network,
-            contact: self.own.clone(),
-            observed: up.address,
-            frame_bytes_max: u32::try_from(FRAME_BYTES_MAX).unwrap_or(u32::MAX),
-            time: Some(now.wall),
-        });
-        out.push(Output::Transmit { link, bytes: hello.with_id(0).encode() });
         self.peers.insert(link, Peer::new(up, now));
+        self.greet(link, now, out);
     }
 
     /// A link is gone: what was asked over it has no answer.
@@ -171,6 +172,7 @@ impl<T> Links<T> {
 
     /// An attempt failed: try the next address or give up.
     pub fn dial_failed(&mut self, dial: DialId, now: Now, out: &mut Outputs) {
+        one_more(&mut self.counts.links.dials_failed_total);
         self.dials.failed(dial, now, out, &mut self.events);
     }
 
@@ -214,6 +216,7 @@ impl<T> Links<T> {
 
     /// Answers a request.
     pub fn respond(&mut self, link: LinkId, id: u64, response: Response, out: &mut Outputs) {
+        self.counts.answered(&response);
         let bytes = Body::Response(response).with_id(id).encode();
         // How large an answer gets is known only now.
         if let Some(node) = self.peers.get(&link).and_then(|peer| peer.node) {
@@ -248,7 +251,7 @@ impl<T> Links<T> {
             }
         };
         let Some(node) = peer.node else {
-            return self.handle_hello(link, frame.body, now, out);
+            return self.handle_first(link, frame.body, now, out);
         };
         match frame.body {
             Body::Request(request) => {
@@ -265,7 +268,9 @@ impl<T> Links<T> {
                     self.events.push_back(event);
                 }
             }
-            Body::Hello(_) => self.misbehaved(link, "hello was said twice", now, out),
+            Body::Hello(_) | Body::NetworkProof(_) => {
+                self.misbehaved(link, "hello was said twice", now, out);
+            }
             // Each contact of a list is a signature to check; hearsay can be missed.
             Body::Routing(_) if !self.budgets.pay(node, REQUEST_COST_HEAVY, now.mono) => {
                 tracing::debug!(?link, "a peer tells of too many nodes");
@@ -281,6 +286,12 @@ impl<T> Links<T> {
 
     fn misbehaved(&mut self, link: LinkId, reason: &str, now: Now, out: &mut Outputs) {
         tracing::debug!(?link, reason, "a peer misbehaved; its link is closed");
+        one_more(&mut self.counts.links.banned_total);
+        self.end(link, reason, now, out);
+    }
+
+    /// Closes a link and says why.
+    fn end(&mut self, link: LinkId, reason: &str, now: Now, out: &mut Outputs) {
         out.push(Output::Close { link, reason: reason.to_owned() });
         self.link_down(link, now, out);
     }
@@ -307,7 +318,7 @@ impl<T> Links<T> {
             }
         }
         for link in silent {
-            self.misbehaved(link, "hello did not come", now, out);
+            self.end_silent(link, now, out);
         }
         self.close_resting(now, out);
     }

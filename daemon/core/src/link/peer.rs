@@ -17,6 +17,10 @@ pub(super) struct Peer<T> {
     pub(super) address: SocketAddr,
     pub(super) binding: [u8; 32],
     pub(super) dial: Option<DialId>,
+    /// It belongs to another network: why the link ends soon.
+    pub(super) refused: Option<String>,
+    /// It has the key of our private network.
+    pub(super) proved: bool,
     pub(super) node: Option<NodeId>,
     pub(super) hello_by: Mono,
     pub(super) used: Mono,
@@ -39,6 +43,8 @@ impl<T> Peer<T> {
             address: up.address,
             binding: up.binding,
             dial: up.dial,
+            refused: None,
+            proved: false,
             node: None,
             hello_by: now.mono.plus_ms(DIAL_TIMEOUT_MS),
             used: now.mono,

@@ -3,23 +3,23 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use bytchat_proto::codec::encode;
 use bytchat_proto::envelope::{ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
 use bytchat_proto::id::UserId;
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::ENVELOPE_CLASS_MIN;
 use bytchat_proto::limits::{
     DELIVERIES_WAITING_PER_NODE_MAX, DELIVERY_TOKENS_MAX, DELIVERY_TOKENS_PER_SECOND,
-    DIAL_TIMEOUT_MS, DIALS_BURST_PER_ADDRESS, FRAMES_FORGIVEN_MAX, FRAMES_WAITING_PER_NODE_MAX,
+    DIAL_TIMEOUT_MS, DIALS_BURST_PER_ADDRESS, FRAMES_WAITING_PER_NODE_MAX, PROTOCOL_VERSION,
     REQUEST_ANSWER_BYTES_PER_TOKEN, REQUEST_BUDGETS_MAX, REQUEST_TIMEOUT_MS, REQUEST_TOKENS_MAX,
-    REQUESTS_PER_LINK_MAX,
+    REQUESTS_PER_LINK_MAX, STRANGER_LINGER_MS,
 };
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::Unverified;
 use serde_bytes::ByteBuf;
 
 use bytchat_proto::record::NodeRecord;
-use bytchat_proto::wire::{Delivery, Request};
+use bytchat_proto::rpc::node::Refusals;
+use bytchat_proto::wire::{Delivery, Hello, Request};
 
 use super::*;
 
@@ -104,6 +104,12 @@ impl Bench {
         self.links.request(&to, ask, now(ms), &mut self.out);
     }
 
+    /// Why the link to a stranger ends, a moment later.
+    fn ended(&mut self) -> Option<String> {
+        self.links.handle_timeout(now(1 + STRANGER_LINGER_MS), &mut self.out);
+        self.closed()
+    }
+
     fn closed(&mut self) -> Option<String> {
         std::iter::from_fn(|| self.out.poll()).find_map(|output| {
             let Output::Close { reason, .. } = output else {
@@ -121,8 +127,10 @@ fn a_peer_of_another_network_is_turned_away() {
     let peer = node(2, other);
     bench.up(&peer, None, 0);
     bench.hello(&peer, other, 0);
-    assert!(bench.closed().unwrap().contains("peer belongs to network"));
+    assert!(bench.ended().unwrap().contains("peer belongs to network"));
     assert_eq!(bench.links.count(), 0);
+    let (counted, _) = bench.links.counted();
+    assert_eq!((counted.strangers_total, counted.banned_total), (1, 0));
 }
 
 #[test]
@@ -131,6 +139,7 @@ fn a_hello_with_another_key_than_the_links_is_refused() {
     bench.up(&node(2, home()), None, 0);
     bench.hello(&node(3, home()), home(), 0);
     assert!(bench.closed().unwrap().contains("the link proved"));
+    assert_eq!(bench.links.counted().0.banned_total, 1);
 }
 
 #[test]
@@ -276,6 +285,8 @@ fn a_link_that_asks_for_too_much_is_told_to_come_back_later() {
         panic!("it was not refused");
     };
     assert_eq!(reason, Refusal::Busy);
+    let (_, refusals) = bench.links.counted();
+    assert_eq!(refusals, [Refusals { reason: "busy".to_owned(), refused_total: 1 }]);
     // A new link does not bring new tokens; time does.
     bench.links.link_down(LINK, now(1), &mut bench.out);
     bench.up(&node(2, home()), None, 2);
@@ -490,15 +501,84 @@ fn not_more_waits_for_a_link_to_come_up_than_may() {
     assert_eq!(fills.above().count(), 0);
 }
 
+fn key(byte: u8) -> NetworkKey {
+    NetworkKey::new(zeroize::Zeroizing::new([byte; 32]))
+}
+
+/// What the bench answers at first to a peer that opens a link.
+fn first_word(bench: &mut Bench) -> Body {
+    bench.up(&node(2, home()), None, 0);
+    let Some(Output::Transmit { bytes, .. }) = bench.out.poll() else { panic!("nothing is said") };
+    assert!(bench.out.poll().is_none());
+    Frame::decode(&bytes).unwrap().body
+}
+
+fn proof_of(key: &NetworkKey) -> Body {
+    let peer = node(2, home()).key;
+    let prover =
+        crate::crypto::Prover { network: home(), binding: &[0; 32], key: peer, opened: true };
+    let proof = ByteBuf::from(key.prove(prover).to_vec());
+    Body::NetworkProof(bytchat_proto::wire::NetworkProof { proof })
+}
+
+fn private(byte: u8) -> Bench {
+    let mut bench = Bench::new();
+    bench.links = bench.links.keyed(Some(key(byte)));
+    bench
+}
+
 #[test]
-fn a_link_survives_few_frames_that_are_not_known() {
-    let mut bench = Bench::joined();
-    let body = serde_json::json!({ "msg_type": "levitation", "msg_data": null });
-    let frame = encode(&serde_json::json!({ "id": 12, "body": body }));
-    for _ in 0..FRAMES_FORGIVEN_MAX {
-        bench.links.handle_frame(LINK, &frame, now(1), &mut bench.out);
-        assert_eq!(bench.closed(), None);
+fn in_a_private_network_nothing_is_said_before_the_other_has_proven_the_key() {
+    let mut bench = private(1);
+    let word = first_word(&mut bench);
+    assert!(matches!(word, Body::NetworkProof(_)), "{word:?}");
+    bench.frame(proof_of(&key(1)), 0, 1);
+    let Some(Output::Transmit { bytes, .. }) = bench.out.poll() else { panic!("no hello") };
+    assert!(matches!(Frame::decode(&bytes).unwrap().body, Body::Hello(_)));
+    bench.hello(&node(2, home()), home(), 1);
+    assert_eq!(bench.links.count(), 1);
+}
+
+#[test]
+fn who_has_another_key_or_none_learns_no_more_than_why() {
+    let hello = || {
+        let peer = node(2, home());
+        Body::Hello(Hello {
+            version: PROTOCOL_VERSION,
+            network: home(),
+            contact: peer.contact,
+            observed: "192.0.2.1:1".parse().unwrap(),
+            frame_bytes_max: 1,
+            time: None,
+        })
+    };
+    for (word, why) in [(proof_of(&key(2)), "another network key"), (hello(), "does not prove")] {
+        let mut bench = private(1);
+        first_word(&mut bench);
+        bench.frame(word, 0, 1);
+        // Nor does the right proof help any more.
+        bench.frame(proof_of(&key(1)), 0, 1);
+        assert!(bench.out.poll().is_none());
+        let reason = bench.ended().unwrap();
+        assert!(reason.contains(why), "{reason}");
+        assert_eq!(bench.links.count(), 0);
+        assert_eq!(bench.links.counted().0.strangers_total, 1);
     }
-    bench.links.handle_frame(LINK, &frame, now(1), &mut bench.out);
-    assert!(bench.closed().is_some());
+}
+
+#[test]
+fn a_node_without_a_key_says_why_it_does_not_talk_to_one_with_a_key() {
+    let mut bench = Bench::new();
+    assert!(matches!(first_word(&mut bench), Body::Hello(_)));
+    bench.frame(proof_of(&key(1)), 0, 1);
+    assert!(bench.ended().unwrap().contains("this node has none"));
+    assert_eq!(bench.links.counted().0.strangers_total, 1);
+}
+
+#[test]
+fn our_own_proof_sent_back_proves_nothing() {
+    let mut bench = private(1);
+    let own = first_word(&mut bench);
+    bench.frame(own, 0, 1);
+    assert!(bench.ended().unwrap().contains("another network key"));
 }

@@ -9,6 +9,7 @@ use bytchat_proto::limits::{
     PUSHES_IN_FLIGHT_MAX, PUSHES_PER_LOAD_MAX, REPAIR_PATIENCE_MS,
 };
 use bytchat_proto::point::Point;
+use bytchat_proto::rpc::node::one_more;
 use bytchat_proto::wire::{Body, Delivery};
 use tracing::warn;
 
@@ -332,8 +333,14 @@ impl Mailbox {
         self.loads.insert(load, Purpose::Offer { id, to });
     }
 
+    /// How many envelopes other holders took from us or had already, and how many they did not.
+    pub fn handed(&self) -> (u64, u64) {
+        self.shelf.handed
+    }
+
     /// Remembers that a node has an envelope: its receipt came, or it offered the envelope itself.
     pub fn held_by(&mut self, id: EnvelopeId, node: NodeId) {
+        one_more(&mut self.shelf.handed.0);
         if let Some(held) = self.shelf.get_mut(id) {
             held.tell(node);
         }
@@ -342,6 +349,7 @@ impl Mailbox {
     /// Forgets that a node was told of an envelope, because it did not take it: the next walk
     /// offers it again.
     pub fn offer_lost(&mut self, id: EnvelopeId, node: NodeId) {
+        one_more(&mut self.shelf.handed.1);
         if let Some(held) = self.shelf.get_mut(id) {
             held.told.retain(|told| *told != node);
         }

@@ -56,6 +56,8 @@ pub(super) struct Shelf {
     shares: Shares,
     ends: BTreeSet<(Timestamp, EnvelopeId)>,
     next_arrival: u64,
+    /// Envelopes that other holders took from us, and those that they did not.
+    pub(super) handed: (u64, u64),
 }
 
 impl Owner {
@@ -93,6 +95,7 @@ impl Shelf {
             queues: BTreeMap::new(),
             shares: Shares::default(),
             ends: BTreeSet::new(),
+            handed: (0, 0),
             next_arrival: 1,
         }
     }

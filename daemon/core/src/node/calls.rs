@@ -31,6 +31,8 @@ impl Node {
         let result = match request {
             Call::NodeStatus(_) => to_result(&self.node_status(now)),
             Call::NodePeers(_) => to_result(&self.node_peers()),
+            Call::NodeStats(_) => to_result(&self.node_stats(now)),
+            Call::DhtLookup(with) => return self.dht_lookup(call, &with, now),
             Call::NodeConfig(_) => return Err(no_config()),
             Call::SessionSet(_) | Call::SessionShow(_) => return Err(no_session()),
             Call::SessionRestrict(with) => to_result(&self.restrict(caller, with, now)?),
@@ -58,6 +60,7 @@ impl Node {
                 let accounts = self.users_in(who);
                 return self.load_own(with.id, accounts.clone(), Loading::Trace { call, accounts });
             }
+            Call::MessageWaiting(with) => to_result(&self.message_waiting(caller, &with, now)?),
             Call::MessageWait(with) => return self.message_wait(call, who, &with, now),
             Call::MessageInbox(with) => {
                 let user = self.accounts.pick(caller, with.account.as_deref())?.user();

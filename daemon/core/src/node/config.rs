@@ -6,7 +6,7 @@ use bytchat_proto::alias::Host;
 use bytchat_proto::id::NetworkId;
 use bytchat_proto::record::RecordError;
 
-use crate::crypto::CryptoError;
+use crate::crypto::{CryptoError, NetworkKey};
 use crate::event::Keep;
 
 /// Why a node cannot start.
@@ -22,8 +22,10 @@ pub enum NodeError {
 
 /// What a node is told at start.
 pub struct NodeConfig {
-    /// The network.
+    /// The network; one with a key has the id that the key makes.
     pub network: NetworkId,
+    /// The key of a private network, which others must prove to have.
+    pub network_key: Option<NetworkKey>,
     /// The seed of the node's Ed25519 key.
     pub secret: [u8; 32],
     /// The key that seals secrets at rest.

@@ -29,6 +29,7 @@ pub(super) struct Machine {
 fn start(disk: &BTreeMap<(Table, Vec<u8>), Vec<u8>>, now: Now) -> Result<Node, NodeError> {
     let config = NodeConfig {
         network: NetworkId::of_name("test"),
+        network_key: None,
         secret: [1; 32],
         vault: [2; 32],
         listen: Vec::new(),

@@ -20,7 +20,7 @@ use crate::crypto::NodeSecret;
 use crate::dht::{self, AskId, Event as DhtEvent};
 use crate::inbox::RemovalId;
 use crate::io::LinkId;
-use crate::link::{Event, Failure};
+use crate::link::{Event, Failure, Links};
 use crate::mailbox;
 use crate::outbox::EntryId;
 use crate::time::Now;
@@ -62,6 +62,11 @@ pub(super) fn own_contact(
         sequence: now.wall.0,
     };
     Unverified::sign(&record, |digest| secret.sign(digest))
+}
+
+/// The links of a node, none yet.
+pub(super) fn of_config(config: &NodeConfig, secret: &NodeSecret, own: Contact) -> Links<Token> {
+    Links::new(config.network, secret.key(), own).keyed(config.network_key.clone())
 }
 
 impl Node {
@@ -202,7 +207,7 @@ impl Node {
             Body::Routing(routing) => self.dht.learned(&routing.contacts, now),
             Body::Delivery(delivery) => self.handle_delivery(link, delivery.envelope, now),
             Body::Notice(notice) => self.handle_notice(link, &notice, now),
-            Body::Hello(_) | Body::Request(_) | Body::Response(_) => {}
+            Body::Hello(_) | Body::NetworkProof(_) | Body::Request(_) | Body::Response(_) => {}
         }
     }
 

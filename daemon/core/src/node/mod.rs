@@ -138,7 +138,7 @@ impl Node {
             clock: Clock::new(&rows, now),
             started: now.mono,
             out: Outputs::new(seed),
-            links: Links::new(config.network, secret.key(), own.clone()),
+            links: links::of_config(&config, &secret, own.clone()),
             dht: Dht::new(own.clone(), config.network)?,
             mailbox: Mailbox::new(id),
             pod: Pod::new(config.pod.clone()),

@@ -111,6 +111,7 @@ impl Node {
             Call::AliasList(with) if with.account.is_some() => &mut with.account,
             Call::MessageSend(with) => &mut with.account,
             Call::MessageInbox(with) => &mut with.account,
+            Call::MessageWaiting(with) => &mut with.account,
             Call::MessageHistory(with) => &mut with.account,
             Call::ContactList(with) => &mut with.account,
             Call::ContactAdd(with) | Call::ContactAccept(with) | Call::ContactBlock(with) => {
@@ -132,6 +133,8 @@ impl Node {
             }
             Call::NodeStatus(_)
             | Call::NodePeers(_)
+            | Call::NodeStats(_)
+            | Call::DhtLookup(_)
             | Call::NodeConfig(_)
             | Call::SessionShow(_)
             | Call::SessionSet(_)

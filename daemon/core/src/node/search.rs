@@ -28,6 +28,8 @@ pub(super) enum Lookup {
     OwnRecord { user: UserId },
     /// Somebody's profile, for a front end.
     Profile { user: UserId, call: CallId },
+    /// A lookup that is shown to a front end.
+    Shown { call: CallId },
 }
 
 /// What a put is for.
@@ -103,9 +105,11 @@ impl Node {
                 }
             }
             Lookup::Holders { user } => {
+                self.dht.watch_over(Point::of_user(user), closest);
                 nodes.truncate(HOLDERS);
                 self.handle_holders(user, &nodes, now);
             }
+            Lookup::Shown { call } => self.handle_shown(call, lookup, nodes, answered),
             Lookup::Attached { user } => self.handle_checked(user, &records),
             Lookup::OwnRecord { user } => {
                 records.extend(
@@ -128,7 +132,7 @@ impl Node {
     }
 
     /// Puts this node among the closest where it belongs there.
-    fn add_self(&self, point: Point, nodes: &mut Vec<NodeRecord>) {
+    pub(super) fn add_self(&self, point: Point, nodes: &mut Vec<NodeRecord>) {
         if let Ok(own) = self.own.peek() {
             nodes.push(own);
         }

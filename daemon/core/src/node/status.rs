@@ -1,5 +1,8 @@
 //! `node.*`: how this node stands.
 
+mod lookup;
+mod waiting;
+
 use bytchat_proto::rpc::node;
 
 use super::Node;
@@ -49,6 +52,22 @@ impl Node {
             store_bytes: self.store_bytes,
             uptime_ms: now.mono.since_ms(self.started),
             version: self.config.version.clone(),
+        }
+    }
+
+    pub(super) fn node_stats(&self, now: Now) -> node::Stats {
+        let (lookups, asks, puts, repair) = self.dht.counted();
+        let (links, refusals) = self.links.counted();
+        let (envelopes_total, envelopes_lost_total) = self.mailbox.handed();
+        node::Stats {
+            uptime_ms: now.mono.since_ms(self.started),
+            lookups,
+            asks,
+            puts,
+            repair: node::Repair { envelopes_total, envelopes_lost_total, ..repair },
+            links,
+            refusals,
+            keyspace: self.dht.keyspace(),
         }
     }
 

@@ -246,6 +246,11 @@ impl Entry {
         due
     }
 
+    /// When it is tried again.
+    pub fn next_try(&self) -> Mono {
+        self.next_try
+    }
+
     /// Moves the state forward; false if it is there already. SPEC 6.11: never back.
     pub fn advance(&mut self, state: State) -> bool {
         let forward = state > self.state;

@@ -4,6 +4,7 @@ mod again;
 mod entry;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use bytchat_proto::codec::decode;
 use bytchat_proto::envelope::{Content, Envelope};
@@ -221,6 +222,19 @@ impl Outbox {
     /// The entry of a message of an account.
     pub fn of_block(&self, account: UserId, block: BlockId) -> Option<EntryId> {
         self.by_block.get(&(account, block)).copied()
+    }
+
+    /// The messages of an account, in the order of their ids, those after one.
+    pub fn of_account(
+        &self,
+        account: UserId,
+        after: Option<BlockId>,
+    ) -> impl Iterator<Item = &Entry> {
+        let from = after.map_or(Bound::Included((account, BlockId([0; 32]))), |after| {
+            Bound::Excluded((account, after))
+        });
+        let to = Bound::Included((account, BlockId([0xff; 32])));
+        self.by_block.range((from, to)).filter_map(|(_, id)| self.entries.get(id))
     }
 
     /// Writes an entry down as it is now.

@@ -302,3 +302,21 @@ fn whoever_makes_us_answer_takes_no_place_of_messages_nor_all_those_of_answers()
     outbox.fills(&mut fills);
     assert_eq!(fills.above().count(), 0);
 }
+
+#[test]
+fn the_messages_of_one_account_come_in_the_order_of_their_ids_and_receipts_do_not() {
+    let (mut outbox, mut out) = (Outbox::default(), Outputs::new([7; 32]));
+    for number in [3, 1, 2] {
+        outbox.queue(message(number), &mut out);
+    }
+    outbox.queue(entry(ALICE, BOB, block_content(vec![9]), now(0)), &mut out);
+    let of_bob = Entry { account: BOB, ..message(1) };
+    outbox.queue(of_bob, &mut out);
+    let ids = |after: Option<u8>| -> Vec<u8> {
+        let after = after.map(|number| BlockId([number; 32]));
+        outbox.of_account(ALICE, after).map(|entry| entry.block.unwrap().0[0]).collect()
+    };
+    assert_eq!(ids(None), [1, 2, 3]);
+    assert_eq!(ids(Some(1)), [2, 3]);
+    assert!(ids(Some(3)).is_empty());
+}

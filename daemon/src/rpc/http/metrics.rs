@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
 use bytchat_proto::rpc::event::{Events, List};
-use bytchat_proto::rpc::node::Status;
+use bytchat_proto::rpc::node::{Histogram, Stats, Status};
 use bytchat_proto::rpc::{Call, ErrorKind, Nothing, Role, RpcError};
 use serde::de::DeserializeOwned;
 
@@ -19,6 +19,7 @@ pub(super) async fn render(exchange: &Exchange) -> Result<String, RpcError> {
     // SPEC 8.12: how much is called says how busy other Unix users are.
     exchange.grant.permit("GET /metrics", Role::Admin)?;
     let status: Status = ask(exchange, Call::NodeStatus(Nothing {})).await?;
+    let stats: Stats = ask(exchange, Call::NodeStats(Nothing {})).await?;
     let events: Events =
         ask(exchange, Call::EventList(List { limit: Some(1), ..List::default() })).await?;
     let mut page = Metrics::default();
@@ -36,8 +37,55 @@ pub(super) async fn render(exchange: &Exchange) -> Result<String, RpcError> {
     for (name, help, value) in node {
         page.gauge(name, help, value);
     }
+    counted(&stats, &mut page);
     front_ends(exchange, &mut page);
     Ok(page.0)
+}
+
+/// What the node has counted since its start.
+fn counted(stats: &Stats, page: &mut Metrics) {
+    let Stats { lookups, asks, puts, repair, links, keyspace, .. } = stats;
+    for (name, help, value) in [
+        ("lookups_started_total", "Searches that began.", lookups.started_total),
+        ("lookups_answered_total", "Searches that were answered.", lookups.answered_total),
+        ("lookups_unanswered_total", "Searches that nobody answered.", lookups.unanswered_total),
+        ("lookups_turned_away_total", "Searches without a place.", lookups.turned_away_total),
+        ("asks_answered_total", "Requests that were answered.", asks.answered_total),
+        ("asks_refused_total", "Requests that others refused.", asks.refused_total),
+        ("asks_malformed_total", "Requests whose answer was none.", asks.malformed_total),
+        ("asks_lost_total", "Requests without an answer.", asks.lost_total),
+        ("asks_slow_total", "Requests that took longer than usual.", asks.slow_total),
+        ("puts_stored_total", "Records that enough holders took.", puts.stored_total),
+        ("puts_short_total", "Records that too few holders took.", puts.short_total),
+        ("puts_stale_total", "Records of which a holder has a newer one.", puts.stale_total),
+        ("repair_records_total", "Records handed on.", repair.records_total),
+        ("repair_records_lost_total", "Records not handed on.", repair.records_lost_total),
+        ("repair_envelopes_total", "Envelopes handed on.", repair.envelopes_total),
+        ("repair_envelopes_lost_total", "Envelopes not taken.", repair.envelopes_lost_total),
+        ("links_opened_total", "Links that this node opened.", links.opened_total),
+        ("links_accepted_total", "Links that others opened.", links.accepted_total),
+        ("links_dials_failed_total", "Attempts that failed.", links.dials_failed_total),
+        ("links_strangers_total", "Links to other networks.", links.strangers_total),
+        ("links_banned_total", "Links whose end broke a rule.", links.banned_total),
+    ] {
+        page.counter(name, help, value);
+    }
+    page.head("refusals_total", "counter", "Requests of others that were refused, by reason.");
+    for refusals in &stats.refusals {
+        let label = format!("reason=\"{}\"", refusals.reason);
+        page.value("refusals_total", &label, refusals.refused_total);
+    }
+    page.gauge("repair_records_waiting", "Records to be handed on.", repair.records_waiting);
+    if let Some(nodes) = keyspace.nodes_estimate {
+        page.gauge("nodes_estimate", "Nodes in the network, as estimated.", nodes);
+    }
+    let (crowded, one) = (keyspace.mailboxes_crowded, keyspace.mailboxes_one_prefix);
+    page.gauge("mailboxes_crowded", "Own mailboxes around which nodes crowd.", crowded);
+    page.gauge("mailboxes_one_prefix", "Own mailboxes held by nodes of one network.", one);
+    page.histogram("lookup_hops", "Nodes that led to the nearest.", &lookups.hops);
+    page.histogram("lookup_duration_ms", "Duration of searches.", &lookups.duration_ms);
+    page.histogram("ask_round_trip_ms", "Time until an answer.", &asks.round_trip_ms);
+    page.histogram("put_holders", "Holders that took a record.", &puts.holders);
 }
 
 fn front_ends(exchange: &Exchange, page: &mut Metrics) {
@@ -85,6 +133,19 @@ impl Metrics {
         self.value(name, "", value);
     }
 
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.head(name, "histogram", help);
+        let bucket = format!("{name}_bucket");
+        let mut below = 0_u64;
+        for (bound, count) in histogram.bounds.iter().zip(&histogram.counts) {
+            below = below.saturating_add(*count);
+            self.value(&bucket, &format!("le=\"{bound}\""), below);
+        }
+        self.value(&bucket, "le=\"+Inf\"", histogram.count());
+        self.value(&format!("{name}_sum"), "", histogram.sum);
+        self.value(&format!("{name}_count"), "", histogram.count());
+    }
+
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         self.line(format_args!("# HELP bytchat_{name} {help}"));
         self.line(format_args!("# TYPE bytchat_{name} {kind}"));
@@ -99,5 +160,30 @@ impl Metrics {
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
         writeln!(self.0, "{line}").expect("a text takes what is written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_is_told_in_counts_that_grow_to_all() {
+        let mut histogram = Histogram::new(&[1, 5]);
+        for value in [1, 1, 4, 9] {
+            histogram.add(value);
+        }
+        let mut page = Metrics::default();
+        page.histogram("hops", "Hops.", &histogram);
+        let told = [
+            "# HELP bytchat_hops Hops.",
+            "# TYPE bytchat_hops histogram",
+            "bytchat_hops_bucket{le=\"1\"} 2",
+            "bytchat_hops_bucket{le=\"5\"} 3",
+            "bytchat_hops_bucket{le=\"+Inf\"} 4",
+            "bytchat_hops_sum 15",
+            "bytchat_hops_count 4",
+        ];
+        assert_eq!(page.0.lines().collect::<Vec<_>>(), told);
     }
 }

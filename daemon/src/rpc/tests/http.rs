@@ -75,6 +75,23 @@ async fn health_and_metrics_are_calls_like_others() {
 }
 
 #[tokio::test]
+async fn metrics_have_what_the_node_has_counted() {
+    let world = world();
+    let answer = get(&world, "/metrics", "").await;
+    let body = body_of(&answer);
+    for line in [
+        "# TYPE bytchat_lookups_answered_total counter",
+        "bytchat_lookups_answered_total 0",
+        "bytchat_links_banned_total 0",
+        "# TYPE bytchat_lookup_hops histogram",
+        "bytchat_put_holders_count 0",
+        "bytchat_mailboxes_crowded 0",
+    ] {
+        assert!(body.lines().any(|told| told == line), "{line} of {body}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_answers_many_requests() {
     let world = world();
     let mut stream = world.connect().await;
@@ -199,7 +216,10 @@ async fn metrics_are_well_formed_and_count_what_happened() {
         let (name, value) = line.rsplit_once(' ').unwrap();
         value.parse::<u64>().unwrap();
         let name = name.split('{').next().unwrap();
-        assert!(metrics.contains(&format!("# TYPE {name} ")), "{name} has no type");
+        let parts = ["_bucket", "_sum", "_count"].iter();
+        let whole = parts.filter_map(|part| name.strip_suffix(part)).chain([name]);
+        let typed = |name: &str| metrics.contains(&format!("# TYPE {name} "));
+        assert!(whole.into_iter().any(typed), "{name} has no type");
     }
 }
 

@@ -23,7 +23,7 @@ use bytchat_core::token::id_of;
 use bytchat_proto::id::{NetworkId, NodeId, UserId};
 use bytchat_proto::limits::PAGE_MAX;
 use bytchat_proto::rpc::event::{Gap, GapReason, List, wanted};
-use bytchat_proto::rpc::node::{Clock, Status};
+use bytchat_proto::rpc::node::{Clock, Stats, Status};
 use bytchat_proto::rpc::session::{Narrowing, Restrict};
 use bytchat_proto::rpc::{Call, ErrorKind, Role, RpcError, to_result};
 use bytchat_proto::timestamp::Timestamp;
@@ -185,6 +185,7 @@ impl Service for Fake {
                     std::future::pending().await
                 }
                 Call::TokenDelete(_) => Ok(json!({})),
+                Call::NodeStats(_) => Ok(to_result(&Stats::default())),
                 Call::EventSubscribe(_) => Err(ErrorKind::NoStream.because("use WebSocket")),
                 other => panic!("unexpected {}", other.method()),
             }

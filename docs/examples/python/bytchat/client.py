@@ -40,6 +40,23 @@ class Accounts(TypedDict):
 Alias: TypeAlias = "str"
 
 
+class Asks(TypedDict):
+    """Requests to other nodes."""
+
+    # Those that were answered.
+    answered_total: int
+    # Those that had no answer: the node cannot be reached, or was silent.
+    lost_total: int
+    # Those whose answer was none.
+    malformed_total: int
+    # Those that the other node refused.
+    refused_total: int
+    # Milliseconds until the answer.
+    round_trip_ms: Histogram
+    # Those that took longer than is usual for the node; they count elsewhere too.
+    slow_total: int
+
+
 class Binding(TypedDict):
     """An alias and whose it is; result of `alias.register` and `alias.resolve`."""
 
@@ -60,6 +77,20 @@ class Bindings(TypedDict):
 
 # A block of a round's log: SHA-256 of its bytes (SPEC 7.2). A message's id is its block's.
 BlockId: TypeAlias = "str"
+
+
+# Why a message waits.
+Cause: TypeAlias = Literal[
+    "under_way",
+    "no_network",
+    "recipient_not_found",
+    "no_holder",
+    "few_holders",
+    "earlier",
+    "key_changed",
+    "pin_damaged",
+    "recipient_away",
+]
 
 
 class ChangedAccount(TypedDict):
@@ -373,6 +404,22 @@ class Exported(TypedDict):
     pem: SecretText
 
 
+class Found(TypedDict):
+    """Result of `dht.lookup`."""
+
+    # How many nodes answered.
+    answered: int
+    # Milliseconds from the first request to the end.
+    duration_ms: int
+    # The nodes nearest to it that have not failed, nearest first: they hold what lies there.
+    holders: list[Holder]
+    # What was asked and came back, in the order of the answers; what is missing is there if the
+    # list is as long as it may be.
+    hops: list[Hop]
+    # The point.
+    target: Point
+
+
 # Events that are not to be had: reading was to go on after `from` and goes on after `to`.
 Gap = TypedDict(
     "Gap",
@@ -391,8 +438,104 @@ Gap = TypedDict(
 GapReason: TypeAlias = Literal["retention", "epoch"]
 
 
+class Histogram(TypedDict):
+    """Values, counted in buckets that are fixed."""
+
+    # The greatest value of each bucket, ascending.
+    bounds: list[int]
+    # How many values fell into each bucket and into none before it; one more than there are bounds:
+    # the last is for what is greater.
+    counts: list[int]
+    # All values together.
+    sum: int
+
+
+class Holder(TypedDict):
+    """One of the nodes nearest to a point."""
+
+    # Where it is, as it says itself.
+    address: str | None
+    # How many bits its id has in common with the point, from the front.
+    near_bits: int
+    # The node.
+    node_id: NodeId
+    # It is this node itself.
+    own: bool
+
+
+class Hop(TypedDict):
+    """One request of a lookup, and what came of it."""
+
+    # Where it is, as it says itself.
+    address: str | None
+    # Milliseconds from the start of the lookup to the answer, or to when it was given up.
+    at_ms: int
+    # How many contacts the answer had.
+    contacts: int
+    # How many nodes led to it, one after the other, itself included: 1 if it was known before.
+    hop: int
+    # How many bits its id has in common with the point, from the front.
+    near_bits: int
+    # The node that was asked.
+    node_id: NodeId
+    # How it ended.
+    outcome: Outcome
+    # Milliseconds from the request to the answer, if there was one.
+    round_trip_ms: int | None
+
+
 # A pod's DNS name in lowercase ASCII.
 Host: TypeAlias = "str"
+
+
+class Keyspace(TypedDict):
+    """How the nodes known lie in the keyspace. Nodes that somebody made in order to stand around a
+    point lie closer together than chance would have it.
+    """
+
+    # How many times as dense the densest is; 0 if nothing is known.
+    density_max: int
+    # Accounts of this daemon whose holders were looked up since the start.
+    mailboxes: int
+    # Those of them around which nodes lie far denser than the estimate says.
+    mailboxes_crowded: int
+    # Those of them most of whose holders have addresses of one network (/24 or /48).
+    mailboxes_one_prefix: int
+    # How many nodes the network has, judged by those nearest to this one; null if too few are
+    # known.
+    nodes_estimate: int | None
+
+
+class Links(TypedDict):
+    """Links to other nodes."""
+
+    # Those that others opened.
+    accepted_total: int
+    # Those that ended because the other end broke a rule.
+    banned_total: int
+    # Attempts at an address that failed.
+    dials_failed_total: int
+    # Those that this node opened.
+    opened_total: int
+    # Those that ended because the other end belongs to another network.
+    strangers_total: int
+
+
+class Lookups(TypedDict):
+    """Searches for the nodes near a point."""
+
+    # Those that ended with an answer of at least one node.
+    answered_total: int
+    # Milliseconds from the first request to the end.
+    duration_ms: Histogram
+    # How many nodes, one after the other, led to the nearest.
+    hops: Histogram
+    # Those that began.
+    started_total: int
+    # Those that found no place because too many waited.
+    turned_away_total: int
+    # Those that ended without: nobody was known, or nobody answered.
+    unanswered_total: int
 
 
 # One message.
@@ -500,8 +643,35 @@ class NoteStreamLagged(TypedDict):
     type: Literal["stream.lagged"]
 
 
+class OnItsWay(TypedDict):
+    """A message on its way."""
+
+    # The alias under which the recipient was addressed.
+    alias: Alias | None
+    # Why it waits.
+    cause: Cause
+    # Holders that have signed for it, for the device for which fewest have.
+    holders: int
+    # The message.
+    id: BlockId
+    # Milliseconds until the next try.
+    next_try_ms: int
+    # Since when.
+    since: Timestamp
+    # How far it has come.
+    state: State
+    # To whom.
+    to: UserId
+    # Tries since the last progress.
+    tries: int
+
+
 # What sets a key of the configuration.
 Origin: TypeAlias = Literal["file", "flag", "environment", "default"]
+
+
+# How a request of a lookup ended.
+Outcome: TypeAlias = Literal["answered", "refused", "malformed", "silent", "unreachable"]
 
 
 class Peer(TypedDict):
@@ -535,6 +705,10 @@ class Place(TypedDict):
     next: int
 
 
+# A place in the keyspace.
+Point: TypeAlias = "str"
+
+
 class Profile(TypedDict):
     """A profile; result of both."""
 
@@ -550,6 +724,43 @@ class Profile(TypedDict):
     name: str
     # A newer profile has a higher number; it is the profile's `rev`.
     sequence: int
+
+
+class Puts(TypedDict):
+    """Records that were brought to their holders."""
+
+    # How many holders took each.
+    holders: Histogram
+    # Those that too few took.
+    short_total: int
+    # Those where a holder said that it has a newer record.
+    stale_total: int
+    # Those that enough holders took.
+    stored_total: int
+
+
+class Refusals(TypedDict):
+    """Requests of others that were refused."""
+
+    # Why, in the word of the protocol.
+    reason: str
+    # How many.
+    refused_total: int
+
+
+class Repair(TypedDict):
+    """What was handed on because holders changed."""
+
+    # Envelopes that a holder did not take.
+    envelopes_lost_total: int
+    # Envelopes that a holder took, or had.
+    envelopes_total: int
+    # Records that did not reach a holder.
+    records_lost_total: int
+    # Records that a holder took, or had.
+    records_total: int
+    # Records that wait for their turn now.
+    records_waiting: int
 
 
 # What a caller may do; each role includes those before it.
@@ -628,6 +839,29 @@ Standing: TypeAlias = Literal["request", "accepted", "blocked"]
 
 # How far a message has come; it only moves forward (SPEC 6.11).
 State: TypeAlias = Literal["queued", "stored", "delivered", "read", "expired"]
+
+
+class Stats(TypedDict):
+    """Result of `node.stats`: what was counted since the start. Counters end at the greatest number
+    and never go back.
+    """
+
+    # Requests to other nodes, on behalf of lookups, puts, repair and upkeep.
+    asks: Asks
+    # How the nodes known lie in the keyspace.
+    keyspace: Keyspace
+    # Links to other nodes.
+    links: Links
+    # Searches for the nodes near a point.
+    lookups: Lookups
+    # Records that were brought to their holders.
+    puts: Puts
+    # Requests of others that were refused, by reason; reasons without any are left out.
+    refusals: list[Refusals]
+    # What was handed on because holders changed.
+    repair: Repair
+    # Milliseconds since the start.
+    uptime_ms: int
 
 
 class Status(TypedDict):
@@ -734,6 +968,15 @@ class Trace(TypedDict):
 
 # A user: the first 160 bits of SHA-512 over the account key's SPKI (SPEC 3.1).
 UserId: TypeAlias = "str"
+
+
+class Waits(TypedDict):
+    """Result of `message.waiting`."""
+
+    # The messages, in the order of their ids.
+    messages: list[OnItsWay]
+    # There are more: pass it as `after` to go on. Absent at the end.
+    next: NotRequired[BlockId | None]
 
 
 class AccountBadKey(RpcError):
@@ -1027,6 +1270,14 @@ class Client:
         result: Peers = self.connection.call("node.peers")
         return result
 
+    def node_stats(self) -> Stats:
+        """What it has counted since its start.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFailed, TokenBad.
+        """
+        result: Stats = self.connection.call("node.stats")
+        return result
+
     def node_config(self) -> Config:
         """Shows the configuration in effect and where each value comes from.
 
@@ -1034,6 +1285,20 @@ class Client:
         TokenBad.
         """
         result: Config = self.connection.call("node.config")
+        return result
+
+    def dht_lookup(self, *, target: Point) -> Found:
+        """Looks for the nodes that hold what lies at a point, and shows every hop.
+
+        `target`: Around which point: a user id, a node id, or any other point in their form.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, StoreFull, StoreFailed,
+        TokenBad.
+        """
+        params: dict[str, object] = {
+            "target": target,
+        }
+        result: Found = self.connection.call("dht.lookup", params)
         return result
 
     def session_set(self, *, deprecated: bool | None = None) -> Settings:
@@ -1423,6 +1688,32 @@ class Client:
             "id": id,
         }
         result: Trace = self.connection.call("message.trace", params)
+        return result
+
+    def message_waiting(
+        self,
+        *,
+        account: str | None = None,
+        after: BlockId | None = None,
+        limit: int | None = None,
+    ) -> Waits:
+        """Lists the messages of an account that wait for something, and why.
+
+        `account`: Which account; the only one if absent.
+
+        `after`: Only messages after this one: the `next` of the page before.
+
+        `limit`: At most so many.
+
+        Raises ParametersBad, Internal, NotPermitted, ShuttingDown, Busy, NotFound, AccountNone,
+        AccountWhich, StoreFull, StoreFailed, TokenBad.
+        """
+        params: dict[str, object] = {
+            "account": account,
+            "after": after,
+            "limit": limit,
+        }
+        result: Waits = self.connection.call("message.waiting", params)
         return result
 
     def message_wait(self, *, id: BlockId, state: State, timeout_ms: int | None = None) -> Message:

@@ -2,6 +2,8 @@
 //! gets an alias, and writes to Bob, who answers. A scenario tells it to a real daemon: there the
 //! ids, the key and the pod are others, the rest is as it stands here.
 
+mod node;
+
 use serde_json::{Value, json};
 
 /// A call with its parameters and what it comes to.
@@ -41,65 +43,22 @@ const AT: u64 = 1_795_132_800_000;
 
 /// All examples, in the order of the story.
 pub fn examples() -> Vec<Example> {
-    let parts =
-        [node(), accounts(), names(), people(), messages(), events(), cursors(), own(), rights()];
+    let parts = [
+        node::node(),
+        accounts(),
+        names(),
+        people(),
+        messages(),
+        events(),
+        cursors(),
+        own(),
+        rights(),
+    ];
     parts.into_iter().flatten().collect()
 }
 
 fn example(method: &'static str, name: &'static str, params: Value, result: Value) -> Example {
     Example { method, name, params, result }
-}
-
-fn node() -> Vec<Example> {
-    let status = json!({
-        "node_id": NODE,
-        "listen": ["192.0.2.7:7117", "[2001:db8::7]:7117"],
-        "observed": ["192.0.2.7:7117"],
-        "peers": 30,
-        "links": 5,
-        "records": 12,
-        "envelopes": 3,
-        "outbox": 1,
-        "damaged_accounts": 0,
-        "clock": "ok",
-        "clock_offset_ms": 0,
-        "network": NETWORK,
-        "pod": null,
-        "store_bytes": 4_096,
-        "uptime_ms": 60_000,
-        "version": env!("CARGO_PKG_VERSION"),
-    });
-    let peer = json!({
-        "node_id": PEER,
-        "address": "[2001:db8::8]:7117",
-        "pod": "pod.example",
-        "linked": true,
-        "rtt_ms": 23,
-    });
-    let setting = json!({
-        "key": "network",
-        "value": "home",
-        "origin": "file",
-        "place": "/etc/bytchat/bytchatd.toml:3",
-        "waits": false,
-    });
-    let config = json!({ "file": "/etc/bytchat/bytchatd.toml", "values": [setting] });
-    vec![
-        example("node.status", "a node at home", json!({}), status),
-        example(
-            "node.peers",
-            "one neighbour, which is a pod",
-            json!({}),
-            json!({ "peers": [peer] }),
-        ),
-        example("node.config", "one key of many", json!({}), config),
-        example(
-            "session.set",
-            "a test that wants to know what is on its way out",
-            json!({ "deprecated": true }),
-            json!({ "deprecated": true }),
-        ),
-    ]
 }
 
 fn account(id: &str, name: &str) -> Value {
@@ -119,6 +78,12 @@ fn accounts() -> Vec<Example> {
             "one account",
             json!({}),
             json!({ "accounts": [account(ALICE, "home")] }),
+        ),
+        example(
+            "dht.lookup",
+            "the nodes that hold the mail of an account",
+            json!({ "target": ALICE }),
+            node::lookup(),
         ),
         example(
             "account.export",
@@ -235,6 +200,12 @@ fn messages() -> Vec<Example> {
         "steps": [{ "at": AT, "step": "queued: it is on this machine's disk" }],
     });
     vec![
+        example(
+            "message.waiting",
+            "nothing is on its way",
+            json!({ "account": "home" }),
+            json!({ "messages": [] }),
+        ),
         example(
             "message.send",
             "a text that may be sent again",

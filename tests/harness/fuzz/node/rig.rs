@@ -126,6 +126,7 @@ impl Machine {
         let mut seed = seed_of(machine);
         seed[8..16].copy_from_slice(&boot.to_be_bytes());
         let config = NodeConfig {
+            network_key: None,
             network: network(),
             secret: seed_of(machine),
             vault: [7; 32],
@@ -386,6 +387,7 @@ impl Rig {
 /// The kind of what is said.
 fn word(body: &Body) -> &'static str {
     match body {
+        Body::NetworkProof(_) => "network_proof",
         Body::Hello(_) => "hello",
         Body::Routing(_) => "routing",
         Body::Delivery(_) => "delivery",

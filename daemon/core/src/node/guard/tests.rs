@@ -33,6 +33,7 @@ fn network() -> NetworkId {
 fn node() -> Node {
     let config = NodeConfig {
         network: network(),
+        network_key: None,
         secret: [1; 32],
         vault: [2; 32],
         listen: Vec::new(),

@@ -9,14 +9,9 @@ use super::*;
 
 const BOBS: Party = Party { user: BOB, fingerprint: Fingerprint([0; 64]), device: DEVICE };
 
-fn letter(to: UserId) -> Entry {
-    let receipt = MessageReceipt { blocks: vec![], read: false, at: Timestamp(0) };
-    entry(ALICE, to, Content::Receipt(receipt), now(0))
-}
-
 /// A letter that its holders have signed for.
 fn kept(outbox: &mut Outbox, to: UserId, number: u8, out: &mut Outputs) -> EntryId {
-    let id = outbox.queue(letter(to), out);
+    let id = outbox.queue(receipt(to), out);
     outbox.sealed(id, DEVICE, envelope(number), out);
     outbox.keep(id, now(0), out);
     id
