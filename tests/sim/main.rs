@@ -11,4 +11,5 @@ mod planted;
 mod pods;
 mod replay;
 mod swarm;
+mod trial;
 mod ttl;
