@@ -52,7 +52,6 @@ pub struct Host {
     pub sent_packets: u64,
     pub(super) key: NodeKey,
     pub(super) boot: u64,
-    pub(super) up_since: u64,
     pub(super) links: BTreeMap<LinkId, End>,
     /// Behind a NAT: whom it has written to, and when.
     pub(super) nat: Option<BTreeMap<usize, u64>>,
@@ -95,7 +94,6 @@ impl Host {
             nat: None,
             key: node_secret.key(),
             boot: 0,
-            up_since: 0,
             links: BTreeMap::new(),
             committing: Vec::new(),
             busy_until: 0,
@@ -109,7 +107,6 @@ impl Host {
 
     pub(super) fn start(&mut self, now_ms: u64) {
         self.boot += 1;
-        self.up_since = now_ms;
         let mut seed = self.secret;
         seed[8..16].copy_from_slice(&self.boot.to_be_bytes());
         let config = NodeConfig {

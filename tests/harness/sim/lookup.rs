@@ -21,8 +21,6 @@ const PATIENCE_MS: u64 = 60_000;
 pub struct Looked {
     /// The nearest that are up have answered.
     pub right: bool,
-    /// The nearest of those that are up for a minute have answered.
-    pub right_of_settled: bool,
     /// How long it took.
     pub ms: u64,
     /// How many requests it sent.
@@ -71,17 +69,12 @@ impl World {
     fn judge(&mut self, host: usize, point: Point, began: u64) -> Looked {
         let now = self.now_ms();
         let watched = self.witness.unwatch(point);
-        let answered: Vec<NodeId> = watched.answered.into_iter().collect();
-        let found = nearest(point, answered.iter().copied());
+        let found = nearest(point, watched.answered);
         let others = (0..self.hosts.len()).filter(|it| *it != host && self.is_up(*it));
-        let others: Vec<usize> = others.collect();
-        let truth = nearest(point, others.iter().map(|it| self.hosts[*it].id));
-        let settled = others.iter().filter(|it| self.hosts[**it].up_since + 60_000 < now);
-        let settled = nearest(point, settled.map(|it| self.hosts[*it].id));
+        let truth = nearest(point, others.map(|it| self.hosts[it].id));
         let first = found.first().and_then(|node| watched.depths.get(node));
         Looked {
             right: found == truth,
-            right_of_settled: settled.iter().all(|node| answered.contains(node)),
             ms: now - began,
             requests: watched.requests,
             hops: first.copied().unwrap_or_default(),

@@ -201,6 +201,11 @@ impl World {
         }
     }
 
+    /// Whether a machine is behind a NAT.
+    pub fn is_behind_nat(&self, host: usize) -> bool {
+        self.hosts[host].nat.is_some()
+    }
+
     /// Whether packets from one machine get through to another.
     fn reaches(&self, from: usize, to: usize) -> bool {
         let lets_in = self.hosts[to].nat.as_ref().is_none_or(|mappings| {

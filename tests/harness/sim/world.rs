@@ -265,8 +265,8 @@ impl World {
         self.hosts[host].disk = Disk::default();
     }
 
-    /// Nothing goes wrong from now on: all machines are there, each with a good clock and disk,
-    /// and everybody reaches everybody who is not behind a NAT.
+    /// Only what is usual goes wrong from now on, such as loss: all machines are there, each with a
+    /// good clock and disk, and everybody reaches everybody who is not behind a NAT.
     pub fn heal(&mut self) {
         let Faults { round_trip_ms, silence_ms, .. } = self.faults;
         self.faults = Faults { round_trip_ms, silence_ms, ..Faults::default() };
