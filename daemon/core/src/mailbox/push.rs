@@ -16,6 +16,7 @@ use super::shelf::{Held, Owner, Placement, parse_row};
 use super::{Effect, Mailbox};
 use crate::io::{LinkId, LoadId, Output, Outputs};
 use crate::persist::{Query, Row, Table};
+use crate::planted::planted;
 use crate::time::{Mono, Now};
 
 /// What a question to the disk is for.
@@ -81,7 +82,7 @@ impl Mailbox {
         let Some(attached) = self.attachments.get_mut(owner) else {
             return;
         };
-        if !attached.queued && attached.loading.is_none() {
+        if !attached.queued && attached.loading.is_none() && !planted!(LostWakeUp) {
             attached.queued = true;
             self.ready.push_back(owner);
         }
@@ -321,7 +322,7 @@ impl Mailbox {
             return;
         };
         let to = held.missing(own, nodes, now.mono);
-        if to.is_empty() {
+        if to.is_empty() || planted!(NoRepair) {
             return;
         }
         let load = self.ask(&[id], out);
