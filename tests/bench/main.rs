@@ -173,12 +173,10 @@ fn measure_network(named: &[&str]) {
     let wanted: Vec<&str> = if named.is_empty() { all.collect() } else { named.to_vec() };
     let mut rows = Vec::new();
     for what in wanted {
-        let more = match what {
-            "week" => vec![network::week()],
+        rows.extend(match what {
+            "week" => network::week(),
             size => network::of_size(size.parse().expect("a size is a number")),
-        };
-        eprintln!("{}", report::table(&more));
-        rows.extend(more);
+        });
     }
     if named.is_empty() {
         write("network", &head, &rows);

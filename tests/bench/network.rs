@@ -8,7 +8,7 @@ use bytchat_tests::sim::{Churn, Faults, History, Looked, Person, World};
 use serde_json::json;
 
 use crate::machine;
-use crate::report::{Row, number, times};
+use crate::report::{Row, number, table, times};
 use crate::samples::Samples;
 
 /// All worlds follow from it; what is measured is the same again.
@@ -38,14 +38,20 @@ pub(crate) fn of_size(machines: usize) -> Vec<Row> {
     let each_kb = (memory_kb() - before) / machines as u64;
     let took = began.elapsed().as_secs();
     eprintln!("{machines} machines are there after {took} s, {each_kb} kB each");
-    let mut rows = at_rest(&mut world, machines, each_kb);
+    let mut rows = told(at_rest(&mut world, machines, each_kb));
     eprintln!("{machines}: at rest after {} s", began.elapsed().as_secs());
-    rows.extend(in_churn(&mut world, machines));
+    rows.extend(told(in_churn(&mut world, machines)));
     eprintln!("{machines}: churn after {} s", began.elapsed().as_secs());
-    rows.push(with_dead(&mut world, machines));
+    rows.extend(told(vec![with_dead(&mut world, machines)]));
     let took = began.elapsed().as_secs();
     let memory = memory_kb() / 1_024;
     eprintln!("{machines} machines took {took} s and {memory} MB");
+    rows
+}
+
+/// Says at once what was measured: a large network takes long.
+fn told(rows: Vec<Row>) -> Vec<Row> {
+    eprintln!("{}", table(&rows));
     rows
 }
 
@@ -147,7 +153,7 @@ fn with_dead(world: &mut World, machines: usize) -> Row {
 
 /// Mail of somebody who is gone for somebody who is away: every hour a tenth of all machines is
 /// lost for good, and as many come.
-pub(crate) fn week() -> Row {
+pub(crate) fn week() -> Vec<Row> {
     let mut world = World::grown(SEED, WEEK_MACHINES, Faults::default());
     let (alice, bob) = (world.person(4), world.person(7));
     world.run(2 * MINUTE_MS);
@@ -173,7 +179,7 @@ pub(crate) fn week() -> Row {
     let what = format!("{WEEK_MACHINES} nodes, a tenth lost for good each hour: mail after a week");
     let value = format!("{there} of {WEEK_MESSAGES}");
     let limit = format!("{lost} nodes were lost in {WEEK_HOURS} hours; its sender was gone too");
-    number(&what, value, &WEEK_MESSAGES.to_string(), "all", limit)
+    told(vec![number(&what, value, &WEEK_MESSAGES.to_string(), "all", limit)])
 }
 
 fn hour_of_loss(world: &mut World, spared: &[&Person]) -> usize {
