@@ -65,6 +65,12 @@ pub(crate) fn memory_mb(pid: u32) -> (f64, f64) {
     (mb("VmRSS:"), mb("RssAnon:"))
 }
 
+/// Resident memory of a process in KiB.
+pub(crate) fn memory_kb(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    field(&status, "VmRSS:")
+}
+
 /// What a directory takes on the disk, in MB.
 pub(crate) fn disk_mb(dir: &Path) -> f64 {
     let answer = ask("du", &["-sk", &dir.display().to_string()]);

@@ -4,6 +4,8 @@
 //! ten minutes and writes the tables; `… --bin bench -- build` measures a cold release build
 //! instead. `… -- socket` and `… -- million` leave all else out. `… -- quick` leaves rest, socket
 //! and million out and writes nothing, nor does `… -- million MESSAGES`, with fewer of them.
+//! `… -- network` measures simulated networks; `… -- network 300 week` takes one size and the week
+//! of mail, and writes nothing.
 
 #![allow(clippy::panic, reason = "what cannot be measured ends the program and says why")]
 #![allow(clippy::print_stderr, reason = "it tells how far it is")]
@@ -14,6 +16,7 @@ mod fill;
 mod machine;
 mod measure;
 mod million;
+mod network;
 mod people;
 mod report;
 mod samples;
@@ -49,13 +52,18 @@ fn main() {
         ["million", messages] => {
             drop(measure_million(messages.parse().expect("MESSAGES is a number")));
         }
+        ["network", sizes @ ..] => measure_network(sizes),
         [] => {
             let commit = commit();
             build(None);
             isolate(&commit);
             measure_all(false, &commit);
         }
-        _ => panic!("usage: bench [build | quick | socket | million [MESSAGES]]"),
+        _ => {
+            panic!(
+                "usage: bench [build | quick | socket | million [MESSAGES] | network [NODES… week]]"
+            )
+        }
     }
 }
 
@@ -154,6 +162,25 @@ fn measure_million(messages: u64) -> Vec<Row> {
         report::million(&million::million(&beside("bytchatd"), dir.path(), messages), messages);
     eprintln!("{}", report::table(&rows));
     rows
+}
+
+/// Simulated networks, and mail that waits for a week; of the machine only its memory counts.
+/// What is named is measured and written nowhere.
+fn measure_network(named: &[&str]) {
+    let head = format!("Seed {}. {}", network::SEED, head(&std::env::temp_dir(), &commit()));
+    let all = network::SIZES.map(|size| size.to_string());
+    let all = all.iter().map(String::as_str).chain(["week"]);
+    let wanted: Vec<&str> = if named.is_empty() { all.collect() } else { named.to_vec() };
+    let mut rows = Vec::new();
+    for what in wanted {
+        rows.extend(match what {
+            "week" => network::week(),
+            size => network::of_size(size.parse().expect("a size is a number")),
+        });
+    }
+    if named.is_empty() {
+        write("network", &head, &rows);
+    }
 }
 
 fn measure_mail(dir: &tempfile::TempDir) -> (World, Pair, Vec<Row>) {

@@ -123,7 +123,7 @@ fn mail_goes_on_while_machines_come_and_go() {
         let all: Vec<_> = people.iter().collect();
         let mut history = History::new();
         world.run(60_000);
-        let mut churn = Churn::of(&mut world, 2..16);
+        let mut churn = Churn::of(&mut world, 2..16, [10 * MINUTE_MS, 2 * MINUTE_MS]);
         for turn in 0..12 {
             churn.run(&mut world, MINUTE_MS);
             let (from, to) = (&people[turn % 4], &people[(turn + 1 + turn / 4) % 4]);
@@ -134,7 +134,7 @@ fn mail_goes_on_while_machines_come_and_go() {
         }
         assert!(churn.crashes > 0, "SEED={seed}: nothing crashed");
         churn.end(&mut world);
-        world.run(22 * MINUTE_MS);
+        history.settle(&mut world, &all, 22 * MINUTE_MS);
         check(seed, &history.end(&mut world, &all));
     });
 }

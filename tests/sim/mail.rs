@@ -29,7 +29,7 @@ fn both_see_their_messages_delivered_in_turn() {
 #[test]
 fn a_burst_arrives_whole_although_letters_overtake_each_other() {
     each_seed("burst", 1, |seed| {
-        let rough = Faults { loss_per_mille: 100, latency_max_ms: 300, ..Faults::default() };
+        let rough = Faults { loss_per_mille: 100, round_trip_ms: 200, ..Faults::default() };
         let mut world = World::grown(seed, 12, rough);
         let mut history = History::new();
         let (alice, bob) = (world.named(4, "alice@a.test"), world.named(7, "bob@b.test"));

@@ -4,11 +4,11 @@ use bytchat_tests::sim::{Churn, Faults, History, World};
 
 /// Mail, crashes and churn; gives what was sent between whom and when, and how long it was.
 fn run(seed: u64) -> [u8; 32] {
-    let mut world = World::grown(seed, 14, Faults::default());
+    let mut world = World::grown(seed, 14, Faults { nats_percent: 20, ..Faults::default() });
     let people: Vec<_> = [3, 5, 7].into_iter().map(|host| world.person(host)).collect();
     let mut history = History::new();
     world.run(30_000);
-    let mut churn = Churn::of(&mut world, 2..14);
+    let mut churn = Churn::of(&mut world, 2..14, [300_000, 60_000]);
     for turn in 0..8 {
         churn.run(&mut world, 40_000);
         for from in people.iter().filter(|from| from.id != people[turn % 3].id) {

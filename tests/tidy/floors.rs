@@ -27,6 +27,7 @@ const CORE: &[Row] = &[
     (0, &["crypto"]),
     (0, &["io"]),
     (0, &["persist", "time", "deadline", "prefix", "recent", "fill"]),
+    (0, &["planted"]),
 ];
 
 const PROTO: &[Row] = &[

@@ -16,6 +16,7 @@ pub mod mailbox;
 pub mod node;
 pub mod outbox;
 pub mod persist;
+pub mod planted;
 pub mod pod;
 pub mod prefix;
 pub mod recent;

@@ -1,30 +1,38 @@
-//! Machines that come and go: short sessions mostly, and a few that hardly end.
+//! Machines that come and go: short sessions mostly, and a few that hardly end (Weibull, 1/2).
 
 use std::collections::BTreeMap;
 
+use super::path::session_ms;
 use super::world::World;
-
-/// The shortest time for which a machine is up or down.
-const SHORTEST_MS: u64 = 60_000;
-/// The longest.
-const LONGEST_MS: u64 = 64 * SHORTEST_MS;
 
 /// Machines that come and go.
 pub struct Churn {
     due: BTreeMap<usize, u64>,
+    /// The medians of being up and of being down.
+    medians_ms: [u64; 2],
     /// How often a machine has crashed.
     pub crashes: usize,
 }
 
 impl Churn {
-    /// These machines crash and come back from now on.
-    pub fn of(world: &mut World, hosts: impl IntoIterator<Item = usize>) -> Self {
-        let mut due = BTreeMap::new();
+    /// These machines crash and come back from now on; half of their sessions are shorter than
+    /// the first time, and half of their absences than the second.
+    pub fn of(
+        world: &mut World,
+        hosts: impl IntoIterator<Item = usize>,
+        medians_ms: [u64; 2],
+    ) -> Self {
+        let mut churn = Self { due: BTreeMap::new(), medians_ms, crashes: 0 };
         for host in hosts {
-            let at = world.now_ms() + world.below(SHORTEST_MS) + session(world, 80);
-            due.insert(host, at);
+            churn.draw(world, host);
         }
-        Self { due, crashes: 0 }
+        churn
+    }
+
+    fn draw(&mut self, world: &mut World, host: usize) {
+        let median_ms = self.medians_ms[usize::from(!world.is_up(host))];
+        let bits = u64::from_be_bytes(world.random_bytes());
+        self.due.insert(host, world.now_ms() + session_ms(bits, median_ms));
     }
 
     /// Runs the world for so long.
@@ -32,15 +40,13 @@ impl Churn {
         let end = world.now_ms() + ms;
         while let Some((at, host)) = self.next().filter(|(at, _)| *at <= end) {
             world.run(at.saturating_sub(world.now_ms()));
-            let stay_ms = if world.is_up(host) {
+            if world.is_up(host) {
                 world.crash(host);
                 self.crashes += 1;
-                session(world, 40)
             } else {
                 world.restart(host);
-                session(world, 80)
-            };
-            self.due.insert(host, world.now_ms() + stay_ms);
+            }
+            self.draw(world, host);
         }
         world.run(end - world.now_ms());
     }
@@ -48,7 +54,7 @@ impl Churn {
     /// All machines come back, and stay.
     pub fn end(self, world: &mut World) {
         for host in self.due.into_keys() {
-            if !world.is_up(host) {
+            if !world.is_up(host) && !world.hosts[host].lost {
                 world.restart(host);
             }
         }
@@ -57,13 +63,4 @@ impl Churn {
     fn next(&self) -> Option<(u64, usize)> {
         self.due.iter().map(|(host, at)| (*at, *host)).min()
     }
-}
-
-/// A heavy-tailed time: so many of a hundred last twice as long, again and again.
-fn session(world: &mut World, longer: u64) -> u64 {
-    let mut ms = SHORTEST_MS + world.below(SHORTEST_MS);
-    while ms < LONGEST_MS && world.below(100) < longer {
-        ms *= 2;
-    }
-    ms
 }

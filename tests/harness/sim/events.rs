@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bytchat_core::io::Input;
+use bytchat_core::io::{Input, LinkId};
 
 /// Something that happens on a machine, unless it was restarted meanwhile.
 pub(super) enum What {
@@ -12,6 +12,8 @@ pub(super) enum What {
     Committed,
     /// The node's deadline has come.
     Wake,
+    /// A link was cut so long ago that it is given up.
+    Silent(LinkId),
 }
 
 /// One entry of the agenda.

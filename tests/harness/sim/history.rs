@@ -5,13 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytchat_core::persist::{Query, Table};
 use bytchat_proto::codec::decode;
 use bytchat_proto::id::{BlockId, UserId};
-use bytchat_proto::limits;
+use bytchat_proto::limits::{self, HOLDERS, WRITE_QUORUM};
+use bytchat_proto::point::Point;
 use bytchat_proto::rpc::event::{Event, Events, What};
 use bytchat_proto::rpc::message::{Direction, Message, Sent, State};
 use serde_json::json;
 
+use super::host::Host;
 use super::people::Person;
 use super::world::World;
+
+/// So often a world is asked whether it has come to rest.
+const SETTLE_MS: u64 = 10_000;
 
 struct Promise {
     from: Person,
@@ -42,6 +47,12 @@ impl History {
         self.send_to(world, from, &to.id.to_string(), to.id)
     }
 
+    /// Sends a new text that is so long that shorter ones overtake it.
+    pub fn send_long(&mut self, world: &mut World, from: &Person, to: &Person) -> BlockId {
+        let text = format!("PLAINTEXT {} {}", self.count + 1, "and on ".repeat(3_000));
+        self.send_text(world, from, &to.id.to_string(), to.id, text)
+    }
+
     /// Sends a new text to an address that leads to a user.
     pub fn send_to(
         &mut self,
@@ -50,8 +61,19 @@ impl History {
         address: &str,
         to: UserId,
     ) -> BlockId {
+        let text = format!("PLAINTEXT {} of {}", self.count + 1, from.id);
+        self.send_text(world, from, address, to, text)
+    }
+
+    fn send_text(
+        &mut self,
+        world: &mut World,
+        from: &Person,
+        address: &str,
+        to: UserId,
+        text: String,
+    ) -> BlockId {
         self.count += 1;
-        let text = format!("PLAINTEXT {} of {}", self.count, from.id);
         let params = json!({"to": address, "text": text});
         let sent = world.ask(from, "message.send", params).expect("it is queued");
         let sent: Sent = serde_json::from_value(sent).expect("an answer");
@@ -72,6 +94,9 @@ impl History {
         let params = json!({"since": since, "limit": 500});
         let events = world.ask(who, "event.list", params).expect("events");
         let events: Events = serde_json::from_value(events).expect("a list of events");
+        if events.next < since {
+            self.broken.insert(format!("the log of {} went back to {}", who.id, events.next));
+        }
         self.cursors.insert((who.host, who.uid), events.next);
         for event in &events.events {
             self.see(world, who, event);
@@ -110,9 +135,40 @@ impl History {
             self.broken
                 .insert(format!("{} went from {before:?} to {:?}", message.id, message.state));
         }
-        let delivered = matches!(message.state, State::Delivered | State::Read);
-        if delivered && copies(world, message.id, message.to).is_empty() {
+        let there = !copies(world, message.id, message.to).is_empty();
+        if matches!(message.state, State::Delivered | State::Read) && !there {
             self.broken.insert(format!("{} is called delivered and is not there", message.id));
+        }
+        let holders = holders(world, message.to);
+        // Where a sender reaches fewer, fewer are enough (SPEC 4.10).
+        let others = world.hosts.len().saturating_sub(2);
+        let expected = if world.was_cut { 1 } else { WRITE_QUORUM.min(others) };
+        if message.state == State::Stored && !there && holders < expected {
+            self.broken.insert(format!("{} is called stored and {holders} hold mail", message.id));
+        }
+    }
+
+    /// Follows everybody until all that was promised has happened; what takes longer than a bound
+    /// is a promise broken.
+    pub fn settle(&mut self, world: &mut World, people: &[&Person], bound_ms: u64) {
+        let end = world.now_ms() + bound_ms;
+        loop {
+            self.follow(world, people);
+            let mut astray = astray(world, people);
+            let late = self.promises.iter().filter(|(id, promise)| {
+                let state = self.states.get(&(promise.from.host, *id));
+                !matches!(state, Some(State::Delivered | State::Read))
+            });
+            astray.extend(late.map(|(id, _)| format!("{id} is not delivered")));
+            if astray.is_empty() {
+                return;
+            }
+            if world.now_ms() >= end {
+                let bound = bound_ms / 60_000;
+                astray.iter_mut().for_each(|it| it.push_str(&format!(" after {bound} minutes")));
+                return self.broken.extend(astray);
+            }
+            world.run(SETTLE_MS);
         }
     }
 
@@ -153,6 +209,25 @@ impl History {
     }
 }
 
+/// How many machines have mail for a user on their disks.
+fn holders(world: &World, user: UserId) -> usize {
+    let mail = Query::prefix(Table::Envelope, user.as_bytes(), 1);
+    world.hosts.iter().filter(|machine| !machine.disk.scan(&mail).is_empty()).count()
+}
+
+/// People whose record lies with fewer of the nearest machines than a quorum.
+fn astray(world: &World, people: &[&Person]) -> Vec<String> {
+    let lies_well = |person: &Person| {
+        let point = Point::of_user(person.id);
+        let record = Query::prefix(Table::Record, &point.0, 1);
+        let near = world.nearest(point, HOLDERS);
+        let holding = near.iter().filter(|it| !world.hosts[**it].disk.scan(&record).is_empty());
+        holding.count() >= WRITE_QUORUM.min(near.len())
+    };
+    let astray = people.iter().filter(|person| !lies_well(person));
+    astray.map(|person| format!("the record of {} is not where it belongs", person.id)).collect()
+}
+
 /// The machines on whose disks a message is in its recipient's history, and how often.
 fn copies(world: &World, id: BlockId, to: UserId) -> BTreeMap<usize, usize> {
     let mut copies = BTreeMap::new();
@@ -188,9 +263,29 @@ fn over_limit(world: &World) -> Vec<String> {
                 found.push(format!("machine {host} has {rows} rows in {table:?}, allowed {most}"));
             }
         }
+        found.extend(doubled(host, machine));
+        found.extend(crowded(host, machine));
         if machine.disk.count(Table::Account) == 0 && machine.disk.holds(super::witness::MARK) {
             found.push(format!("machine {host} has what somebody wrote in plain text"));
         }
     }
     found
+}
+
+/// An envelope that lies on a machine more than once.
+fn doubled(host: usize, machine: &Host) -> Option<String> {
+    let rows = machine.disk.scan(&Query::prefix(Table::Envelope, b"", usize::MAX));
+    let ids: BTreeSet<&[u8]> = rows.iter().map(|(key, _)| &key[key.len() - 32..]).collect();
+    let more = rows.len() - ids.len();
+    (more > 0).then(|| format!("machine {host} holds {more} envelopes once more"))
+}
+
+/// More notices for one user than a machine may keep.
+fn crowded(host: usize, machine: &Host) -> Option<String> {
+    let rows = machine.disk.scan(&Query::prefix(Table::Notice, b"", usize::MAX));
+    let mut users: BTreeMap<&[u8], usize> = BTreeMap::new();
+    rows.iter().for_each(|(key, _)| *users.entry(&key[..20]).or_default() += 1);
+    let most = users.into_values().max().unwrap_or_default();
+    let over = most > limits::NOTICES_PER_USER_MAX;
+    over.then(|| format!("machine {host} keeps {most} notices for one user"))
 }

@@ -15,6 +15,7 @@ use bytchat_proto::key::NodeKey;
 use bytchat_proto::timestamp::Timestamp;
 
 use super::disk::Disk;
+use super::network::End;
 
 /// The wall clock of every world starts here.
 const EPOCH_MS: u64 = 1_795_219_200_000;
@@ -41,11 +42,19 @@ pub struct Host {
     pub slow_ms: u64,
     /// Its wall clock is wrong by so much.
     pub skew_ms: i64,
-    /// Bytes that it has sent.
+    /// Both its clocks run too fast by so many millionths.
+    pub drift_ppm: i64,
+    /// It will never come back.
+    pub lost: bool,
+    /// Bytes that it has sent in frames.
     pub sent_bytes: u64,
+    /// Packets that these need at least.
+    pub sent_packets: u64,
     pub(super) key: NodeKey,
     pub(super) boot: u64,
-    pub(super) links: BTreeMap<LinkId, (usize, LinkId)>,
+    pub(super) links: BTreeMap<LinkId, End>,
+    /// Behind a NAT: whom it has written to, and when.
+    pub(super) nat: Option<BTreeMap<usize, u64>>,
     pub(super) committing: Vec<Batch>,
     pub(super) busy_until: u64,
     pub(super) wake_at: Option<u64>,
@@ -79,7 +88,11 @@ impl Host {
             id: node_secret.key().node(network, &[]),
             slow_ms: 0,
             skew_ms: 0,
+            drift_ppm: 0,
+            lost: false,
             sent_bytes: 0,
+            sent_packets: 0,
+            nat: None,
             key: node_secret.key(),
             boot: 0,
             links: BTreeMap::new(),
@@ -120,7 +133,22 @@ impl Host {
 
     /// Both clocks of the machine.
     pub(super) fn clock(&self, now_ms: u64) -> Now {
-        let wall = (EPOCH_MS + now_ms).saturating_add_signed(self.skew_ms);
-        Now { mono: Mono(now_ms), wall: Timestamp(wall) }
+        let mono = now_ms.saturating_add_signed(self.drift(now_ms));
+        let wall = (EPOCH_MS + mono).saturating_add_signed(self.skew_ms);
+        Now { mono: Mono(mono), wall: Timestamp(wall) }
+    }
+
+    /// When a time of its steady clock comes.
+    pub(super) fn when(&self, at: Mono) -> u64 {
+        let mut now_ms = at.0.saturating_add_signed(-self.drift(at.0));
+        while self.clock(now_ms).mono < at {
+            now_ms += 1;
+        }
+        now_ms
+    }
+
+    fn drift(&self, now_ms: u64) -> i64 {
+        let ms = i64::try_from(now_ms).unwrap_or(i64::MAX / 1_000_000);
+        ms / 1_000 * self.drift_ppm / 1_000
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytchat_core::crypto::NodeSecret;
 use bytchat_core::io::{Input, LinkId};
 use bytchat_proto::limits::{FRAME_BYTES_MAX, PROTOCOL_VERSION};
-use bytchat_proto::record::NodeRecord;
+use bytchat_proto::record::{Contact, NodeRecord};
 use bytchat_proto::unverified::Unverified;
 use bytchat_proto::wire::{Body, Frame, Hello, Request, Response};
 
@@ -56,6 +56,24 @@ impl World {
     pub fn asks(&mut self, stranger: &mut Stranger, request: Request) {
         stranger.asked += 1;
         self.say(stranger, Body::Request(request), stranger.asked);
+    }
+
+    /// A stranger says something that is no question.
+    pub fn tells(&mut self, stranger: &Stranger, body: Body) {
+        self.say(stranger, body, 0);
+    }
+
+    /// A stranger names a machine, without its signature, at a place where it is not.
+    pub fn forged_contact(&self, host: usize, address: SocketAddr) -> Contact {
+        let record = NodeRecord {
+            network: self.network,
+            key: self.hosts[host].key,
+            stamp: Default::default(),
+            addresses: vec![address],
+            pod: None,
+            sequence: u64::MAX / 2,
+        };
+        Unverified::sign(&record, |_| vec![0; 64])
     }
 
     fn say(&mut self, stranger: &Stranger, body: Body, id: u64) {

@@ -84,13 +84,32 @@ pub struct Overheard {
     pub body: Body,
 }
 
+impl Overheard {
+    /// What was asked, if it was a question.
+    pub fn request(&self) -> Option<&Request> {
+        if let Body::Request(request) = &self.body { Some(request) } else { None }
+    }
+}
+
 /// Looks at every frame that is sent.
 pub(super) struct Witness {
     /// All that is said, while somebody listens.
     pub(super) overheard: Option<Vec<Overheard>>,
     mark: Finder<'static>,
-    asked: BTreeMap<(LinkId, u64), Point>,
-    answered: BTreeMap<Point, BTreeSet<NodeId>>,
+    /// What was asked over a link about a watched point, and how far from the asker.
+    asked: BTreeMap<(LinkId, u64), (Point, usize)>,
+    watched: BTreeMap<Point, Watched>,
+}
+
+/// What came of the questions about one point.
+#[derive(Default)]
+pub(super) struct Watched {
+    /// Who has answered.
+    pub(super) answered: BTreeSet<NodeId>,
+    /// How many questions there were.
+    pub(super) requests: usize,
+    /// How many named each other until a node was asked; 1 for those that the asker knew.
+    pub(super) depths: BTreeMap<NodeId, usize>,
 }
 
 impl Witness {
@@ -99,19 +118,19 @@ impl Witness {
             overheard: None,
             mark: Finder::new(MARK),
             asked: BTreeMap::new(),
-            answered: BTreeMap::new(),
+            watched: BTreeMap::new(),
         }
     }
 
-    /// Notes from now on who answers questions about a point.
+    /// Notes from now on who is asked about a point, and who answers.
     pub(super) fn watch(&mut self, point: Point) {
-        self.answered.insert(point, BTreeSet::new());
+        self.watched.insert(point, Watched::default());
     }
 
-    /// Who has answered questions about a point.
-    pub(super) fn unwatch(&mut self, point: Point) -> BTreeSet<NodeId> {
-        self.asked.retain(|_, asked| *asked != point);
-        self.answered.remove(&point).unwrap_or_default()
+    /// What came of the questions about a point.
+    pub(super) fn unwatch(&mut self, point: Point) -> Watched {
+        self.asked.retain(|_, (asked, _)| *asked != point);
+        self.watched.remove(&point).unwrap_or_default()
     }
 
     /// Whether bytes hold what nobody may read.
@@ -119,9 +138,15 @@ impl Witness {
         self.mark.find(bytes).is_some()
     }
 
-    /// A frame goes over a link of the sender.
-    pub(super) fn sent(&mut self, link: LinkId, (from, to): (usize, usize), bytes: &[u8]) {
-        if self.answered.is_empty() && self.overheard.is_none() {
+    /// A frame goes over a link of the sender, to a node.
+    pub(super) fn sent(
+        &mut self,
+        link: LinkId,
+        (from, to): (usize, usize),
+        node: NodeId,
+        bytes: &[u8],
+    ) {
+        if self.watched.is_empty() && self.overheard.is_none() {
             return;
         }
         let Ok(frame) = Frame::decode(bytes) else { return };
@@ -129,9 +154,11 @@ impl Witness {
             overheard.push(Overheard { from, to, body: frame.body.clone() });
         }
         if let Body::Request(Request::FindRecord { target, .. }) = frame.body
-            && self.answered.contains_key(&target)
+            && let Some(watched) = self.watched.get_mut(&target)
         {
-            self.asked.insert((link, frame.id), target);
+            watched.requests += 1;
+            let depth = *watched.depths.entry(node).or_insert(1);
+            self.asked.insert((link, frame.id), (target, depth));
         }
     }
 
@@ -141,11 +168,24 @@ impl Witness {
             return;
         }
         let Ok(frame) = Frame::decode(bytes) else { return };
-        if let Body::Response(Response::Nodes(_) | Response::Records { .. }) = frame.body
-            && let Some(point) = self.asked.remove(&(link, frame.id))
-            && let Some(answered) = self.answered.get_mut(&point)
+        let contacts = match frame.body {
+            Body::Response(Response::Nodes(nodes)) => nodes.contacts,
+            Body::Response(Response::Records { contacts, .. }) => contacts,
+            Body::NetworkProof(_)
+            | Body::Hello(_)
+            | Body::Request(_)
+            | Body::Response(_)
+            | Body::Routing(_)
+            | Body::Delivery(_)
+            | Body::Notice(_) => return,
+        };
+        if let Some((point, depth)) = self.asked.remove(&(link, frame.id))
+            && let Some(watched) = self.watched.get_mut(&point)
         {
-            answered.insert(from);
+            watched.answered.insert(from);
+            for contact in contacts.iter().filter_map(|contact| contact.peek().ok()) {
+                watched.depths.entry(contact.node()).or_insert(depth + 1);
+            }
         }
     }
 }

@@ -6,9 +6,8 @@ use std::net::SocketAddr;
 use bytchat_core::crypto::NetworkKey;
 use bytchat_core::io::{CallId, Caller, Input, LinkId, Output, PodAddress};
 use bytchat_core::node::Node;
-use bytchat_core::persist::Write;
 use bytchat_proto::alias::Host as PodHost;
-use bytchat_proto::id::{NetworkId, NodeId};
+use bytchat_proto::id::NetworkId;
 use bytchat_proto::point::Point;
 use bytchat_proto::rpc::{Call, RpcError};
 use rand_chacha::ChaCha20Rng;
@@ -16,13 +15,17 @@ use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::disk::Disk;
 use super::events::{Agenda, Event, What};
 use super::host::{Batch, Host};
-use super::network::Faults;
+use super::network::{Cut, Faults};
 use super::witness::{Errors, Overheard, Witness};
 
 /// A call that has no answer by then will have none.
 const PATIENCE_MS: u64 = 120_000;
+
+/// A wave of newcomers takes so long, and as long again to find its place.
+const WAVE_MS: u64 = 20_000;
 
 /// A network of simulated machines.
 pub struct World {
@@ -36,7 +39,11 @@ pub struct World {
     pub(super) faults: Faults,
     pub(super) witness: Witness,
     pub(super) digest: Sha256,
-    pub(super) order: BTreeMap<(usize, usize), u64>,
+    pub(super) cuts: Vec<Cut>,
+    /// Somebody may have seen fewer machines than there are.
+    pub(super) was_cut: bool,
+    /// Frames that cuts have swallowed.
+    pub(super) stalled: Vec<(usize, LinkId, Vec<u8>)>,
     pub(super) by_address: BTreeMap<SocketAddr, usize>,
     pub(super) keys_used: usize,
     /// What hand-made peers were told.
@@ -63,7 +70,9 @@ impl World {
             faults,
             witness: Witness::new(),
             digest: Sha256::new(),
-            order: BTreeMap::new(),
+            cuts: Vec::new(),
+            was_cut: false,
+            stalled: Vec::new(),
             by_address: BTreeMap::new(),
             keys_used: 0,
             heard: BTreeMap::new(),
@@ -98,6 +107,24 @@ impl World {
         self.network_key = key;
     }
 
+    /// A network of many machines that come in waves, each as many as there are already and each
+    /// by three of those; the first two are the pods `a.test` and `b.test`.
+    pub fn swarm(seed: u64, machines: usize, faults: Faults) -> Self {
+        let mut world = Self::grown(seed, machines.min(16), faults);
+        while world.hosts.len() < machines {
+            let there = world.hosts.len();
+            let more = there.min(machines - there);
+            for _ in 0..more {
+                let known = [(); 3].map(|()| usize::try_from(world.below(there as u64)));
+                world.add(None, &known.map(|host| host.expect("few hosts")));
+                let pause = world.below(2 * WAVE_MS / more as u64 + 1);
+                world.run(pause);
+            }
+            world.run(WAVE_MS);
+        }
+        world
+    }
+
     /// Adds a machine that knows some others, and starts it.
     pub fn add(&mut self, pod: Option<&str>, bootstrap: &[usize]) -> usize {
         let index = self.hosts.len();
@@ -108,6 +135,11 @@ impl World {
         if self.below(100) < self.faults.slow_disks_percent {
             host.slow_ms = 150;
         }
+        if host.pod.is_none() && self.below(100) < self.faults.nats_percent {
+            host.nat = Some(BTreeMap::new());
+        }
+        let drift = i64::try_from(self.below(2 * self.faults.drift_ppm + 1)).unwrap_or_default();
+        host.drift_ppm = drift.saturating_sub_unsigned(self.faults.drift_ppm);
         host.start(self.now_ms);
         self.by_address.insert(host.address, index);
         self.hosts.push(host);
@@ -147,14 +179,18 @@ impl World {
         self.hosts[host].node.is_some()
     }
 
-    /// Notes from now on who answers questions about a point.
-    pub fn watch(&mut self, point: Point) {
-        self.witness.watch(point);
+    /// The machines that are up and nearest to a point, nearest first.
+    pub fn nearest(&self, point: Point, count: usize) -> Vec<usize> {
+        let up = (0..self.hosts.len()).filter(|host| self.is_up(*host));
+        let distance = |host: &usize| Point::of_node(self.hosts[*host].id).distance(point);
+        let mut up: Vec<_> = up.map(|host| (distance(&host), host)).collect();
+        up.sort_unstable();
+        up.into_iter().take(count).map(|(_, host)| host).collect()
     }
 
-    /// Who has answered questions about a point since it was watched.
-    pub fn unwatch(&mut self, point: Point) -> BTreeSet<NodeId> {
-        self.witness.unwatch(point)
+    /// Notes from now on who is asked about a point, and who answers.
+    pub fn watch(&mut self, point: Point) {
+        self.witness.watch(point);
     }
 
     /// Listens to everything that is said from now on.
@@ -210,24 +246,48 @@ impl World {
         self.now_ms += ms;
     }
 
-    /// A machine loses its power: what was being committed may be on disk or not.
+    /// A machine loses its power: of the batches on their way to the disk, the first ones are
+    /// there, as one log holds them all; one that is torn counts as not there.
     pub fn crash(&mut self, host: usize) {
-        let whole = self.below(2) == 0;
+        let under_way = self.hosts[host].committing.len() as u64;
+        let whole = usize::try_from(self.below(under_way + 1)).unwrap_or_default();
         let machine = &mut self.hosts[host];
         machine.node = None;
-        if whole && !machine.committing.is_empty() {
-            let batch = machine.committing.remove(0);
+        for batch in machine.committing.drain(..).take(whole) {
             machine.disk.commit(batch.writes);
         }
         if let Some(before) = machine.before.take() {
             machine.disk = before;
         }
         let links = std::mem::take(&mut machine.links);
-        for (_, (peer, link)) in links {
-            self.hosts[peer].links.remove(&link);
-            let input = Input::LinkDown { link, reason: "silent".to_owned() };
+        for end in links.into_values() {
+            self.hosts[end.peer].links.remove(&end.far);
+            let input = Input::LinkDown { link: end.far, reason: "silent".to_owned() };
             let at = self.now_ms + self.faults.silence_ms;
-            self.schedule(at, peer, input);
+            self.schedule(at, end.peer, input);
+        }
+    }
+
+    /// A machine is gone for good, and its disk with it.
+    pub fn lose(&mut self, host: usize) {
+        if self.is_up(host) {
+            self.crash(host);
+        }
+        self.hosts[host].lost = true;
+        self.hosts[host].disk = Disk::default();
+    }
+
+    /// Only what is usual goes wrong from now on, such as loss: all machines are there, each with a
+    /// good clock and disk, and everybody reaches everybody who is not behind a NAT.
+    pub fn heal(&mut self) {
+        let Faults { round_trip_ms, silence_ms, .. } = self.faults;
+        self.faults = Faults { round_trip_ms, silence_ms, ..Faults::default() };
+        self.mend();
+        for host in 0..self.hosts.len() {
+            (self.hosts[host].slow_ms, self.hosts[host].skew_ms) = (0, 0);
+            if !self.is_up(host) && !self.hosts[host].lost {
+                self.restart(host);
+            }
         }
     }
 
@@ -252,6 +312,10 @@ impl World {
         self.add_event(at, host, What::Input(Box::new(input)));
     }
 
+    pub(super) fn silence(&mut self, at: u64, host: usize, link: LinkId) {
+        self.add_event(at, host, What::Silent(link));
+    }
+
     fn wake(&mut self, host: usize, at: u64) {
         self.hosts[host].wake_at = Some(at);
         self.add_event(at, host, What::Wake);
@@ -268,6 +332,7 @@ impl World {
         match what {
             What::Input(input) => self.input(host, *input),
             What::Committed => self.committed(host),
+            What::Silent(link) => self.silent(host, link),
             What::Wake => {
                 if self.hosts[host].wake_at == Some(at) {
                     self.hosts[host].wake_at = None;
@@ -281,22 +346,26 @@ impl World {
     fn input(&mut self, host: usize, input: Input) {
         let now = self.hosts[host].clock(self.now_ms);
         if let Input::Frame { link, bytes } = &input
-            && let Some((peer, _)) = self.hosts[host].links.get(link)
+            && let Some(end) = self.hosts[host].links.get(link)
         {
-            let from = self.hosts[*peer].id;
+            let from = self.hosts[end.peer].id;
             self.witness.arrived(*link, from, bytes);
         }
         let Some(node) = self.hosts[host].node.as_mut() else { return };
         node.handle_input(input, now);
-        let (mut writes, mut outputs): (Vec<Write>, Vec<Output>) = (Vec::new(), Vec::new());
+        let (mut writes, mut early, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(output) = node.poll_output() {
             if let Output::Persist(batch) = output {
                 writes.extend(batch);
+                // What was said before is visible before it is on disk.
+                early.append(&mut outputs);
             } else {
                 outputs.push(output);
             }
         }
-        let wake = node.poll_timeout().map(|deadline| deadline.at.0.max(self.now_ms + 1));
+        let wake = node.poll_timeout();
+        let wake = wake.map(|it| self.hosts[host].when(it.at).max(self.now_ms + 1));
+        early.into_iter().for_each(|output| self.output(host, output));
         if !writes.is_empty() || !outputs.is_empty() {
             self.commit(host, Batch { writes, outputs });
         }

@@ -17,6 +17,7 @@ use super::shelf::{Held, Owner, Placement, parse_row};
 use super::{Challenge, Effect, Mailbox};
 use crate::io::{LinkId, LoadId, Output, Outputs};
 use crate::persist::{Query, Row, Table};
+use crate::planted::planted;
 use crate::time::{Mono, Now};
 
 /// What a question to the disk is for.
@@ -84,7 +85,7 @@ impl Mailbox {
         let Some(attached) = self.attachments.get_mut(owner) else {
             return;
         };
-        if !attached.queued && attached.loading.is_none() {
+        if !attached.queued && attached.loading.is_none() && !planted!(LostWakeUp) {
             attached.queued = true;
             self.ready.push_back(owner);
         }
@@ -326,7 +327,7 @@ impl Mailbox {
             return;
         };
         let to = held.missing(own, nodes, now.mono);
-        if to.is_empty() {
+        if to.is_empty() || planted!(NoRepair) {
             return;
         }
         let load = self.ask(&[id], out);

@@ -17,6 +17,7 @@ use super::tombstone::{Mark, Tombstone};
 use super::{Mailbox, Peer};
 use crate::io::{LinkId, Outputs, Sign};
 use crate::persist::Table;
+use crate::planted::planted;
 use crate::time::Now;
 
 /// An envelope that a peer wants kept.
@@ -32,6 +33,9 @@ impl Deposit<'_> {
     /// Until when it is kept here. SPEC 6.7: a repair never makes mail live longer.
     fn end(&self, now: Timestamp) -> Timestamp {
         let latest = now.plus_ms(RECORD_TTL_MAX_MS);
+        if planted!(TtlOverflow) {
+            return self.until;
+        }
         if self.repair {
             return self.until.min(latest);
         }
@@ -56,7 +60,8 @@ impl Mailbox {
         if let Some(stone) = self.tombstones.get(Mark::new(owner, id), now.wall) {
             return self.receipt(id, stone.taken, true, sign);
         }
-        if let Some(held) = self.shelf.get(id) {
+        let held = self.shelf.get(id).filter(|_| !planted!(NoDeduplication));
+        if let Some(held) = held {
             let until = held.until;
             let until = self.again(id, until, deposit, now, out);
             return self.receipt(id, until, false, sign);
@@ -206,6 +211,9 @@ impl Mailbox {
         } else if !self.tombstones.has_room(owner.user, &self.limits) {
             return;
         }
+        if planted!(ForgottenTombstone) {
+            return;
+        }
         let latest = now.wall.plus_ms(RECORD_TTL_MAX_MS);
         let stone = Tombstone {
             user: owner.user,
@@ -273,7 +281,8 @@ impl Mailbox {
         if !near {
             return not_closest();
         }
-        if let Some(detail) = self.notices.full(user, source, &self.limits) {
+        let full = self.notices.full(user, source, &self.limits);
+        if let Some(detail) = full.filter(|_| !planted!(UnboundedQueue)) {
             return Response::refused(Refusal::Full, detail);
         }
         let until = notice.until.min(now.wall.plus_ms(RECORD_TTL_MAX_MS));

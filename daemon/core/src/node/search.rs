@@ -12,6 +12,7 @@ use super::Node;
 use super::links::Token;
 use crate::dht::{LookupId, Peer, PutId};
 use crate::io::CallId;
+use crate::planted::planted;
 use crate::route::{KINDS, Outcome};
 use crate::time::Now;
 
@@ -146,6 +147,9 @@ impl Node {
         let Some(route) = self.routes.get(user, now) else {
             for entry in self.outbox.to_user(user) {
                 self.step_once(entry, "the recipient's record was not found yet", now);
+            }
+            if planted!(LookupNotRetried) {
+                self.routes.begin(user);
             }
             return;
         };

@@ -1,0 +1,230 @@
+//! Networks on virtual time: what lookups find and cost, how both grow, and whether mail lasts.
+
+use std::time::{Duration, Instant};
+
+use bytchat_proto::limits::HOLDERS;
+use bytchat_proto::rpc::node::Status;
+use bytchat_tests::sim::{Churn, Faults, History, Looked, Person, World};
+use serde_json::json;
+
+use crate::machine;
+use crate::report::{Row, number, table, times};
+use crate::samples::Samples;
+
+/// All worlds follow from it; what is measured is the same again.
+pub(crate) const SEED: u64 = 1;
+/// The sizes that are compared.
+pub(crate) const SIZES: [usize; 3] = [100, 1_000, 10_000];
+
+const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+/// Lookups at rest, and while some are dead.
+const LOOKUPS: usize = 500;
+/// Lookups while machines come and go.
+const LOOKUPS_IN_CHURN: usize = 2_000;
+/// Machines that are asked how many others they know.
+const ASKED: usize = 25;
+/// Machines among which mail waits for a week.
+const WEEK_MACHINES: usize = 60;
+/// So long mail waits: an hour less than it lives.
+const WEEK_HOURS: u64 = 7 * 24 - 1;
+const WEEK_MESSAGES: usize = 20;
+
+/// Measures a network of a size.
+pub(crate) fn of_size(machines: usize) -> Vec<Row> {
+    let (before, began) = (memory_kb(), Instant::now());
+    let mut world = World::swarm(SEED, machines, Faults::default());
+    world.run(5 * MINUTE_MS);
+    let each_kb = (memory_kb() - before) / machines as u64;
+    let took = began.elapsed().as_secs();
+    eprintln!("{machines} machines are there after {took} s, {each_kb} kB each");
+    let mut rows = told(at_rest(&mut world, machines, each_kb));
+    eprintln!("{machines}: at rest after {} s", began.elapsed().as_secs());
+    rows.extend(told(in_churn(&mut world, machines)));
+    eprintln!("{machines}: churn after {} s", began.elapsed().as_secs());
+    rows.extend(told(vec![with_dead(&mut world, machines)]));
+    let took = began.elapsed().as_secs();
+    let memory = memory_kb() / 1_024;
+    eprintln!("{machines} machines took {took} s and {memory} MB");
+    rows
+}
+
+/// Says at once what was measured: a large network takes long.
+fn told(rows: Vec<Row>) -> Vec<Row> {
+    eprintln!("{}", table(&rows));
+    rows
+}
+
+fn at_rest(world: &mut World, machines: usize, each_kb: u64) -> Vec<Row> {
+    let sent = |world: &World| {
+        let of_all = world.hosts.iter().map(|host| (host.sent_bytes, host.sent_packets));
+        of_all.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
+    };
+    let before = sent(world);
+    world.run(10 * MINUTE_MS);
+    let after = sent(world);
+    let seconds = 600 * machines as u64;
+    let (bytes, packets) = ((after.0 - before.0) / seconds, after.1 - before.1);
+    let peers = (0..ASKED).map(|turn| {
+        let host = turn * machines / ASKED;
+        let status = world.ask_as(host, 0, "node.status", json!({})).expect("a status");
+        serde_json::from_value::<Status>(status).expect("a status").peers as u64
+    });
+    let peers: Vec<u64> = peers.collect();
+    let looked = world.look_up(LOOKUPS);
+    let of = |what: &str| format!("{machines} nodes: {what}");
+    let count = LOOKUPS.to_string();
+    let (hops, requests) = (counts(&looked, |it| it.hops), counts(&looked, |it| it.requests));
+    let limit = format!(
+        "p50; p99 {}. One if the asker knew the nearest: of {machines} it knows {}",
+        at(&hops, 99),
+        at(&peers, 50)
+    );
+    let hops = number(&of("hops of a lookup"), at(&hops, 50).to_string(), &count, "", limit);
+    let limit = format!(
+        "p50; p99 {}. At least {HOLDERS}: each of the nearest has to answer",
+        at(&requests, 99)
+    );
+    let requests =
+        number(&of("requests of a lookup"), at(&requests, 50).to_string(), &count, "", limit);
+    let limit = format!(
+        "contacts in the table, median; {each_kb} kB of memory a simulated node, its harness \
+         included"
+    );
+    let state =
+        number(&of("state of a node"), at(&peers, 50).to_string(), &ASKED.to_string(), "", limit);
+    let limit = format!(
+        "frames of ten minutes, with what newcomers still do; headers come on top, of {} packets \
+         a minute at least",
+        packets * 60 / seconds
+    );
+    let upkeep =
+        number(&of("upkeep"), format!("{bytes} B/s"), &machines.to_string(), "≤ 1 kB/s", limit);
+    vec![
+        share(&of("at rest: true five found"), &looked, "≥ 99.9 %", String::new()),
+        hops,
+        requests,
+        state,
+        upkeep,
+    ]
+}
+
+/// Machines come and go with sessions of an hour, half of them shorter, and are away for a
+/// quarter of an hour.
+fn in_churn(world: &mut World, machines: usize) -> Vec<Row> {
+    let hosts = 2..world.hosts.len();
+    let mut churn = Churn::of(world, hosts, [HOUR_MS, HOUR_MS / 4]);
+    churn.run(world, 15 * MINUTE_MS);
+    let mut looked = Vec::new();
+    while looked.len() < LOOKUPS_IN_CHURN {
+        churn.run(world, MINUTE_MS / 2);
+        looked.extend(world.look_up(100));
+    }
+    let up = world.hosts.iter().filter(|host| host.node.is_some()).count();
+    let what = format!("{machines} nodes: in churn, 2 % loss: true five found");
+    let limit = format!("{} crashes, {up} nodes up at the end", churn.crashes);
+    let row = share(&what, &looked, "≥ 99.9 %", limit);
+    let times_of: Samples = looked.iter().map(|it| Duration::from_millis(it.ms)).collect();
+    let what = format!("{machines} nodes: in churn: a lookup");
+    let late = times(&what, &times_of, "", "dead entries; 80 ms a median round trip");
+    churn.end(world);
+    world.run(10 * MINUTE_MS);
+    vec![row, late]
+}
+
+/// A fifth of all machines lose their power at once, and nobody has noticed yet.
+fn with_dead(world: &mut World, machines: usize) -> Row {
+    for host in 2..machines {
+        if world.below(5) == 0 {
+            world.crash(host);
+        }
+    }
+    let mut looked = world.look_up(50);
+    let began = world.now_ms();
+    while looked.len() < LOOKUPS && world.now_ms() < began + MINUTE_MS / 3 {
+        looked.extend(world.look_up(50));
+    }
+    let right = looked.iter().filter(|it| it.right).count();
+    let times_of: Samples = looked.iter().map(|it| Duration::from_millis(it.ms)).collect();
+    let what = format!("{machines} nodes: a lookup when a fifth has just died");
+    let limit = format!("requests that nobody answers; {right} found the true five");
+    times(&what, &times_of, "", limit)
+}
+
+/// Mail of somebody who is gone for somebody who is away: every hour a tenth of all machines is
+/// lost for good, and as many come.
+pub(crate) fn week() -> Vec<Row> {
+    let mut world = World::grown(SEED, WEEK_MACHINES, Faults::default());
+    let (alice, bob) = (world.person(4), world.person(7));
+    world.run(2 * MINUTE_MS);
+    world.crash(bob.host);
+    world.run(MINUTE_MS);
+    let mut history = History::new();
+    for _ in 0..WEEK_MESSAGES {
+        history.send(&mut world, &alice, &bob);
+    }
+    world.run(5 * MINUTE_MS);
+    world.crash(alice.host);
+    let began = Instant::now();
+    let mut lost = 0;
+    for hour in 0..WEEK_HOURS {
+        lost += hour_of_loss(&mut world, &[&alice, &bob]);
+        if hour % 24 == 23 {
+            eprintln!("{} days, {lost} machines lost, {:?}", (hour + 1) / 24, began.elapsed());
+        }
+    }
+    world.restart(bob.host);
+    world.run(10 * MINUTE_MS);
+    let there = world.texts(&bob).len();
+    let what = format!("{WEEK_MACHINES} nodes, a tenth lost for good each hour: mail after a week");
+    let value = format!("{there} of {WEEK_MESSAGES}");
+    let limit = format!("{lost} nodes were lost in {WEEK_HOURS} hours; its sender was gone too");
+    told(vec![number(&what, value, &WEEK_MESSAGES.to_string(), "all", limit)])
+}
+
+fn hour_of_loss(world: &mut World, spared: &[&Person]) -> usize {
+    let losses = WEEK_MACHINES / 10;
+    for _ in 0..losses {
+        let there: Vec<usize> = (2..world.hosts.len())
+            .filter(|host| world.is_up(*host) && spared.iter().all(|it| it.host != *host))
+            .collect();
+        let pick = |world: &mut World| {
+            let index = world.below(there.len() as u64);
+            there[usize::try_from(index).expect("few machines")]
+        };
+        let gone = pick(world);
+        let known = [0, pick(world)];
+        world.lose(gone);
+        world.add(None, &known);
+        world.run(HOUR_MS / losses as u64);
+    }
+    losses
+}
+
+fn share(what: &str, looked: &[Looked], aim: &'static str, limit: String) -> Row {
+    let right = looked.iter().filter(|it| it.right).count();
+    let percent = format!("{:.2} %", 100.0 * ratio(right, looked.len()));
+    number(what, percent, &looked.len().to_string(), aim, limit)
+}
+
+fn ratio(part: usize, all: usize) -> f64 {
+    let float = |number: usize| u32::try_from(number).map_or(f64::MAX, f64::from);
+    float(part) / float(all.max(1))
+}
+
+fn counts(looked: &[Looked], of: impl Fn(&Looked) -> usize) -> Vec<u64> {
+    looked.iter().map(|it| of(it) as u64).collect()
+}
+
+/// The smallest number that so many of a hundred do not exceed.
+fn at(numbers: &[u64], percent: usize) -> u64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_unstable();
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or_default()
+}
+
+/// Resident memory of this process.
+fn memory_kb() -> u64 {
+    machine::memory_kb(std::process::id())
+}
