@@ -117,6 +117,32 @@ pub const DIALS_MAX: usize = 128;
 /// Attempts at one address that others name, at once: one message is tried eight times in its
 /// first ten minutes, and others may wait for the same node.
 pub const DIALS_BURST_PER_ADDRESS: u64 = 16;
+/// Bytes of the stamp where a network asks for work: a number that was found by trying.
+pub const STAMP_BYTES: usize = 8;
+/// Memory of one try: fits a cache of the second level, so that a check stays well below a
+/// millisecond, and is more than a graphics card has for each of its cores.
+pub const STAMP_MEMORY_KIB: u32 = 512;
+/// Leading zero bits that the public network asks for: 16 384 tries, some seconds of one core once
+/// for each node, and as much for each id that somebody tries to bring near a point.
+pub const WORK_BITS_PUBLIC: u8 = 14;
+/// Named networks are among friends, and ask for nothing unless they say so.
+pub const WORK_BITS_NAMED: u8 = 0;
+/// The most that a network may ask for: an hour or two.
+pub const WORK_BITS_MAX: u8 = 24;
+/// The same as a choice.
+pub const WORK_BITS_CHOICE: RangeInclusive<u64> = 0..=WORK_BITS_MAX as u64;
+/// Ids whose stamp was checked and need not be checked again.
+pub const STAMPS_CHECKED_MAX: usize = 8192;
+/// Stamps from the hearsay of one node that are checked in a second: news come slowly.
+pub const STAMP_TOKENS_PER_SECOND_PER_NODE: u64 = 4;
+/// Checks that one node can save: two answers in which nobody is known.
+pub const STAMP_TOKENS_MAX_PER_NODE: u64 = 2 * CONTACTS_PER_ANSWER_MAX as u64;
+/// The same from all nodes: a twentieth of a core.
+pub const STAMP_TOKENS_PER_SECOND: u64 = 125;
+/// Checks that all together can save: what a fresh node hears of in its first seconds.
+pub const STAMP_TOKENS_MAX: u64 = 2_000;
+/// Nodes whose checks are counted.
+pub const STAMPS_SOURCES_MAX: usize = 1024;
 /// Then one attempt in so long: a node that comes back is not missed for more than that.
 pub const DIALS_EVERY_MS_PER_ADDRESS: u64 = 30_000;
 /// Attempts at one public address, whatever the port: a few nodes behind one translator.

@@ -6,6 +6,7 @@ mod hot;
 mod listen;
 mod reload;
 mod secrets;
+mod work;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,8 +19,9 @@ use std::time::Duration;
 use bytchat_core::crypto::{CryptoError, NodeSecret};
 use bytchat_core::io::PodAddress;
 use bytchat_core::node::{Node, NodeConfig, NodeError};
+use bytchat_core::stamp::Terms;
 use bytchat_proto::alias::Host;
-use bytchat_proto::id::NetworkId;
+use bytchat_proto::id::{NetworkId, NodeId};
 use bytchat_proto::limits::{START_PATIENCE_MS, STOP_MS};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -123,6 +125,13 @@ pub struct Start {
     pub sockets: Sockets,
 }
 
+/// What makes this node the one that it is.
+struct Own {
+    secrets: Secrets,
+    secret: NodeSecret,
+    stamp: Vec<u8>,
+}
+
 impl BootError {
     /// Tells whether another try would end alike until somebody changes something.
     pub fn is_lasting(&self) -> bool {
@@ -164,9 +173,16 @@ pub async fn run(start: Start) -> Result<(), BootError> {
     let seed = spawn_blocking(entropy::seed);
     let store = patiently(&notifier, "opening the store", open_store(&config.data_dir)).await?;
     let secrets = load_secrets(&store, &config, &around).await?;
+    let secret = NodeSecret::from_seed(*secrets.seed)?;
+    let stamp = work::stamp(&store, terms(&config), secret.key(), &mut signals);
+    let Some(stamp) = patiently(&notifier, "making its proof of work", stamp).await? else {
+        close_store(store).await;
+        return Ok(());
+    };
     let seed = seed.await.expect("the library gives a seed or says why not")?;
     let mut told = Told::new(origins, &config, &sockets, &notifier);
-    let building = build(&config, sockets.quic, &store, (&secrets, seed), &clock);
+    let own = Own { secrets, secret, stamp };
+    let building = build(&config, sockets.quic, &store, (&own, seed), &clock);
     let (wires, node) = patiently(&notifier, "reading the store", building).await?;
     told.listening(&config, &wires.net.listen_addresses());
     let access = Arc::new(Access::new(rules(&config.api)));
@@ -308,11 +324,10 @@ async fn build(
     config: &Config,
     passed: Vec<UdpSocket>,
     store: &Store,
-    (secrets, seed): (&Secrets, Key),
+    (own, seed): (&Own, Key),
     clock: &Clock,
 ) -> Result<(Wires, Node), BootError> {
-    let secret = NodeSecret::from_seed(*secrets.seed)?;
-    let key = NodeKey::from_pkcs8(&secret.to_pkcs8())?;
+    let key = NodeKey::from_pkcs8(&own.secret.to_pkcs8())?;
     let (net, events) = match passed.is_empty() {
         true => listen::start(config, &key).await?,
         false => {
@@ -320,12 +335,14 @@ async fn build(
             Net::adopt(passed, NetConfig { listen, key, limits: NetLimits::default() }).await?
         }
     };
-    let network = NetworkId::of_name(&config.network);
-    tell(config, network, &secret, &net);
+    let Terms { network, work } = terms(config);
+    tell(config, own.secret.key().node(network, &own.stamp), &net);
     let node = NodeConfig {
         network,
-        secret: *secrets.seed,
-        vault: *secrets.vault,
+        work,
+        stamp: own.stamp.clone(),
+        secret: *own.secrets.seed,
+        vault: *own.secrets.vault,
         listen: net.listen_addresses(),
         bootstrap: config.bootstrap.clone(),
         pod: config.pod.clone(),
@@ -351,13 +368,16 @@ fn known_pods(pods: &[StaticPod]) -> BTreeMap<Host, Vec<PodAddress>> {
     known
 }
 
-fn tell(config: &Config, network: NetworkId, secret: &NodeSecret, net: &Net) {
+fn terms(config: &Config) -> Terms {
+    Terms { network: NetworkId::of(&config.network, config.work), work: config.work }
+}
+
+fn tell(config: &Config, node: NodeId, net: &Net) {
     let version = env!("CARGO_PKG_VERSION");
     let name = match config.network.as_str() {
         "" => "public",
         name => name,
     };
-    let node = secret.key().node(network, &[]);
     tracing::info!(version, network = name, %node, "bytchatd starts");
     for address in net.listen_addresses() {
         tracing::info!(%address, "it listens to other nodes");

@@ -26,6 +26,7 @@ impl Config {
             listen,
             bootstrap,
             network,
+            work,
             data_dir,
             socket,
             api,
@@ -38,6 +39,7 @@ impl Config {
         let at_start = [
             ("listen", self.listen != listen),
             ("network", self.network != network),
+            ("work", self.work != work),
             ("data_dir", self.data_dir != data_dir),
             ("socket", self.socket != socket),
             ("pod", self.pod != pod),

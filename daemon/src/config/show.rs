@@ -15,6 +15,7 @@ impl Config {
         table.insert("listen".into(), texts(&self.listen.addresses()));
         table.insert("bootstrap".into(), texts(&self.bootstrap));
         table.insert("network".into(), Value::from(self.network.as_str()));
+        table.insert("work".into(), Value::from(i64::from(self.work)));
         table.insert("data_dir".into(), path(&self.data_dir));
         table.insert("socket".into(), path(&self.socket));
         table.insert("dns".into(), texts(&self.dns));

@@ -98,6 +98,8 @@ impl Host {
         seed[8..16].copy_from_slice(&self.boot.to_be_bytes());
         let config = NodeConfig {
             network: self.network,
+            work: 0,
+            stamp: Vec::new(),
             secret: self.secret,
             vault: [7; 32],
             listen: vec![self.address],

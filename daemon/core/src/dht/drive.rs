@@ -200,11 +200,12 @@ impl Dht {
                 return lookup.map_or((), |it| it.lost(node, flying.slow, final_word));
             }
         };
-        let Some(lookup) = self.lookups.get(&id) else {
+        let Some(lookup) = self.lookups.remove(&id) else {
             return;
         };
-        let had = self.believable(lookup, records, now);
-        let peers = self.usable(contacts, now);
+        let had = self.believable(&lookup, records, now);
+        self.lookups.insert(id, lookup);
+        let peers = self.usable(contacts, node, now);
         if let Some(lookup) = self.lookups.get_mut(&id) {
             lookup.answered(node, flying.slow, had);
             peers.into_iter().for_each(|peer| lookup.offer(peer));
@@ -212,7 +213,7 @@ impl Dht {
     }
 
     /// The records of an answer that are what was asked for, each checked.
-    fn believable(&self, lookup: &Lookup, records: &[Record], now: Now) -> Vec<Slotted> {
+    fn believable(&mut self, lookup: &Lookup, records: &[Record], now: Now) -> Vec<Slotted> {
         let bounded = records.iter().take(RECORDS_PER_POINT_MAX);
         let checked = bounded.filter_map(|record| {
             let known = lookup.known(record);
@@ -224,10 +225,10 @@ impl Dht {
     }
 
     /// The contacts of an answer that may be asked next, each in its newest form.
-    fn usable(&mut self, contacts: &[Contact], now: Now) -> Vec<Peer> {
+    fn usable(&mut self, contacts: &[Contact], from: NodeId, now: Now) -> Vec<Peer> {
         let mut peers = Vec::new();
         for contact in bounded(contacts) {
-            let Ok(peer) = self.checked.check(contact) else {
+            let Some(Ok(peer)) = self.checked.hear(contact, from, now.mono) else {
                 continue;
             };
             if peer.node == self.own.node {

@@ -29,6 +29,7 @@ use bytchat_proto::wire::{Refusal, Request};
 pub use contacts::Peer;
 
 use crate::io::Outputs;
+use crate::stamp::Terms;
 use crate::time::{Doubt, Now};
 use asks::Asks;
 use contacts::{Checked, Untested};
@@ -151,15 +152,15 @@ pub struct Dht {
 
 impl Dht {
     /// The DHT of the node with this contact: knows nobody and holds nothing.
-    pub fn new(own: Contact, network: NetworkId) -> Result<Self, RecordError> {
-        Self::with_quota(own, network, Quota::default())
+    pub fn new(own: Contact, terms: impl Into<Terms>) -> Result<Self, RecordError> {
+        Self::with_quota(own, terms.into(), Quota::default())
     }
 
-    fn with_quota(own: Contact, network: NetworkId, quota: Quota) -> Result<Self, RecordError> {
-        let mut checked = Checked::new(network);
+    fn with_quota(own: Contact, terms: Terms, quota: Quota) -> Result<Self, RecordError> {
+        let mut checked = Checked::new(terms);
         let own = checked.check(&own)?;
         Ok(Self {
-            network,
+            network: terms.network,
             table: RoutingTable::new(own.node),
             records: Records::new(own.node, quota),
             own,
@@ -208,10 +209,10 @@ impl Dht {
     }
 
     /// Another node names contacts. They are tested before they are believed.
-    pub fn learned(&mut self, contacts: &[Contact], now: Now) {
+    pub fn learned(&mut self, contacts: &[Contact], from: NodeId, now: Now) {
         // SPEC 4.13: what a node hears of is asked itself before it gets a place.
         for contact in lookup::bounded(contacts) {
-            let Ok(peer) = self.checked.check(contact) else {
+            let Some(Ok(peer)) = self.checked.hear(contact, from, now.mono) else {
                 continue;
             };
             if self.table.get(peer.node).is_some() {

@@ -1,9 +1,12 @@
 //! What this node answers to others, and what it keeps for them.
 
+use bytchat_proto::codec::decode;
 use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::{BUCKET_CONTACTS_MAX, CONTACTS_PER_ANSWER_MAX};
 use bytchat_proto::point::Point;
-use bytchat_proto::record::{Contact, Record, RecordError, verify_record_within};
+use bytchat_proto::record::{
+    Contact, LocationBody, Record, RecordError, RecordKind, verify_record_within,
+};
 use bytchat_proto::unverified::VerifyError;
 use bytchat_proto::wire::{Contacts, Refusal, Request, Response};
 
@@ -84,8 +87,16 @@ impl Dht {
     }
 
     /// Checks a record of somebody else.
-    pub(super) fn check_record(&self, record: &Record, now: Now) -> Result<Slotted, RecordError> {
+    pub(super) fn check_record(
+        &mut self,
+        record: &Record,
+        now: Now,
+    ) -> Result<Slotted, RecordError> {
         let record = verify_record_within(record, self.network, self.doubt.around(now.wall))?;
+        if record.kind == RecordKind::Location {
+            let body: LocationBody = decode(&record.body)?;
+            self.checked.stamps.check(&body.contact.peek()?)?;
+        }
         Ok(Slotted { slot: record.slot()?, record: record.into() })
     }
 
@@ -128,6 +139,7 @@ fn reason_of(error: &RecordError) -> Refusal {
         | RecordError::Future(_)
         | RecordError::Lifetime { .. }
         | RecordError::Limit(_)
+        | RecordError::Work { .. }
         | RecordError::Verify(VerifyError::Decode(_)) => Refusal::Malformed,
     }
 }

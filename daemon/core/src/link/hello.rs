@@ -18,7 +18,8 @@ impl<T> Links<T> {
         if let Err(reason) = self.check_hello(link, &hello) {
             return self.misbehaved(link, &reason, now, out);
         }
-        let contact = match verify_contact(&hello.contact, self.network) {
+        let contact = verify_contact(&hello.contact, self.stamps.network());
+        let contact = match contact.and_then(|it| self.stamps.check(&it).map(|()| it)) {
             Ok(contact) => contact,
             Err(error) => return self.misbehaved(link, &error.to_string(), now, out),
         };
@@ -69,10 +70,11 @@ impl<T> Links<T> {
             ));
         }
         // SPEC 3.5: nodes of two networks never talk.
-        if hello.network != self.network {
+        if hello.network != self.stamps.network() {
             return Err(format!(
                 "peer belongs to network {}, this is {}",
-                hello.network, self.network
+                hello.network,
+                self.stamps.network()
             ));
         }
         let contact = hello.contact.peek().map_err(|error| error.to_string())?;

@@ -1,6 +1,6 @@
 //! Links: who is at the other end, requests and their answers, dialling when somebody is needed.
 
-mod budget;
+mod cost;
 mod deliveries;
 mod dial;
 mod event;
@@ -12,7 +12,7 @@ mod targets;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use bytchat_proto::id::{NetworkId, NodeId};
+use bytchat_proto::id::NodeId;
 use bytchat_proto::key::NodeKey;
 use bytchat_proto::limits::{
     FRAME_BYTES_MAX, LINK_IDLE_MS, LINKS_AT_REST, LINKS_MAX, PROTOCOL_VERSION, REQUEST_BUDGETS_MAX,
@@ -21,10 +21,11 @@ use bytchat_proto::limits::{
 use bytchat_proto::record::Contact;
 use bytchat_proto::wire::{Body, Frame, Hello, Refusal, Response};
 
+use crate::budget::{Budgets, Rate};
 use crate::io::{DialId, LinkId, Output, Outputs};
+use crate::stamp::{Stamps, Terms};
 use crate::time::{Deadline, Mono, Now};
 
-use budget::{Budgets, Rate};
 use deliveries::Deliveries;
 use dial::Dials;
 pub use dial::Named;
@@ -38,7 +39,7 @@ const REQUESTS: Rate = Rate { per_second: REQUEST_TOKENS_PER_SECOND, max: REQUES
 
 /// All links of this node; `T` says what a request is for.
 pub struct Links<T> {
-    network: NetworkId,
+    stamps: Stamps,
     key: NodeKey,
     own: Contact,
     peers: BTreeMap<LinkId, Peer<T>>,
@@ -55,9 +56,9 @@ pub struct Links<T> {
 
 impl<T> Links<T> {
     /// No links yet.
-    pub fn new(network: NetworkId, key: NodeKey, own: Contact) -> Self {
+    pub fn new(terms: impl Into<Terms>, key: NodeKey, own: Contact) -> Self {
         Self {
-            network,
+            stamps: Stamps::new(terms.into()),
             key,
             own,
             peers: BTreeMap::new(),
@@ -134,7 +135,7 @@ impl<T> Links<T> {
         }
         let hello = Body::Hello(Hello {
             version: PROTOCOL_VERSION,
-            network: self.network,
+            network: self.stamps.network(),
             contact: self.own.clone(),
             observed: up.address,
             frame_bytes_max: u32::try_from(FRAME_BYTES_MAX).unwrap_or(u32::MAX),
@@ -216,7 +217,7 @@ impl<T> Links<T> {
         let bytes = Body::Response(response).with_id(id).encode();
         // How large an answer gets is known only now.
         if let Some(node) = self.peers.get(&link).and_then(|peer| peer.node) {
-            self.budgets.owe(node, budget::answer_cost(bytes.len()));
+            self.budgets.owe(node, cost::answer_cost(bytes.len()));
         }
         out.push(Output::Transmit { link, bytes });
     }
@@ -253,7 +254,7 @@ impl<T> Links<T> {
             Body::Request(request) => {
                 peer.used = now.mono;
                 // SPEC 2.8: who asks for too much is told to come back later.
-                if !self.budgets.pay(node, budget::cost(&request), now.mono) {
+                if !self.budgets.pay(node, cost::cost(&request), now.mono) {
                     let response = Response::refused(Refusal::Busy, "too many requests at once");
                     return self.respond(link, frame.id, response, out);
                 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use bytchat_proto::envelope::{ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
-use bytchat_proto::id::UserId;
+use bytchat_proto::id::{NetworkId, UserId};
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::ENVELOPE_CLASS_MIN;
 use bytchat_proto::limits::{
@@ -471,4 +471,28 @@ fn where_the_dialled_node_has_proven_itself_it_is_dialled_freely() {
         let dialled = (0..100).filter(|_| dial().is_some()).count();
         assert_eq!(dialled == 100, free, "{dialled}");
     }
+}
+
+#[test]
+fn a_peer_without_the_work_of_the_network_is_turned_away() {
+    let terms = Terms { network: NetworkId::of("home", 4), work: 4 };
+    let stamped = |seed: u8, stamp: Option<Vec<u8>>| {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+        let mut node = node(seed, terms.network);
+        let made = || crate::stamp::make(terms, node.key, 0, || true).unwrap();
+        node.record.stamp = ByteBuf::from(stamp.unwrap_or_else(made));
+        node.contact = Unverified::sign(&node.record, |digest| pair.sign(digest).as_ref().to_vec());
+        node
+    };
+    let meet = |peer: Node| {
+        let own = stamped(1, None);
+        let links = Links::new(terms, own.key, own.contact);
+        let mut bench = Bench { links, out: Outputs::new([0; 32]) };
+        bench.up(&peer, None, 0);
+        bench.hello(&peer, terms.network, 0);
+        (bench.links.count(), bench.closed())
+    };
+    let (count, reason) = meet(stamped(2, Some(Vec::new())));
+    assert!(count == 0 && reason.unwrap().contains("4 bits of work"));
+    assert_eq!(meet(stamped(2, None)), (1, None));
 }

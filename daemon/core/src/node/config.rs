@@ -8,6 +8,7 @@ use bytchat_proto::record::RecordError;
 
 use crate::crypto::CryptoError;
 use crate::event::Keep;
+use crate::stamp::Terms;
 
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,10 @@ pub enum NodeError {
 pub struct NodeConfig {
     /// The network.
     pub network: NetworkId,
+    /// The bits of work that it asks for.
+    pub work: u8,
+    /// This node's proof of that work.
+    pub stamp: Vec<u8>,
     /// The seed of the node's Ed25519 key.
     pub secret: [u8; 32],
     /// The key that seals secrets at rest.
@@ -38,6 +43,13 @@ pub struct NodeConfig {
     pub events: Keep,
     /// The daemon's version, for `node.status`.
     pub version: String,
+}
+
+impl NodeConfig {
+    /// The network with the work that it asks for.
+    pub(super) fn terms(&self) -> Terms {
+        Terms { network: self.network, work: self.work }
+    }
 }
 
 impl std::fmt::Debug for NodeConfig {

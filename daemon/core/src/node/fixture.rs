@@ -29,6 +29,8 @@ pub(super) struct Machine {
 fn start(disk: &BTreeMap<(Table, Vec<u8>), Vec<u8>>, now: Now) -> Result<Node, NodeError> {
     let config = NodeConfig {
         network: NetworkId::of_name("test"),
+        work: 0,
+        stamp: Vec::new(),
         secret: [1; 32],
         vault: [2; 32],
         listen: Vec::new(),

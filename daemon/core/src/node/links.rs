@@ -54,7 +54,7 @@ pub(super) fn own_contact(
     let record = NodeRecord {
         network: config.network,
         key: secret.key(),
-        stamp: ByteBuf::new(),
+        stamp: ByteBuf::from(config.stamp.clone()),
         addresses,
         pod: config.pod.clone(),
         sequence: now.wall.0,
@@ -80,7 +80,7 @@ impl Node {
                 let response = self.serve(link, from, &request, now);
                 self.links.respond(link, id, response, &mut self.out);
             }
-            Event::Push { link, body, .. } => self.handle_push(link, body, now),
+            Event::Push { link, from, body } => self.handle_push((link, from), body, now),
             Event::Answer { token, from, result, rtt_ms } => {
                 self.handle_answer(token, from, result, rtt_ms, now);
             }
@@ -186,9 +186,9 @@ impl Node {
         }
     }
 
-    fn handle_push(&mut self, link: LinkId, body: Body, now: Now) {
+    fn handle_push(&mut self, (link, from): (LinkId, NodeId), body: Body, now: Now) {
         match body {
-            Body::Routing(routing) => self.dht.learned(&routing.contacts, now),
+            Body::Routing(routing) => self.dht.learned(&routing.contacts, from, now),
             Body::Delivery(delivery) => self.handle_delivery(link, delivery.envelope, now),
             Body::Notice(notice) => self.handle_notice(link, &notice, now),
             Body::Hello(_) | Body::Request(_) | Body::Response(_) => {}

@@ -6,3 +6,4 @@ mod network;
 mod peers;
 mod sim;
 mod upkeep;
+mod work;

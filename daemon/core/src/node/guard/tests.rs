@@ -32,6 +32,8 @@ fn network() -> NetworkId {
 fn node() -> Node {
     let config = NodeConfig {
         network: network(),
+        work: 0,
+        stamp: Vec::new(),
         secret: [1; 32],
         vault: [2; 32],
         listen: Vec::new(),
