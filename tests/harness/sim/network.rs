@@ -54,11 +54,12 @@ impl World {
         latency
     }
 
-    pub(super) fn transmit(&mut self, host: usize, link: LinkId, mut bytes: Vec<u8>) {
+    pub(super) fn transmit(&mut self, host: usize, link: LinkId, bytes: Vec<u8>) {
         if let Some(heard) = self.heard.get_mut(&link) {
             return heard.push(bytes);
         }
         let Some((peer, far)) = self.hosts[host].links.get(&link).copied() else { return };
+        let Some(mut bytes) = self.twisted((host, peer), (link, far), bytes) else { return };
         if self.faults.gossip && bytes.len() > 2_000 {
             bytes.extend_from_slice(super::witness::MARK);
         }

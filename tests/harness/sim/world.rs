@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::events::{Agenda, Event, What};
 use super::host::{Batch, Host};
+use super::liar::Liars;
 use super::network::Faults;
 use super::witness::{Errors, Overheard, Witness};
 
@@ -41,6 +42,7 @@ pub struct World {
     /// What hand-made peers were told.
     pub(super) heard: BTreeMap<LinkId, Vec<Vec<u8>>>,
     pub(super) network: NetworkId,
+    pub(super) liars: Liars,
     errors: Errors,
     now_ms: u64,
     agenda: Agenda,
@@ -66,6 +68,7 @@ impl World {
             keys_used: 0,
             heard: BTreeMap::new(),
             network: NetworkId::of_name("sim"),
+            liars: Liars::default(),
             errors: Errors::listen(),
             now_ms: 1_000,
             agenda: Agenda::default(),
@@ -96,6 +99,11 @@ impl World {
         if self.below(100) < self.faults.slow_disks_percent {
             host.slow_ms = 150;
         }
+        self.start(host)
+    }
+
+    pub(super) fn start(&mut self, mut host: Host) -> usize {
+        let index = self.hosts.len();
         host.start(self.now_ms);
         self.by_address.insert(host.address, index);
         self.hosts.push(host);

@@ -4,6 +4,7 @@
 mod asks;
 mod bucket;
 mod contacts;
+mod density;
 mod drive;
 mod lookup;
 mod maintain;
@@ -16,6 +17,7 @@ mod serve;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -27,12 +29,15 @@ use bytchat_proto::unverified::Verified;
 use bytchat_proto::wire::{Refusal, Request};
 
 pub use contacts::Peer;
+pub use density::Crowd;
+pub use trust::Defence;
 
 use crate::io::Outputs;
 use crate::stamp::Terms;
 use crate::time::{Doubt, Now};
 use asks::Asks;
 use contacts::{Checked, Untested};
+use density::{Crowds, Density};
 use lookup::Lookup;
 use maintain::Upkeep;
 use put::Put;
@@ -40,6 +45,7 @@ use records::{Quota, Records};
 use repair::{Published, Repairs};
 use rows::Rows;
 use table::RoutingTable;
+use trust::{Quarantine, is_lie};
 
 /// A request of the DHT to another node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,6 +117,8 @@ pub enum Event {
     },
     /// The nodes nearest to us are others than before.
     NeighboursChanged,
+    /// More nodes are near a point than chance would put there.
+    Crowded(Crowd),
 }
 
 /// Too many lookups or puts wait already.
@@ -136,6 +144,9 @@ pub struct Dht {
     checked: Checked,
     table: RoutingTable,
     untested: Untested,
+    quarantine: Quarantine,
+    density: Density,
+    crowds: Crowds,
     asks: Asks,
     lookups: BTreeMap<LookupId, Lookup>,
     waiting: VecDeque<(LookupId, Lookup)>,
@@ -166,6 +177,9 @@ impl Dht {
             own,
             checked,
             untested: Untested::default(),
+            quarantine: Quarantine::default(),
+            density: Density::default(),
+            crowds: Crowds::default(),
             asks: Asks::default(),
             lookups: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -209,15 +223,23 @@ impl Dht {
     }
 
     /// Another node names contacts. They are tested before they are believed.
-    pub fn learned(&mut self, contacts: &[Contact], from: NodeId, now: Now) {
+    pub fn learned(&mut self, contacts: &[Contact], from: NodeId, now: Now, out: &mut Outputs) {
         // SPEC 4.13: what a node hears of is asked itself before it gets a place.
         for contact in lookup::bounded(contacts) {
-            let Some(Ok(peer)) = self.checked.hear(contact, from, now.mono) else {
-                continue;
+            let peer = match self.checked.hear(contact, from, now.mono) {
+                None => continue,
+                Some(Ok(peer)) => peer,
+                Some(Err(error)) if is_lie(&error) => {
+                    return self.accuse(from, &error.to_string(), now, out);
+                }
+                Some(Err(_)) => continue,
             };
             if self.table.get(peer.node).is_some() {
                 self.renew(&peer, now);
-            } else if peer.node != self.own.node && self.table.has_room(peer.node) {
+            } else if peer.node != self.own.node
+                && !self.quarantine.has(peer.node, now.mono)
+                && self.table.has_room(peer.node)
+            {
                 self.untested.add(peer, false, now.mono);
             }
         }
@@ -246,7 +268,7 @@ impl Dht {
 
     /// Whether we are among the nodes that should hold what lies at a point, as far as we know.
     pub fn is_holder(&self, point: Point) -> bool {
-        self.table.closer_than_own(point) < HOLDERS
+        self.table.holders(point, self.density.reach()).1
     }
 
     /// The records of a kind that we hold at a point.

@@ -76,7 +76,7 @@ impl Dht {
             Ok(new) => new,
             Err(error) => return Response::refused(reason_of(&error), error.to_string()),
         };
-        if self.table.closer_than_own(new.slot.point) >= BUCKET_CONTACTS_MAX {
+        if !self.may_hold(new.slot.point, BUCKET_CONTACTS_MAX) {
             return Response::refused(Refusal::NotClosest, "20 nodes known here are closer");
         }
         match self.keep(&new, from, now, out) {
@@ -113,7 +113,7 @@ impl Dht {
         if !matches!(kept, Kept::New | Kept::Same) {
             return kept;
         }
-        let (others, _) = self.table.holders(new.slot.point);
+        let (others, _) = self.table.holders(new.slot.point, self.density.reach());
         if let Some(held) = self.records.get_mut(&new.slot) {
             held.refreshed = now.mono;
             let all = others.iter().map(|peer| peer.node).chain(from);

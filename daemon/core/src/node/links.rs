@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::key::{DeviceKey, NodeKey};
-use bytchat_proto::limits::ADDRESSES_PER_NODE_MAX;
+use bytchat_proto::limits::{ADDRESSES_PER_NODE_MAX, REGION_NODES};
 use bytchat_proto::record::{Contact, NodeRecord};
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::{Unverified, Verified};
@@ -188,7 +188,9 @@ impl Node {
 
     fn handle_push(&mut self, (link, from): (LinkId, NodeId), body: Body, now: Now) {
         match body {
-            Body::Routing(routing) => self.dht.learned(&routing.contacts, from, now),
+            Body::Routing(routing) => {
+                self.dht.learned(&routing.contacts, from, now, &mut self.out);
+            }
             Body::Delivery(delivery) => self.handle_delivery(link, delivery.envelope, now),
             Body::Notice(notice) => self.handle_notice(link, &notice, now),
             Body::Hello(_) | Body::Request(_) | Body::Response(_) => {}
@@ -204,6 +206,13 @@ impl Node {
                 self.handle_stored(put, &holders, ok, stale, now);
             }
             DhtEvent::NeighboursChanged => self.upkeep.neighbours_changed(now),
+            DhtEvent::Crowded(crowd) => {
+                let (point, nodes) = (crowd.point, crowd.nodes);
+                tracing::warn!(
+                    %point, nodes, expected = REGION_NODES,
+                    "eclipse suspected: more nodes are at a point than chance puts there"
+                );
+            }
         }
     }
 }

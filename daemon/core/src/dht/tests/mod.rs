@@ -2,6 +2,7 @@
 
 mod holder;
 mod keys;
+mod liars;
 mod network;
 mod peers;
 mod sim;

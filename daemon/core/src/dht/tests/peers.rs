@@ -183,7 +183,7 @@ fn what_is_learned_is_asked_before_it_gets_a_place() {
     let mut dht = Dht::new(contact(0), network()).unwrap();
     let mut out = outputs();
     let many: Vec<Contact> = (0..60).map(contact).collect();
-    dht.learned(&many, peer(99).node, at(1));
+    dht.learned(&many, peer(99).node, at(1), &mut out);
     dht.handle_timeout(at(2), &mut out);
     assert_eq!(dht.peer_count(), 0);
     let mut asked = BTreeSet::new();

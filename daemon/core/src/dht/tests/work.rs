@@ -57,9 +57,11 @@ fn a_node_without_a_stamp_does_not_start() {
 fn hearsay_without_a_stamp_is_not_even_tested() {
     let (mut dht, mut out) = dht();
     let from = good(2).peek().unwrap().node();
-    dht.learned(&[idle(3), good(4), idle(5)], from, at(1));
+    dht.learned(&[good(4), idle(3), good(5)], from, at(1), &mut out);
     dht.handle_timeout(at(2), &mut out);
     assert_eq!(asked(&mut dht), [good(4)]);
+    // Who names such a node has not asked for the work itself: it lies.
+    assert_eq!(dht.defence(at(2)).quarantined, 1);
 }
 
 #[test]
@@ -76,9 +78,10 @@ fn an_answer_that_names_nodes_without_stamps_leads_nowhere() {
     assert_eq!(asked(&mut dht), []);
     let found = std::iter::from_fn(|| dht.poll_event()).find_map(|event| match event {
         Event::Found { closest, .. } => Some(closest.len()),
-        Event::Stored { .. } | Event::NeighboursChanged => None,
+        Event::Stored { .. } | Event::NeighboursChanged | Event::Crowded(_) => None,
     });
-    assert_eq!(found, Some(1));
+    // The only node that is known has lied.
+    assert_eq!((found, dht.peer_count()), (Some(0), 0));
 }
 
 #[test]
