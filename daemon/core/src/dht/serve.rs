@@ -113,7 +113,8 @@ impl Dht {
         if !matches!(kept, Kept::New | Kept::Same) {
             return kept;
         }
-        let (others, _) = self.table.holders(new.slot.point, self.density.reach());
+        // Who brought it may see a smaller region than we do: the nearest are sure to have it.
+        let (others, _) = self.table.holders(new.slot.point, None);
         if let Some(held) = self.records.get_mut(&new.slot) {
             held.refreshed = now.mono;
             let all = others.iter().map(|peer| peer.node).chain(from);
