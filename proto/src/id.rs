@@ -182,9 +182,18 @@ identifier!(
 );
 
 impl NetworkId {
-    /// The network of a name; the empty name is the public network.
+    /// The network of a name that asks for no work.
     pub fn of_name(name: &str) -> Self {
-        Self(labelled_sha256("bytchat/network/1", &[name.as_bytes()]))
+        Self::of(name, 0)
+    }
+
+    /// The network of a name and of the bits of work that it asks for (SPEC 3.5): who asks for
+    /// something else is in another network.
+    pub fn of(name: &str, work: u8) -> Self {
+        match work {
+            0 => Self(labelled_sha256("bytchat/network/1", &[name.as_bytes()])),
+            work => Self(labelled_sha256("bytchat/network/1", &[name.as_bytes(), &[work]])),
+        }
     }
 }
 
@@ -240,7 +249,10 @@ mod tests {
     }
 
     #[test]
-    fn networks_differ_by_name() {
+    fn networks_differ_by_name_and_by_work() {
         assert_ne!(NetworkId::of_name(""), NetworkId::of_name("home"));
+        assert_eq!(NetworkId::of("home", 0), NetworkId::of_name("home"));
+        assert_ne!(NetworkId::of("home", 1), NetworkId::of("home", 0));
+        assert_ne!(NetworkId::of("home", 1), NetworkId::of("home", 2));
     }
 }

@@ -6,6 +6,7 @@ mod clock;
 mod crashes;
 mod damage;
 mod flood;
+mod liars;
 mod links;
 mod mail;
 mod planted;

@@ -24,8 +24,9 @@ const CORE: &[Row] = &[
             "host", "event", "token", "answer",
         ],
     ),
-    (0, &["crypto"]),
+    (0, &["crypto", "stamp"]),
     (0, &["io"]),
+    (0, &["budget"]),
     (0, &["persist", "time", "deadline", "prefix", "recent", "fill"]),
     (0, &["planted"]),
 ];

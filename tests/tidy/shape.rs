@@ -6,7 +6,7 @@ const LINES_MAX: usize = 400;
 /// The composition root is where elegant projects lose it.
 const NODE_LINES_MAX: usize = 250;
 /// All limits stand in this one file by rule; it is a table, and nobody reads it from end to end.
-const LIMITS: (&str, usize) = ("proto/src/limits.rs", 800);
+const LIMITS: (&str, usize) = ("proto/src/limits.rs", 900);
 /// Files that are tests throughout tell more and decide nothing.
 const TEST_LINES_MAX: usize = 600;
 const COLUMNS_MAX: usize = 100;

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod answer;
+pub mod budget;
 pub mod crypto;
 pub mod dht;
 pub mod event;
@@ -22,5 +23,6 @@ pub mod prefix;
 pub mod recent;
 pub mod round;
 pub mod route;
+pub mod stamp;
 pub mod time;
 pub mod token;

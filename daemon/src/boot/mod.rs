@@ -7,6 +7,7 @@ mod listen;
 mod network;
 mod reload;
 mod secrets;
+mod work;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,8 +20,9 @@ use std::time::Duration;
 use bytchat_core::crypto::{CryptoError, NetworkKey, NodeSecret};
 use bytchat_core::io::PodAddress;
 use bytchat_core::node::{Node, NodeConfig, NodeError};
+use bytchat_core::stamp::Terms;
 use bytchat_proto::alias::Host;
-use bytchat_proto::id::NetworkId;
+use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::{START_PATIENCE_MS, STOP_MS};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -128,6 +130,15 @@ pub struct Start {
     pub sockets: Sockets,
 }
 
+/// What makes this node the one that it is.
+struct Own {
+    secrets: Secrets,
+    secret: NodeSecret,
+    network_key: Option<NetworkKey>,
+    terms: Terms,
+    stamp: Vec<u8>,
+}
+
 impl BootError {
     /// Tells whether another try would end alike until somebody changes something.
     pub fn is_lasting(&self) -> bool {
@@ -170,10 +181,18 @@ pub async fn run(start: Start) -> Result<(), BootError> {
     let seed = spawn_blocking(entropy::seed);
     let store = patiently(&notifier, "opening the store", open_store(&config.data_dir)).await?;
     let secrets = load_secrets(&store, &config, &around).await?;
+    let secret = NodeSecret::from_seed(*secrets.seed)?;
+    let network_key = network_key(config.network_key.as_deref(), around.credentials.as_deref())?;
+    let terms = work::terms(&config, network_key.as_ref());
+    let stamp = work::stamp(&store, terms, secret.key(), &mut signals);
+    let Some(stamp) = patiently(&notifier, "making its proof of work", stamp).await? else {
+        close_store(store).await;
+        return Ok(());
+    };
     let seed = seed.await.expect("the library gives a seed or says why not")?;
-    let key = network_key(config.network_key.as_deref(), around.credentials.as_deref())?;
+    let own = Own { secrets, secret, network_key, terms, stamp };
     let mut told = Told::new(origins, &config, &sockets, &notifier);
-    let building = build(&config, sockets.quic, &store, (&secrets, seed), &clock, key);
+    let building = build(&config, sockets.quic, &store, (own, seed), &clock);
     let (wires, node) = patiently(&notifier, "reading the store", building).await?;
     told.listening(&config, &wires.net.listen_addresses());
     let access = Arc::new(Access::new(rules(&config.api)));
@@ -315,12 +334,10 @@ async fn build(
     config: &Config,
     passed: Vec<UdpSocket>,
     store: &Store,
-    (secrets, seed): (&Secrets, Key),
+    (own, seed): (Own, Key),
     clock: &Clock,
-    network_key: Option<NetworkKey>,
 ) -> Result<(Wires, Node), BootError> {
-    let secret = NodeSecret::from_seed(*secrets.seed)?;
-    let key = NodeKey::from_pkcs8(&secret.to_pkcs8())?;
+    let key = NodeKey::from_pkcs8(&own.secret.to_pkcs8())?;
     let (net, events) = match passed.is_empty() {
         true => listen::start(config, &key).await?,
         false => {
@@ -328,15 +345,15 @@ async fn build(
             Net::adopt(passed, NetConfig { listen, key, limits: NetLimits::default() }).await?
         }
     };
-    let name = &config.network;
-    let named = || NetworkId::of_name(name);
-    let network = network_key.as_ref().map_or_else(named, |key| key.network(name));
-    tell(config, network, &secret, &net);
+    let Terms { network, work } = own.terms;
+    tell(config, own.secret.key().node(network, &own.stamp), &net);
     let node = NodeConfig {
         network,
-        network_key,
-        secret: *secrets.seed,
-        vault: *secrets.vault,
+        network_key: own.network_key,
+        work,
+        stamp: own.stamp,
+        secret: *own.secrets.seed,
+        vault: *own.secrets.vault,
         listen: net.listen_addresses(),
         bootstrap: config.bootstrap.clone(),
         pod: config.pod.clone(),
@@ -362,13 +379,12 @@ fn known_pods(pods: &[StaticPod]) -> BTreeMap<Host, Vec<PodAddress>> {
     known
 }
 
-fn tell(config: &Config, network: NetworkId, secret: &NodeSecret, net: &Net) {
+fn tell(config: &Config, node: NodeId, net: &Net) {
     let version = env!("CARGO_PKG_VERSION");
     let name = match config.network.as_str() {
         "" => "public",
         name => name,
     };
-    let node = secret.key().node(network, &[]);
     tracing::info!(version, network = name, %node, "bytchatd starts");
     for address in net.listen_addresses() {
         tracing::info!(%address, "it listens to other nodes");

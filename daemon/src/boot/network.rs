@@ -132,8 +132,8 @@ mod tests {
         let (other, _) = written(&[1, 2].repeat(16), 0o440);
         let of_credential = network_key(None, Some(other.path())).unwrap().unwrap();
         let both = network_key(Some(&path), Some(other.path())).unwrap().unwrap();
-        assert_eq!(both.network(""), of_file.network(""));
-        assert_ne!(both.network(""), of_credential.network(""));
+        assert_eq!(both.network("", 0), of_file.network("", 0));
+        assert_ne!(both.network("", 0), of_credential.network("", 0));
         assert!(network_key(None, None).unwrap().is_none());
         let empty = tempfile::tempdir().unwrap();
         assert!(network_key(None, Some(empty.path())).unwrap().is_none());

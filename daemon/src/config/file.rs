@@ -8,7 +8,9 @@ use std::str::FromStr;
 
 use bytchat_core::event::Keep;
 use bytchat_proto::alias::Host;
-use bytchat_proto::limits::{DAY_MS, EVENTS_CHOICE, EVENTS_DAYS_CHOICE, EVENTS_MIB_CHOICE, MIB};
+use bytchat_proto::limits::{
+    DAY_MS, EVENTS_CHOICE, EVENTS_DAYS_CHOICE, EVENTS_MIB_CHOICE, MIB, WORK_BITS_CHOICE,
+};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use tracing_subscriber::EnvFilter;
@@ -28,6 +30,8 @@ pub(super) struct File {
     pub(super) network: Option<String>,
     /// Where the key of the private network lies.
     pub(super) network_key: Option<PathBuf>,
+    /// The bits of work that it asks for.
+    pub(super) work: Option<u8>,
     /// Where everything is kept.
     pub(super) data_dir: Option<PathBuf>,
     /// Where front ends call.
@@ -63,6 +67,7 @@ impl File {
             bootstrap: root.map(&keys::BOOTSTRAP, |item| reader.addresses(item))?,
             network: root.map(&keys::NETWORK, |item| reader.text(item))?,
             network_key: root.map(&keys::NETWORK_KEY, |item| reader.path(item))?,
+            work: root.map(&keys::WORK, |item| reader.work(item))?,
             data_dir: root.map(&keys::DATA_DIR, |item| reader.path(item))?,
             socket: root.map(&keys::SOCKET, |item| reader.path(item))?,
             dns: root.map(&keys::DNS, |item| reader.addresses(item))?,
@@ -253,6 +258,11 @@ impl Reader<'_> {
         let good = |text: &&str| !text.is_empty() && !text.contains(char::is_control);
         let text = value.as_str().filter(good).map(str::to_owned);
         text.or_else(|| number.map(|number| number.to_string())).ok_or_else(|| self.wrong(item))
+    }
+
+    fn work(&self, item: &Item<'_, '_>) -> Result<u8, ConfigError> {
+        let bits = self.number(item, &WORK_BITS_CHOICE)?;
+        u8::try_from(bits).map_err(|_| self.wrong(item))
     }
 
     fn number(

@@ -74,6 +74,17 @@ pub(super) const NETWORK_KEY: Key = Key {
           is in: a new key is a new network.",
 };
 
+pub(super) const WORK: Key = Key {
+    name: "work",
+    expected: "a number of bits from 0 to 24",
+    default: "14 in the public network, 0 in a network with a name",
+    example: "14",
+    doc: "How much work a node id of this network costs: each bit doubles it, 14 are some seconds \
+          of one core, once, at the first start. It makes it dear to have many nodes, or nodes at \
+          chosen places. All nodes of a network must say the same: with another number it is \
+          another network.",
+};
+
 pub(super) const DATA_DIR: Key = Key {
     name: "data_dir",
     expected: PATH,
@@ -184,7 +195,7 @@ pub(super) const ROOT: Table = Table {
     opens: "",
     expected: "a TOML file",
     doc: "",
-    keys: &[LISTEN, BOOTSTRAP, NETWORK, NETWORK_KEY, DATA_DIR, SOCKET, DNS, LOG],
+    keys: &[LISTEN, BOOTSTRAP, NETWORK, NETWORK_KEY, WORK, DATA_DIR, SOCKET, DNS, LOG],
 };
 
 pub(super) const API: Table = Table {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use bytchat_core::event::Keep;
 use bytchat_proto::alias::Host;
 use bytchat_proto::id::NodeId;
-use bytchat_proto::limits::PORT_DEFAULT;
+use bytchat_proto::limits::{PORT_DEFAULT, WORK_BITS_NAMED, WORK_BITS_PUBLIC};
 use directories::ProjectDirs;
 
 pub use allow::{Allow, Api};
@@ -40,6 +40,8 @@ pub struct Config {
     pub network: String,
     /// Where the key of the private network lies, if the file names it.
     pub network_key: Option<PathBuf>,
+    /// The bits of work that it asks for.
+    pub work: u8,
     /// Where everything is kept.
     pub data_dir: PathBuf,
     /// Where front ends call.
@@ -183,11 +185,14 @@ impl Config {
             .ok_or(ConfigError::NoDataDir)?;
         let socket = args.socket.clone().or(file.socket);
         let listen = some(&args.listen).or(file.listen);
+        let network = args.network.clone().or(file.network).unwrap_or_default();
+        let usual = if network.is_empty() { WORK_BITS_PUBLIC } else { WORK_BITS_NAMED };
         Ok(Self {
             listen: listen.map_or(Listen::Usual, Listen::At),
             bootstrap: some(&args.bootstrap).or(file.bootstrap).unwrap_or_default(),
-            network: args.network.clone().or(file.network).unwrap_or_default(),
+            network,
             network_key: file.network_key,
+            work: file.work.unwrap_or(usual),
             socket: socket.unwrap_or_else(|| around.socket(&data_dir)),
             data_dir,
             api: Api::new(file.allow),

@@ -18,6 +18,7 @@ impl Config {
         if let Some(file) = &self.network_key {
             table.insert("network_key".into(), path(file));
         }
+        table.insert("work".into(), Value::from(i64::from(self.work)));
         table.insert("data_dir".into(), path(&self.data_dir));
         table.insert("socket".into(), path(&self.socket));
         table.insert("dns".into(), texts(&self.dns));

@@ -26,7 +26,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_known_ones() {
     assert_eq!(
         sentence("network = \"home\"\nlisen = []\n"),
         "/etc/bytchatd.toml:2: unknown key `lisen`, expected one of listen, bootstrap, network, \
-         network_key, data_dir, socket, dns, log, api, pod, pods, events"
+         network_key, work, data_dir, socket, dns, log, api, pod, pods, events"
     );
     assert_eq!(
         sentence("[pod]\nhost = \"pod.test\"\nport = 1\n"),
@@ -204,12 +204,28 @@ fn flags_override_the_file() {
 }
 
 #[test]
+fn only_the_public_network_asks_for_work_unless_the_file_says_so() {
+    let work = |text: &str, network: Option<&str>| {
+        let args = Args { network: network.map(str::to_owned), ..Args::default() };
+        Config::merge(parse(text).unwrap(), &args, &home()).unwrap().work
+    };
+    assert_eq!(work("", None), 14);
+    assert_eq!(work("network = \"home\"", None), 0);
+    assert_eq!(work("", Some("home")), 0);
+    assert_eq!(work("network = \"home\"", Some("")), 14);
+    assert_eq!(work("work = 2", None), 2);
+    assert_eq!(work("work = 2", Some("home")), 2);
+    let expected = "/etc/bytchatd.toml:1: `work` is a number of bits from 0 to 24, got 25";
+    assert_eq!(sentence("work = 25"), expected);
+}
+
+#[test]
 fn what_is_shown_can_be_read_again() {
     let node = "a".repeat(32);
     let text = format!(
         "listen = [\"[::1]:4849\"]\nbootstrap = [\"192.0.2.1:4848\"]\nnetwork = \"home\"\n\
-         network_key = \"/srv/key\"\ndata_dir = \"/srv/chat\"\nsocket = \"/run/chat.sock\"\n\
-         dns = [\"127.0.0.1:53\"]\n\
+         network_key = \"/srv/key\"\nwork = 3\ndata_dir = \"/srv/chat\"\n\
+         socket = \"/run/chat.sock\"\ndns = [\"127.0.0.1:53\"]\n\
          log = \"debug\"\n\
          [api]\nallow = [{{ user = 7, role = \"admin\" }}, {{ group = \"g\", role = \"read\" }}]\n\
          [pod]\nhost = \"pod.test\"\n\
@@ -242,9 +258,10 @@ fn the_example_is_an_empty_configuration_of_short_lines() {
 #[test]
 fn the_example_shows_every_key() {
     let file = parse(&example_in_force()).unwrap();
-    let File { listen, bootstrap, network, network_key, data_dir, socket, .. } = &file;
+    let File { listen, bootstrap, network, network_key, work, data_dir, socket, .. } = &file;
     let File { allow, pod, pods, dns, log, events, lines, .. } = &file;
     assert!(listen.is_some() && bootstrap.is_some() && dns.is_some() && log.is_some());
+    assert_eq!(*work, Some(14));
     assert!(network.is_some() && network_key.is_some() && data_dir.is_some() && socket.is_some());
     assert_eq!(allow.as_ref().map(Vec::len), Some(2));
     assert_eq!(pod.as_ref().map(ToString::to_string).as_deref(), Some("pod.example"));
@@ -267,12 +284,12 @@ fn every_key_of_the_table_is_checked_for_what_it_expects() {
             let good = table.keys.iter().filter(|other| other.name != key.name);
             let good: String =
                 good.map(|key| format!("{} = {}\n", key.name, key.example)).collect();
-            let text = format!("{}\n{good}{} = 0\n", table.opens, key.name);
+            let text = format!("{}\n{good}{} = -1\n", table.opens, key.name);
             let lines = text.lines().count();
             let name = [table.name, key.name].join(".");
             let name = name.trim_start_matches('.');
             let expected =
-                format!("/etc/bytchatd.toml:{lines}: `{name}` is {}, got 0", key.expected);
+                format!("/etc/bytchatd.toml:{lines}: `{name}` is {}, got -1", key.expected);
             assert_eq!(sentence(&text), expected);
         }
     }
@@ -317,10 +334,11 @@ fn the_flags_are_sound() {
 }
 
 /// A configuration with every key, one line each.
-const WHOLE: [&str; 18] = [
+const WHOLE: [&str; 19] = [
     "listen = [\"127.0.0.1:4848\"]",
     "bootstrap = [\"192.0.2.1:4848\", \"[2001:db8::1]:1\"]",
     "network = \"home\"",
+    "work = 3",
     "data_dir = \"/srv/chat\"",
     "socket = \"/run/chat.sock\"",
     "dns = [\"127.0.0.1:53\"]",

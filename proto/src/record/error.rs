@@ -60,6 +60,12 @@ pub enum RecordError {
     /// A part of the body breaks a limit.
     #[error("record body breaks a limit: {0}")]
     Limit(&'static str),
+    /// The stamp of a node does not hold the work that the network asks for.
+    #[error("the node's stamp does not hold {bits} bits of work for its key")]
+    Work {
+        /// What the network asks for.
+        bits: u8,
+    },
     /// A signature is wrong or the bytes are malformed.
     #[error(transparent)]
     Verify(#[from] VerifyError),

@@ -6,6 +6,7 @@ use bytchat_proto::envelope::{
     AttachProof, Content, HolderReceipt, OneTimeKey, OpeningStatement, Removal,
 };
 use bytchat_proto::id::{NetworkId, UserId};
+use bytchat_proto::limits::WORK_BITS_PUBLIC;
 use bytchat_proto::point::Point;
 use bytchat_proto::record::{
     DeviceCertificate, NodeRecord, RecordBody, RecordKind, RecordSlot, Signer, verify_contact,
@@ -118,7 +119,8 @@ fn derived_names_keep_their_values() {
     assert_eq!(user.0[..], account.fingerprint().0[..20]);
     line("user", user.to_string());
     line("fingerprint", account.fingerprint().to_string());
-    line("network.public", NetworkId::of_name("").to_string());
+    line("network.public", NetworkId::of("", WORK_BITS_PUBLIC).to_string());
+    line("network.idle", NetworkId::of_name("").to_string());
     line("network.home", NetworkId::of_name("home").to_string());
     line("node", node_key(1).node(NETWORK, b"").to_string());
     line("node.stamped", node_key(1).node(NETWORK, b"stamp").to_string());

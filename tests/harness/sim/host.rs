@@ -77,6 +77,16 @@ impl Host {
         let mut secret = [0; 32];
         secret[..8].copy_from_slice(&(index as u64).to_be_bytes());
         secret[24..].copy_from_slice(&seed.to_be_bytes());
+        Self::with_secret(index, (network, network_key), pod, bootstrap, secret)
+    }
+
+    pub(super) fn with_secret(
+        index: usize,
+        (network, network_key): (NetworkId, Option<NetworkKey>),
+        pod: Option<PodHost>,
+        bootstrap: Vec<SocketAddr>,
+        secret: [u8; 32],
+    ) -> Self {
         // Every machine has a subnet of its own: tables take few of one.
         let [_, _, high, low] = u32::try_from(index).expect("few hosts").to_be_bytes();
         let node_secret = NodeSecret::from_seed(secret).expect("a seed makes a key");
@@ -114,6 +124,8 @@ impl Host {
         let config = NodeConfig {
             network: self.network,
             network_key: self.network_key.clone(),
+            work: 0,
+            stamp: Vec::new(),
             secret: self.secret,
             vault: [7; 32],
             listen: vec![self.address],

@@ -5,6 +5,7 @@ mod disk;
 mod events;
 mod history;
 mod host;
+mod liar;
 mod lookup;
 mod network;
 mod path;

@@ -149,12 +149,13 @@ impl World {
         one_way + late
     }
 
-    pub(super) fn transmit(&mut self, host: usize, link: LinkId, mut bytes: Vec<u8>) {
+    pub(super) fn transmit(&mut self, host: usize, link: LinkId, bytes: Vec<u8>) {
         if let Some(heard) = self.heard.get_mut(&link) {
             return heard.push(bytes);
         }
         let Some(end) = self.hosts[host].links.get(&link).copied() else { return };
         let (peer, far) = (end.peer, end.far);
+        let Some(mut bytes) = self.twisted((host, peer), (link, far), bytes) else { return };
         if self.is_cut(host, peer) {
             return self.stalled.push((host, link, bytes));
         }

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use super::disk::Disk;
 use super::events::{Agenda, Event, What};
 use super::host::{Batch, Host};
+use super::liar::Liars;
 use super::network::{Cut, Faults};
 use super::witness::{Errors, Overheard, Witness};
 
@@ -50,6 +51,7 @@ pub struct World {
     pub(super) heard: BTreeMap<LinkId, Vec<Vec<u8>>>,
     pub(super) network: NetworkId,
     network_key: Option<NetworkKey>,
+    pub(super) liars: Liars,
     errors: Errors,
     now_ms: u64,
     agenda: Agenda,
@@ -78,6 +80,7 @@ impl World {
             heard: BTreeMap::new(),
             network: NetworkId::of_name("sim"),
             network_key: None,
+            liars: Liars::default(),
             errors: Errors::listen(),
             now_ms: 1_000,
             agenda: Agenda::default(),
@@ -103,7 +106,7 @@ impl World {
     pub fn enter(&mut self, name: &str, key: Option<[u8; 32]>) {
         let key = key.map(|key| NetworkKey::new(key.into()));
         let named = || NetworkId::of_name(name);
-        self.network = key.as_ref().map_or_else(named, |key| key.network(name));
+        self.network = key.as_ref().map_or_else(named, |key| key.network(name, 0));
         self.network_key = key;
     }
 
@@ -140,6 +143,11 @@ impl World {
         }
         let drift = i64::try_from(self.below(2 * self.faults.drift_ppm + 1)).unwrap_or_default();
         host.drift_ppm = drift.saturating_sub_unsigned(self.faults.drift_ppm);
+        self.start(host)
+    }
+
+    pub(super) fn start(&mut self, mut host: Host) -> usize {
+        let index = self.hosts.len();
         host.start(self.now_ms);
         self.by_address.insert(host.address, index);
         self.hosts.push(host);

@@ -34,10 +34,13 @@ impl NetworkKey {
     }
 
     // SPEC 3.5: with a key the id cannot be made without it.
-    /// The id of the network of a name that has this key.
-    pub fn network(&self, name: &str) -> NetworkId {
+    /// The id of the network of a name that has this key and asks for so many bits of work.
+    pub fn network(&self, name: &str, work: u8) -> NetworkId {
         let length = u64::try_from(name.len()).unwrap_or(u64::MAX).to_be_bytes();
-        NetworkId(self.mac(&[ID, &[0], &length, name.as_bytes()]))
+        let mut work_part = 1_u64.to_be_bytes().to_vec();
+        work_part.push(work);
+        let asked = if work == 0 { &[][..] } else { &work_part };
+        NetworkId(self.mac(&[ID, &[0], &length, name.as_bytes(), asked]))
     }
 
     /// The proof of a node that has the key. SPEC 2.11: it holds for one link and one end of it.
@@ -80,19 +83,19 @@ mod tests {
     fn the_id_depends_on_name_and_key() {
         let ids = [
             NetworkId::of_name("home"),
-            key(1).network("home"),
-            key(2).network("home"),
-            key(1).network("work"),
+            key(1).network("home", 0),
+            key(2).network("home", 0),
+            key(1).network("work", 0),
         ];
         for (index, id) in ids.iter().enumerate() {
             assert!(!ids[..index].contains(id));
         }
-        assert_eq!(key(1).network("home"), ids[1]);
+        assert_eq!(key(1).network("home", 0), ids[1]);
     }
 
     #[test]
     fn a_proof_holds_for_one_link_one_end_one_node_and_one_network() {
-        let network = key(1).network("home");
+        let network = key(1).network("home", 0);
         let prover = Prover { network, binding: &[5; 32], key: NodeKey([6; 32]), opened: true };
         let proof = key(1).prove(prover);
         assert!(key(1).proves(prover, &proof));
@@ -103,7 +106,7 @@ mod tests {
             Prover { opened: false, ..prover },
             Prover { binding: &[4; 32], ..prover },
             Prover { key: NodeKey([7; 32]), ..prover },
-            Prover { network: key(1).network("work"), ..prover },
+            Prover { network: key(1).network("work", 0), ..prover },
         ] {
             assert!(!key(1).proves(other, &proof), "{other:?}");
         }
@@ -118,11 +121,11 @@ mod tests {
     fn id_and_proof_are_hmac_with_sha_256_over_the_labels() {
         // By Python's hmac over what SPEC 2.11 and SPEC 3.5 say.
         assert_eq!(
-            key(7).network("home").to_string(),
+            key(7).network("home", 0).to_string(),
             "wlv3riqezc7rvdgkl4o5hcivvpedzljocyeplcejxjsvxtrqiwia"
         );
         let prover = Prover {
-            network: key(7).network("home"),
+            network: key(7).network("home", 0),
             binding: &[5; 32],
             key: NodeKey([6; 32]),
             opened: true,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use bytchat_proto::id::{NetworkId, NodeId};
+use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::{CONTACT_FAILURES_MAX, CONTACTS_CHECKED_MAX, UNTESTED_MAX};
 use bytchat_proto::point::Point;
 use bytchat_proto::record::{Contact, NodeRecord, RecordError, verify_contact};
@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::fill::Fills;
 use crate::planted::planted;
 use crate::prefix::Prefix;
+use crate::stamp::{Stamps, Terms};
 use crate::time::Mono;
 
 /// A node whose contact carries its own valid signature; cheap to clone.
@@ -50,7 +51,7 @@ impl Peer {
 
 /// Remembers contacts by the hash of their bytes, so that each signature is checked once.
 pub(super) struct Checked {
-    network: NetworkId,
+    pub(super) stamps: Stamps,
     known: BTreeMap<[u8; 32], Peer>,
     order: VecDeque<[u8; 32]>,
 }
@@ -66,25 +67,60 @@ impl Checked {
     }
 
     /// Knows nobody yet.
-    pub(super) fn new(network: NetworkId) -> Self {
-        Self { network, known: BTreeMap::new(), order: VecDeque::new() }
+    pub(super) fn new(terms: Terms) -> Self {
+        Self { stamps: Stamps::new(terms), known: BTreeMap::new(), order: VecDeque::new() }
     }
 
     /// Checks a contact, or remembers that it was checked.
     pub(super) fn check(&mut self, contact: &Contact) -> Result<Peer, RecordError> {
-        let hash: [u8; 32] = Sha256::digest(contact.signed_bytes()).into();
-        if let Some(peer) = self.known.get(&hash)
-            && *peer.contact == *contact
-        {
-            return Ok(peer.clone());
+        let hash = hash_of(contact);
+        if let Some(peer) = self.remembered(&hash, contact) {
+            return Ok(peer);
         }
         // SPEC 4.7: a contact counts only with the signature of the node that it names.
         let peer = if planted!(UncheckedSignature) {
             let record = contact.peek()?;
             Peer { node: record.node(), contact: contact.clone().into(), record: record.into() }
         } else {
-            Peer::new(verify_contact(contact, self.network)?)
+            Peer::new(verify_contact(contact, self.stamps.network())?)
         };
+        self.stamps.check(&peer.record)?;
+        self.remember(hash, &peer);
+        Ok(peer)
+    }
+
+    /// Checks a contact that a node names, like `check`; `None` if that node has named too many
+    /// whose stamps are to be checked.
+    pub(super) fn hear(
+        &mut self,
+        contact: &Contact,
+        from: NodeId,
+        now: Mono,
+    ) -> Option<Result<Peer, RecordError>> {
+        let hash = hash_of(contact);
+        if let Some(peer) = self.remembered(&hash, contact) {
+            return Some(Ok(peer));
+        }
+        let peer = match verify_contact(contact, self.stamps.network()) {
+            Ok(contact) => Peer::new(contact),
+            Err(_) if planted!(UncheckedSignature) => return Some(self.check(contact)),
+            Err(error) => return Some(Err(error)),
+        };
+        if !self.stamps.may_check(&peer.record, from, now) {
+            return None;
+        }
+        let checked = self.stamps.check(&peer.record);
+        if checked.is_ok() {
+            self.remember(hash, &peer);
+        }
+        Some(checked.map(|()| peer))
+    }
+
+    fn remembered(&self, hash: &[u8; 32], contact: &Contact) -> Option<Peer> {
+        self.known.get(hash).filter(|peer| *peer.contact == *contact).cloned()
+    }
+
+    fn remember(&mut self, hash: [u8; 32], peer: &Peer) {
         if self.known.insert(hash, peer.clone()).is_none() {
             self.order.push_back(hash);
         }
@@ -93,8 +129,11 @@ impl Checked {
                 self.known.remove(&oldest);
             }
         }
-        Ok(peer)
     }
+}
+
+fn hash_of(contact: &Contact) -> [u8; 32] {
+    Sha256::digest(contact.signed_bytes()).into()
 }
 
 struct Hearsay {

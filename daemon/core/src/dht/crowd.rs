@@ -15,7 +15,7 @@ use crate::prefix::Prefix;
 
 /// The mailboxes of our own users, and what lies around them.
 #[derive(Debug, Default)]
-pub(super) struct Crowds {
+pub(super) struct Mailboxes {
     around: BTreeMap<Point, Around>,
 }
 
@@ -72,11 +72,11 @@ impl Dht {
         let here = if nearest.len() < HOLDERS { None } else { size(mailbox, nearest) };
         let density = here.zip(self.nodes_estimate()).map(|(here, all)| here / all.max(1));
         let around = Around { density: density.unwrap_or(0), one_prefix: is_one_prefix(nearest) };
-        let room = self.crowds.around.len() < MAILBOXES_WATCHED_MAX;
-        if !room && !self.crowds.around.contains_key(&mailbox) {
+        let room = self.mailboxes.around.len() < MAILBOXES_WATCHED_MAX;
+        if !room && !self.mailboxes.around.contains_key(&mailbox) {
             return;
         }
-        let before = self.crowds.around.insert(mailbox, around).unwrap_or_default();
+        let before = self.mailboxes.around.insert(mailbox, around).unwrap_or_default();
         if around.is_crowded() && !before.is_crowded() {
             let density = around.density;
             tracing::warn!(%mailbox, density, "nodes crowd around a mailbox: `bytctl doctor`");
@@ -86,14 +86,14 @@ impl Dht {
     /// How the nodes known lie in the keyspace.
     pub fn keyspace(&self) -> Keyspace {
         let count = |wanted: fn(&Around) -> bool| {
-            let found = self.crowds.around.values().filter(|around| wanted(around)).count();
+            let found = self.mailboxes.around.values().filter(|around| wanted(around)).count();
             u64::try_from(found).unwrap_or(u64::MAX)
         };
         Keyspace {
             nodes_estimate: self.nodes_estimate(),
             mailboxes: count(|_| true),
             mailboxes_crowded: count(|around| around.is_crowded()),
-            density_max: self.crowds.around.values().map(|it| it.density).max().unwrap_or(0),
+            density_max: self.mailboxes.around.values().map(|it| it.density).max().unwrap_or(0),
             mailboxes_one_prefix: count(|around| around.one_prefix),
         }
     }

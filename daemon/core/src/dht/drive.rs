@@ -1,9 +1,7 @@
 //! Lookups and puts under way: answers in, requests and results out.
 
 use bytchat_proto::id::NodeId;
-use bytchat_proto::limits::{
-    BUCKET_CONTACTS_MAX, HOLDERS, LOOKUPS_MAX, LOOKUPS_WAITING_MAX, PUTS_MAX, RECORDS_PER_POINT_MAX,
-};
+use bytchat_proto::limits::{BUCKET_CONTACTS_MAX, LOOKUPS_MAX, LOOKUPS_WAITING_MAX, PUTS_MAX};
 use bytchat_proto::point::Point;
 use bytchat_proto::record::{Contact, Record, RecordBody, RecordKind};
 use bytchat_proto::unverified::Verified;
@@ -11,7 +9,8 @@ use bytchat_proto::wire::{Request, Response};
 
 use super::asks::{Flying, Lapse, Purpose, Reply};
 use super::contacts::Peer;
-use super::lookup::{Lookup, Slotted, Why, bounded};
+use super::density::Choice;
+use super::lookup::{Lookup, Slotted, Why};
 use super::put::Put;
 use super::records::Kept;
 use super::{AskId, Dht, Event, Failure, LookupId, PutError, PutId, TooBusy};
@@ -88,6 +87,7 @@ impl Dht {
                 return;
             };
             self.touch_bucket(lookup.target, now, out);
+            lookup.reach = self.density.reach();
             self.seed(&mut lookup);
             self.stats.began(id, &lookup, now.mono);
             self.lookups.insert(id, lookup);
@@ -98,10 +98,10 @@ impl Dht {
     fn seed(&self, lookup: &mut Lookup) {
         let near = self.table.closest(lookup.target, BUCKET_CONTACTS_MAX, false);
         let few = near.len() < BUCKET_CONTACTS_MAX;
-        near.into_iter().for_each(|peer| lookup.offer(peer));
+        near.into_iter().for_each(|peer| lookup.offer(peer, None));
         if few {
             let stored = self.untested.stored().cloned();
-            stored.for_each(|peer| lookup.offer(peer));
+            stored.for_each(|peer| lookup.offer(peer, None));
         }
         let Some(kind) = lookup.kind else { return };
         for held in self.records.of_kind(lookup.target, kind) {
@@ -176,7 +176,7 @@ impl Dht {
         }
         match &flying.purpose {
             Purpose::Lookup(id) => {
-                self.lookup_reply(*id, flying, reply, now);
+                self.lookup_reply(*id, flying, reply, now, out);
                 self.advance_lookup(*id, now, out);
             }
             Purpose::Put(id) => {
@@ -190,7 +190,14 @@ impl Dht {
         }
     }
 
-    fn lookup_reply(&mut self, id: LookupId, flying: &Flying, reply: Reply<'_>, now: Now) {
+    fn lookup_reply(
+        &mut self,
+        id: LookupId,
+        flying: &Flying,
+        reply: Reply<'_>,
+        now: Now,
+        out: &mut Outputs,
+    ) {
         let node = flying.peer.node;
         let (records, contacts): (&[Record], &[Contact]) = match reply {
             Reply::Answer(Response::Nodes(nodes)) => (&[], &nodes.contacts),
@@ -204,45 +211,26 @@ impl Dht {
                 return lookup.map_or((), |it| it.lost(node, flying.slow, final_word));
             }
         };
-        let Some(lookup) = self.lookups.get(&id) else {
+        let Some(lookup) = self.lookups.remove(&id) else {
             return;
         };
-        let had = self.believable(lookup, records, now);
-        let peers = self.usable(contacts, now);
-        self.stats.named(id, node, &peers);
-        if let Some(lookup) = self.lookups.get_mut(&id) {
-            lookup.answered(node, flying.slow, had);
-            peers.into_iter().for_each(|peer| lookup.offer(peer));
+        let had = self.believable(&lookup, records, now);
+        self.lookups.insert(id, lookup);
+        let told = had.and_then(|had| Ok((had, self.usable(contacts, node, now)?)));
+        if let Err(lie) = &told {
+            self.accuse(node, &lie.to_string(), now, out);
         }
-    }
-
-    /// The records of an answer that are what was asked for, each checked.
-    fn believable(&self, lookup: &Lookup, records: &[Record], now: Now) -> Vec<Slotted> {
-        let bounded = records.iter().take(RECORDS_PER_POINT_MAX);
-        let checked = bounded.filter_map(|record| {
-            let known = lookup.known(record);
-            known.or_else(|| self.check_record(record, now).ok())
-        });
-        let fitting = checked
-            .filter(|it| it.slot.point == lookup.target && Some(it.slot.kind) == lookup.kind);
-        fitting.collect()
-    }
-
-    /// The contacts of an answer that may be asked next, each in its newest form.
-    fn usable(&mut self, contacts: &[Contact], now: Now) -> Vec<Peer> {
-        let mut peers = Vec::new();
-        for contact in bounded(contacts) {
-            let Ok(peer) = self.checked.check(contact) else {
-                continue;
-            };
-            if peer.node == self.own.node {
-                continue;
+        let Some(lookup) = self.lookups.get_mut(&id) else {
+            return;
+        };
+        match told {
+            Ok((had, peers)) => {
+                self.stats.named(id, node, &peers);
+                lookup.answered(node, flying.slow, had);
+                peers.into_iter().for_each(|peer| lookup.offer(peer, Some(node)));
             }
-            self.renew(&peer, now);
-            let known = self.table.get(peer.node).map(|entry| entry.peer.clone());
-            peers.push(known.unwrap_or(peer));
+            Err(_) => lookup.refused(node, flying.slow),
         }
-        peers
     }
 
     fn advance_lookup(&mut self, id: LookupId, now: Now, out: &mut Outputs) {
@@ -269,9 +257,14 @@ impl Dht {
 
     fn finish_lookup(&mut self, lookup: &Lookup, now: Now, out: &mut Outputs) {
         match lookup.why {
+            Why::Sample => self.density.note(lookup),
+            Why::Own | Why::Find | Why::Put(_) => self.watch_crowds(lookup, now),
+            Why::Refresh => {}
+        }
+        match lookup.why {
             Why::Put(id) => return self.begin_put(id, lookup, now, out),
             Why::Own => self.own_lookup_done(lookup.answer_count(), now),
-            Why::Find | Why::Refresh => {}
+            Why::Find | Why::Refresh | Why::Sample => {}
         }
         if lookup.kind.is_none() {
             return;
@@ -289,10 +282,14 @@ impl Dht {
     }
 
     fn is_among(&self, lookup: &Lookup) -> bool {
-        let distance = |peer: &Peer| peer.point().distance(lookup.target);
-        let own = distance(&self.own);
-        let closer = lookup.usable_peers().filter(|it| distance(it) < own);
-        closer.count() < HOLDERS
+        let own = self.own.point().distance(lookup.target);
+        let mut choice = Choice::new(lookup.reach);
+        for peer in lookup.usable_peers() {
+            if peer.point().distance(lookup.target) < own {
+                choice.take(peer, lookup.target);
+            }
+        }
+        !choice.is_full(own)
     }
 
     fn begin_put(&mut self, id: PutId, lookup: &Lookup, now: Now, out: &mut Outputs) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::{
-    CONTACTS_PER_ANSWER_MAX, HOLDERS, LOOKUP_CANDIDATES_MAX, LOOKUP_PARALLEL,
-    RECORDS_PER_POINT_MAX, WRITE_QUORUM,
+    CONTACTS_PER_ANSWER_MAX, HOLDERS, HOLDERS_MAX, LOOKUP_CANDIDATES_MAX, LOOKUP_PARALLEL,
+    LOOKUP_PATH_WIDTH, LOOKUP_PATHS, RECORDS_PER_POINT_MAX, WRITE_QUORUM,
 };
 use bytchat_proto::point::{Distance, Point};
 use bytchat_proto::record::{Contact, RecordBody, RecordKind, RecordSlot};
@@ -16,6 +16,7 @@ use bytchat_proto::wire::Request;
 use super::PutId;
 use super::asks::{Attempt, State};
 use super::contacts::Peer;
+use super::density::Choice;
 use super::records::is_newer;
 
 /// A record with the slot that its signatures prove.
@@ -36,12 +37,25 @@ pub(super) enum Why {
     Own,
     /// A bucket's refresh.
     Refresh,
+    /// How near the nearest of a random point are.
+    Sample,
 }
 
 #[derive(Clone, Debug)]
 struct Candidate {
     attempt: Attempt,
     had: Vec<Slotted>,
+    path: usize,
+}
+
+impl Candidate {
+    fn is_alive(&self) -> bool {
+        self.attempt.state != State::Failed
+    }
+
+    fn is_done(&self) -> bool {
+        self.attempt.state == State::Done
+    }
 }
 
 /// One lookup (SPEC 4.9).
@@ -52,6 +66,8 @@ pub(super) struct Lookup {
     pub(super) why: Why,
     /// Its result was handed out; it goes on to find holders that need repair.
     pub(super) reported: bool,
+    /// Nodes as near as this hold what lies at the target, besides the nearest.
+    pub(super) reach: Option<u64>,
     candidates: BTreeMap<Distance, Candidate>,
     records: BTreeMap<RecordSlot, Slotted>,
     flying: usize,
@@ -70,6 +86,7 @@ impl Lookup {
             kind,
             why,
             reported: false,
+            reach: None,
             candidates: BTreeMap::new(),
             records: BTreeMap::new(),
             flying: 0,
@@ -85,13 +102,26 @@ impl Lookup {
         }
     }
 
-    /// Adds a candidate; the farthest go when there are too many.
-    pub(super) fn offer(&mut self, peer: Peer) {
+    /// Adds a candidate to the path of the node that named it, unless another path has it: paths
+    /// share no node. A candidate that nobody named begins one. Where there are too many, the
+    /// path with the most loses its farthest.
+    pub(super) fn offer(&mut self, peer: Peer, by: Option<NodeId>) {
         let distance = peer.point().distance(self.target);
-        let fresh = || Candidate { attempt: Attempt::new(peer), had: Vec::new() };
-        self.candidates.entry(distance).or_insert_with(fresh);
+        if self.candidates.contains_key(&distance) {
+            return;
+        }
+        let path = match by.and_then(|node| self.candidate(node)) {
+            Some(named_by) => named_by.path,
+            None => self.candidates.len() % LOOKUP_PATHS,
+        };
+        let fresh = Candidate { attempt: Attempt::new(peer), had: Vec::new(), path };
+        self.candidates.insert(distance, fresh);
         if self.candidates.len() > LOOKUP_CANDIDATES_MAX {
-            self.candidates.pop_last();
+            let of = |path: &usize| self.candidates.values().filter(|it| it.path == *path).count();
+            let widest = (0..LOOKUP_PATHS).max_by_key(of).unwrap_or_default();
+            let mut far = self.candidates.iter().rev();
+            let spare = far.find(|(_, it)| it.path == widest).map(|(distance, _)| *distance);
+            spare.map(|distance| self.candidates.remove(&distance));
         }
     }
 
@@ -113,28 +143,60 @@ impl Lookup {
         known.find(|it| it.record.source() == record).cloned()
     }
 
-    /// The next node to ask, if there is one and a slot is free. Only the closest that are not
-    /// slow are asked: what lies behind them cannot change the result.
+    /// The next node to ask, if there is one and a slot is free. Only those that may become
+    /// holders and are not slow are asked, and the nearest of each path: what lies behind them
+    /// cannot change the result.
     pub(super) fn next(&mut self) -> Option<Peer> {
         if self.flying >= LOOKUP_PARALLEL {
             return None;
         }
-        let mut solid = 0;
-        for candidate in self.candidates.values_mut() {
-            if solid >= HOLDERS {
+        let distance = self.open_holder().or_else(|| self.open_on_path())?;
+        let candidate = self.candidates.get_mut(&distance)?;
+        candidate.attempt.asked();
+        self.flying += 1;
+        Some(candidate.attempt.peer.clone())
+    }
+
+    fn open_holder(&self) -> Option<Distance> {
+        let mut choice = Choice::new(self.reach);
+        for (distance, candidate) in &self.candidates {
+            if choice.is_full(*distance) {
                 return None;
             }
-            if candidate.attempt.is_open() {
-                candidate.attempt.asked();
-                self.flying += 1;
-                return Some(candidate.attempt.peer.clone());
+            let passed_over = choice.passes_over(&candidate.attempt.peer);
+            if candidate.attempt.is_open() && !passed_over {
+                return Some(*distance);
             }
             match candidate.attempt.state {
-                State::Asked | State::Done | State::Fresh => solid += 1,
-                State::Slow | State::Failed => {}
+                State::Asked | State::Done | State::Fresh if !passed_over => {
+                    choice.take(&candidate.attempt.peer, self.target);
+                }
+                State::Asked | State::Done | State::Fresh | State::Slow | State::Failed => {}
             }
         }
         None
+    }
+
+    fn open_on_path(&self) -> Option<Distance> {
+        (0..self.paths()).find_map(|path| {
+            let mut heads = self.heads(path);
+            heads.find(|(_, it)| it.attempt.is_open()).map(|(distance, _)| *distance)
+        })
+    }
+
+    /// How many paths are followed: several where it matters who is found, because one node that
+    /// lies leads a single path to its friends (S/Kademlia, 2007).
+    fn paths(&self) -> usize {
+        match self.why {
+            Why::Find | Why::Put(_) => LOOKUP_PATHS,
+            Why::Own | Why::Refresh | Why::Sample => 0,
+        }
+    }
+
+    /// The nearest nodes of a path that have not failed.
+    fn heads(&self, path: usize) -> impl Iterator<Item = (&Distance, &Candidate)> {
+        let on_path = self.candidates.iter().filter(move |(_, it)| it.path == path);
+        on_path.filter(|(_, it)| it.is_alive()).take(LOOKUP_PATH_WIDTH)
     }
 
     fn candidate(&mut self, node: NodeId) -> Option<&mut Candidate> {
@@ -183,33 +245,48 @@ impl Lookup {
     }
 
     fn alive(&self) -> impl Iterator<Item = &Candidate> {
-        let all = self.candidates.values();
-        all.filter(|it| it.attempt.state != State::Failed)
+        self.candidates.values().filter(|it| it.is_alive())
     }
 
-    /// Whether the closest nodes known have all answered (SPEC 4.9).
+    /// The nodes that should hold what lies at the target, as far as they are known.
+    fn holders(&self) -> impl Iterator<Item = &Candidate> {
+        let mut choice = Choice::new(self.reach);
+        self.alive().filter(move |it| choice.take(&it.attempt.peer, self.target))
+    }
+
+    /// Whether the holders known have all answered, and the nearest of each path (SPEC 4.9).
     pub(super) fn is_done(&self) -> bool {
-        let mut closest = self.alive().take(HOLDERS);
-        closest.all(|it| it.attempt.state == State::Done)
+        let mut paths = (0..self.paths()).flat_map(|path| self.heads(path));
+        self.holders().all(Candidate::is_done) && paths.all(|(_, it)| it.is_done())
     }
 
-    /// Whether enough of the closest nodes known have answered with records: as many readers
-    /// as there are writers always meet in one holder.
+    /// Whether enough of the closest nodes known have answered with records, and not all of them
+    /// on one path: as many readers as there are writers always meet in one holder.
     pub(super) fn has_quorum(&self) -> bool {
         let closest = self.alive().take(HOLDERS);
-        let had = closest.filter(|it| it.attempt.state == State::Done && !it.had.is_empty());
-        self.kind.is_some() && had.count() >= WRITE_QUORUM
+        let had: Vec<usize> =
+            closest.filter(|it| it.is_done() && !it.had.is_empty()).map(|it| it.path).collect();
+        let others = self.alive().any(|it| Some(&it.path) != had.first());
+        let several = had.iter().any(|path| Some(path) != had.first()) || !others;
+        self.kind.is_some() && had.len() >= WRITE_QUORUM && several
     }
 
     /// How many answered.
     pub(super) fn answer_count(&self) -> usize {
-        self.alive().filter(|it| it.attempt.state == State::Done).count()
+        self.answered_peers().count()
     }
 
-    /// All that may still be asked to hold something, closest first.
+    /// All that may still be asked to hold something, closest first, few of one prefix.
     pub(super) fn usable_peers(&self) -> impl Iterator<Item = &Peer> {
+        let mut choice = Choice::new(Some(u64::MAX));
         let peers = self.alive().map(|it| &it.attempt.peer);
-        peers.take(CONTACTS_PER_ANSWER_MAX)
+        peers.filter(move |peer| choice.take(peer, self.target)).take(HOLDERS_MAX)
+    }
+
+    /// Those that answered, closest first.
+    pub(super) fn answered_peers(&self) -> impl Iterator<Item = &Peer> {
+        let done = self.candidates.values().filter(|it| it.is_done());
+        done.map(|it| &it.attempt.peer)
     }
 
     /// How many did not answer.
@@ -225,7 +302,7 @@ impl Lookup {
     /// Which of the closest nodes should hold a record that they do not have.
     pub(super) fn lacking(&self) -> Vec<(Peer, Slotted)> {
         let mut lacking = Vec::new();
-        for holder in self.alive().take(HOLDERS) {
+        for holder in self.holders() {
             let lacks = |newest: &&Slotted| {
                 let same = holder.had.iter().find(|had| had.slot == newest.slot);
                 same.is_none_or(|had| is_newer(&newest.record, &had.record))

@@ -14,6 +14,7 @@ use bytchat_proto::wire::Request;
 use super::asks::Purpose;
 use super::bucket::{Entry, Heard};
 use super::contacts::Peer;
+use super::density::Density;
 use super::lookup::{Lookup, Why};
 use super::repair::about;
 use super::{Dht, Event};
@@ -31,6 +32,8 @@ pub(super) struct Upkeep {
     own_running: bool,
     joined: bool,
     ping_at: Mono,
+    sample_at: Mono,
+    sample_rounds: u8,
     expire_at: Option<Mono>,
     heard: Option<Mono>,
     neighbours: Vec<NodeId>,
@@ -70,6 +73,7 @@ impl Dht {
         self.lapse_asks(now, out);
         self.look_around(now, out);
         self.refresh_buckets(now, out);
+        self.sample(now, out);
         self.ping_silent(now, out);
         self.expire(now, out);
         self.republish(now, out);
@@ -90,6 +94,7 @@ impl Dht {
             ((!upkeep.own_running).then_some(upkeep.own_at), "dht neighbours"),
             (refreshes.min().filter(|_| spare), "dht bucket"),
             (pings, "dht ping"),
+            (self.may_sample().then_some(upkeep.sample_at), "dht density"),
             (tests.filter(|_| test_slot), "dht test"),
             (upkeep.expire_at, "dht expiry"),
             (self.published.due(), "dht republish"),
@@ -122,6 +127,9 @@ impl Dht {
         self.untested.remove(peer.node);
         // Without an address others could not reach it.
         if peer.node == self.own.node || peer.record.addresses.is_empty() {
+            return;
+        }
+        if self.quarantine.has(peer.node, now.mono) {
             return;
         }
         match self.table.heard(peer, rtt_ms, now.mono) {
@@ -163,9 +171,20 @@ impl Dht {
             let soon = now.mono.plus_ms(about(SELF_LOOKUP_FIRST_MS, out));
             self.untested.add(peer, false, soon);
         }
+        self.left(node, evicted.successor, now, out);
+    }
+
+    /// A live contact has lost its place, perhaps to one that waited.
+    pub(super) fn left(
+        &mut self,
+        node: NodeId,
+        successor: Option<Peer>,
+        now: Now,
+        out: &mut Outputs,
+    ) {
         self.rows.mark(node, now.mono);
         self.repair_after(node, now, out);
-        if let Some(successor) = evicted.successor {
+        if let Some(successor) = successor {
             self.joined(successor.node, now, out);
         }
         self.watch_neighbours();
@@ -209,7 +228,7 @@ impl Dht {
     }
 
     fn spare_upkeep(&self) -> usize {
-        let upkeep = |it: &&Lookup| matches!(it.why, Why::Own | Why::Refresh);
+        let upkeep = |it: &&Lookup| matches!(it.why, Why::Own | Why::Refresh | Why::Sample);
         let running = self.lookups.values().filter(upkeep).count();
         UPKEEP_LOOKUPS_MAX.saturating_sub(running)
     }
@@ -274,6 +293,30 @@ impl Dht {
             if self.look_up(Lookup::new(target, None, Why::Refresh), now, out).is_err() {
                 return;
             }
+        }
+    }
+
+    /// In a network of few nodes the nearest five are many enough.
+    fn may_sample(&self) -> bool {
+        self.table.len() >= BUCKET_CONTACTS_MAX
+    }
+
+    /// Looks for random points, to see how near the nearest nodes usually are. What is seen at
+    /// first is seen with half a table, and again a minute later.
+    fn sample(&mut self, now: Now, out: &mut Outputs) {
+        if !self.may_sample() || now.mono < self.upkeep.sample_at {
+            return;
+        }
+        let early = self.upkeep.sample_rounds < 2;
+        let pause_ms = if self.upkeep.sample_rounds == 0 { MINUTE_MS } else { SELF_LOOKUP_MS };
+        self.upkeep.sample_at = now.mono.plus_ms(about(pause_ms, out));
+        self.upkeep.sample_rounds = self.upkeep.sample_rounds.saturating_add(1);
+        if early {
+            self.density = Density::default();
+        }
+        for _ in 0..self.density.wanted() {
+            let target = Point(out.random_bytes());
+            self.upkeep.want(Lookup::new(target, None, Why::Sample));
         }
     }
 

@@ -5,6 +5,7 @@ mod asks;
 mod bucket;
 mod contacts;
 mod crowd;
+mod density;
 mod drive;
 mod lookup;
 mod maintain;
@@ -18,6 +19,7 @@ mod stats;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -32,14 +34,18 @@ use bytchat_proto::unverified::Verified;
 use bytchat_proto::wire::{Refusal, Request};
 
 pub use contacts::Peer;
+pub use density::Crowd;
 pub use stats::Shown;
+pub use trust::Defence;
 
 use crate::fill::Fills;
 use crate::io::Outputs;
+use crate::stamp::Terms;
 use crate::time::{Doubt, Now};
 use asks::Asks;
 use contacts::{Checked, Untested};
-use crowd::Crowds;
+use crowd::Mailboxes;
+use density::{Crowds, Density};
 use lookup::Lookup;
 use maintain::Upkeep;
 use put::Put;
@@ -48,6 +54,7 @@ use repair::{Published, Repairs};
 use rows::Rows;
 use stats::Stats;
 use table::RoutingTable;
+use trust::{Quarantine, is_lie};
 
 /// A request of the DHT to another node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,6 +126,8 @@ pub enum Event {
     },
     /// The nodes nearest to us are others than before.
     NeighboursChanged,
+    /// More nodes are near a point than chance would put there.
+    Crowded(Crowd),
 }
 
 /// Too many lookups or puts wait already.
@@ -144,6 +153,9 @@ pub struct Dht {
     checked: Checked,
     table: RoutingTable,
     untested: Untested,
+    quarantine: Quarantine,
+    density: Density,
+    crowds: Crowds,
     asks: Asks,
     lookups: BTreeMap<LookupId, Lookup>,
     waiting: VecDeque<(LookupId, Lookup)>,
@@ -157,25 +169,28 @@ pub struct Dht {
     last_id: u64,
     doubt: Doubt,
     stats: Stats,
-    crowds: Crowds,
+    mailboxes: Mailboxes,
 }
 
 impl Dht {
     /// The DHT of the node with this contact: knows nobody and holds nothing.
-    pub fn new(own: Contact, network: NetworkId) -> Result<Self, RecordError> {
-        Self::with_quota(own, network, Quota::default())
+    pub fn new(own: Contact, terms: impl Into<Terms>) -> Result<Self, RecordError> {
+        Self::with_quota(own, terms.into(), Quota::default())
     }
 
-    fn with_quota(own: Contact, network: NetworkId, quota: Quota) -> Result<Self, RecordError> {
-        let mut checked = Checked::new(network);
+    fn with_quota(own: Contact, terms: Terms, quota: Quota) -> Result<Self, RecordError> {
+        let mut checked = Checked::new(terms);
         let own = checked.check(&own)?;
         Ok(Self {
-            network,
+            network: terms.network,
             table: RoutingTable::new(own.node),
             records: Records::new(own.node, quota),
             own,
             checked,
             untested: Untested::default(),
+            quarantine: Quarantine::default(),
+            density: Density::default(),
+            crowds: Crowds::default(),
             asks: Asks::default(),
             lookups: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -188,7 +203,7 @@ impl Dht {
             last_id: 0,
             doubt: Doubt::default(),
             stats: Stats::default(),
-            crowds: Crowds::default(),
+            mailboxes: Mailboxes::default(),
         })
     }
 
@@ -221,15 +236,23 @@ impl Dht {
     }
 
     /// Another node names contacts. They are tested before they are believed.
-    pub fn learned(&mut self, contacts: &[Contact], now: Now) {
+    pub fn learned(&mut self, contacts: &[Contact], from: NodeId, now: Now, out: &mut Outputs) {
         // SPEC 4.13: what a node hears of is asked itself before it gets a place.
         for contact in lookup::bounded(contacts) {
-            let Ok(peer) = self.checked.check(contact) else {
-                continue;
+            let peer = match self.checked.hear(contact, from, now.mono) {
+                None => continue,
+                Some(Ok(peer)) => peer,
+                Some(Err(error)) if is_lie(&error) => {
+                    return self.accuse(from, &error.to_string(), now, out);
+                }
+                Some(Err(_)) => continue,
             };
             if self.table.get(peer.node).is_some() {
                 self.renew(&peer, now);
-            } else if peer.node != self.own.node && self.table.has_room(peer.node) {
+            } else if peer.node != self.own.node
+                && !self.quarantine.has(peer.node, now.mono)
+                && self.table.has_room(peer.node)
+            {
                 self.untested.add(peer, false, now.mono);
             }
         }
@@ -258,7 +281,7 @@ impl Dht {
 
     /// Whether we are among the nodes that should hold what lies at a point, as far as we know.
     pub fn is_holder(&self, point: Point) -> bool {
-        self.table.closer_than_own(point) < HOLDERS
+        self.table.holders(point, self.density.reach()).1
     }
 
     /// The records of a kind that we hold at a point.

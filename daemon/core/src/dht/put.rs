@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use bytchat_proto::id::NodeId;
-use bytchat_proto::limits::{HOLDERS, WRITE_QUORUM};
+use bytchat_proto::limits::WRITE_QUORUM;
 use bytchat_proto::point::Distance;
 use bytchat_proto::wire::Refusal;
 
 use super::asks::{Attempt, State};
 use super::contacts::Peer;
+use super::density::Choice;
 use super::lookup::{Lookup, Slotted};
 use super::{Event, PutId};
 
@@ -16,6 +17,7 @@ use super::{Event, PutId};
 #[derive(Clone, Debug)]
 pub(super) struct Put {
     pub(super) what: Slotted,
+    reach: Option<u64>,
     targets: BTreeMap<Distance, Attempt>,
     holders: Vec<NodeId>,
     /// We are among the holders ourselves.
@@ -34,6 +36,7 @@ impl Put {
     pub(super) fn new(what: Slotted) -> Self {
         Self {
             what,
+            reach: None,
             targets: BTreeMap::new(),
             holders: Vec::new(),
             own: false,
@@ -53,8 +56,12 @@ impl Put {
             self.targets.insert(distance, Attempt::new(peer.clone()));
         }
         let answered = lookup.answer_count();
-        let closer = self.targets.range(..own).count();
-        self.own = closer < HOLDERS;
+        self.reach = lookup.reach;
+        let mut choice = Choice::new(self.reach);
+        for attempt in self.targets.range(..own).map(|(_, attempt)| attempt) {
+            choice.take(&attempt.peer, point);
+        }
+        self.own = !choice.is_full(own);
         self.cut_off = answered == 0 && lookup.failures() > 0;
         self.offered = answered + usize::from(self.own);
         self.own
@@ -74,17 +81,26 @@ impl Put {
 
     /// The next node to be asked: as many as are wanted, and one for each that failed.
     pub(super) fn next(&mut self) -> Option<Peer> {
-        let mut wanted = HOLDERS - usize::from(self.own);
-        for attempt in self.targets.values_mut() {
-            if wanted == 0 {
+        let point = self.what.slot.point;
+        let mut choice = Choice::new(self.reach);
+        if self.own {
+            choice.take_self();
+        }
+        for (distance, attempt) in &mut self.targets {
+            if choice.is_full(*distance) {
                 return None;
+            }
+            if choice.passes_over(&attempt.peer) {
+                continue;
             }
             if attempt.is_open() {
                 self.asked += usize::from(attempt.state == State::Fresh);
                 attempt.asked();
                 return Some(attempt.peer.clone());
             }
-            wanted -= usize::from(attempt.state != State::Failed);
+            if attempt.state != State::Failed {
+                choice.take(&attempt.peer, point);
+            }
         }
         None
     }

@@ -7,7 +7,8 @@ use bytchat_proto::codec::encode;
 use bytchat_proto::id::NodeId;
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::{
-    HOLDERS, RECORDS_BYTES_MAX, RECORDS_MAX, RECORDS_PER_ANSWER_BYTES_MAX, RECORDS_PER_POINT_MAX,
+    HOLDERS, HOLDERS_MAX, RECORDS_BYTES_MAX, RECORDS_MAX, RECORDS_PER_ANSWER_BYTES_MAX,
+    RECORDS_PER_POINT_MAX,
 };
 use bytchat_proto::point::{Distance, Point};
 use bytchat_proto::record::{Record, RecordBody, RecordKind, RecordSlot};
@@ -15,6 +16,7 @@ use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::{Verified, digest_of};
 
 use super::contacts::Peer;
+use super::density::head;
 use super::lookup::Slotted;
 use crate::fill::Fills;
 use crate::io::Outputs;
@@ -22,8 +24,8 @@ use crate::persist::Table;
 use crate::planted::planted;
 use crate::time::Mono;
 
-/// Nodes remembered as holders of one record: the five, and some that left or came.
-const CONFIRMED_MAX: usize = 4 * HOLDERS;
+/// Nodes remembered as holders of one record: those that are, and some that left or came.
+const CONFIRMED_MAX: usize = 2 * HOLDERS_MAX;
 
 /// How much a node holds; a type of its own so that tests can be small.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +84,8 @@ pub(super) struct Spot {
     /// The others that should hold it; unknown until somebody looked.
     holders: Option<Vec<NodeId>>,
     reach: Option<Distance>,
+    /// Whoever is as near as this should hold it as well.
+    region: Option<u64>,
     due: Mono,
 }
 
@@ -89,7 +93,9 @@ impl Spot {
     /// Whether a node that came should hold this too.
     pub(super) fn wants(&self, node: NodeId) -> bool {
         let distance = Point::of_node(node).distance(self.point);
-        self.holders.is_some() && self.reach.is_none_or(|reach| distance < reach)
+        let inside = self.region.is_some_and(|region| head(distance) <= region);
+        let nearer = self.reach.is_none_or(|reach| distance < reach);
+        self.holders.is_some() && (inside || nearer)
     }
 
     /// Whether a node that went should have held this.
@@ -106,7 +112,13 @@ impl Spot {
     }
 
     /// Notes who should hold this.
-    pub(super) fn set_holders(&mut self, others: &[Peer], own: Option<Distance>) {
+    pub(super) fn set_holders(
+        &mut self,
+        others: &[Peer],
+        own: Option<Distance>,
+        region: Option<u64>,
+    ) {
+        self.region = region;
         self.holders = Some(others.iter().map(|peer| peer.node).collect());
         let full = others.len() + usize::from(own.is_some()) >= HOLDERS;
         let others = others.iter().map(|peer| peer.point().distance(self.point));
@@ -250,6 +262,7 @@ impl Records {
             held: BTreeMap::new(),
             holders: None,
             reach: None,
+            region: None,
             due: now,
         });
         self.due.insert((spot.due, distance));

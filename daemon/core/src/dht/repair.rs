@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::{
-    HOLDERS, MINUTE_MS, OWN_RECORDS_MAX, REPAIR_JOINED_JITTER_MS, REPAIR_JOINED_MS,
-    REPAIR_LOST_JITTER_MS, REPAIR_LOST_MS, REPAIR_RANK_MS, REPAIRS_MAX, REPAIRS_WAITING_MAX,
-    REPUBLISH_MS, REPUBLISH_RETRY_MS, SWEEP_MS,
+    MINUTE_MS, OWN_RECORDS_MAX, REPAIR_JOINED_JITTER_MS, REPAIR_JOINED_MS, REPAIR_LOST_JITTER_MS,
+    REPAIR_LOST_MS, REPAIR_RANK_MS, REPAIRS_MAX, REPAIRS_WAITING_MAX, REPUBLISH_MS,
+    REPUBLISH_RETRY_MS, SWEEP_MS,
 };
 use bytchat_proto::point::Point;
 use bytchat_proto::record::{RecordBody, RecordSlot};
@@ -185,12 +185,13 @@ impl Dht {
 
     /// Notes who holds what lies at a point, and looks after it in an hour.
     pub(super) fn watch(&mut self, point: Point, now: Now, out: &mut Outputs) {
-        let (others, own) = self.table.holders(point);
+        let region = self.density.reach();
+        let (others, own) = self.table.holders(point, region);
         let distance = self.own.point().distance(point);
         let Some(spot) = self.records.spot_mut(point) else {
             return;
         };
-        spot.set_holders(&others, own.then_some(distance));
+        spot.set_holders(&others, own.then_some(distance), region);
         let pause_ms = about(SWEEP_MS, out) + rank_ms(spot, &self.own);
         let at = now.mono.plus_ms(pause_ms);
         self.records.schedule(point, at, false);
@@ -235,8 +236,8 @@ impl Dht {
     }
 
     fn visit(&mut self, point: Point, now: Now, out: &mut Outputs) {
-        let (others, own) = self.table.holders(point);
-        let near = self.table.closer_than_own(point) < 2 * HOLDERS;
+        let (others, own) = self.table.holders(point, self.density.reach());
+        let near = self.is_near(point);
         if let Some(spot) = self.records.spot_mut(point) {
             for ((kind, device), held) in &mut spot.held {
                 let slot = RecordSlot { point, kind: *kind, device: *device };

@@ -1,9 +1,12 @@
 //! What this node answers to others, and what it keeps for them.
 
+use bytchat_proto::codec::decode;
 use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::{BUCKET_CONTACTS_MAX, CONTACTS_PER_ANSWER_MAX};
 use bytchat_proto::point::Point;
-use bytchat_proto::record::{Contact, Record, RecordError, verify_record_within};
+use bytchat_proto::record::{
+    Contact, LocationBody, Record, RecordError, RecordKind, verify_record_within,
+};
 use bytchat_proto::unverified::VerifyError;
 use bytchat_proto::wire::{Contacts, Refusal, Request, Response};
 
@@ -74,7 +77,7 @@ impl Dht {
             Ok(new) => new,
             Err(error) => return Response::refused(reason_of(&error), error.to_string()),
         };
-        if self.table.closer_than_own(new.slot.point) >= BUCKET_CONTACTS_MAX {
+        if !self.may_hold(new.slot.point, BUCKET_CONTACTS_MAX) {
             return Response::refused(Refusal::NotClosest, "20 nodes known here are closer");
         }
         match self.keep(&new, from, now, out) {
@@ -85,8 +88,16 @@ impl Dht {
     }
 
     /// Checks a record of somebody else.
-    pub(super) fn check_record(&self, record: &Record, now: Now) -> Result<Slotted, RecordError> {
+    pub(super) fn check_record(
+        &mut self,
+        record: &Record,
+        now: Now,
+    ) -> Result<Slotted, RecordError> {
         let record = verify_record_within(record, self.network, self.doubt.around(now.wall))?;
+        if record.kind == RecordKind::Location {
+            let body: LocationBody = decode(&record.body)?;
+            self.checked.stamps.check(&body.contact.peek()?)?;
+        }
         Ok(Slotted { slot: record.slot()?, record: record.into() })
     }
 
@@ -103,7 +114,8 @@ impl Dht {
         if !matches!(kept, Kept::New | Kept::Same) {
             return kept;
         }
-        let (others, _) = self.table.holders(new.slot.point);
+        // Who brought it may see a smaller region than we do: the nearest are sure to have it.
+        let (others, _) = self.table.holders(new.slot.point, None);
         if let Some(held) = self.records.get_mut(&new.slot) {
             held.refreshed = now.mono;
             let all = others.iter().map(|peer| peer.node).chain(from);
@@ -129,6 +141,7 @@ fn reason_of(error: &RecordError) -> Refusal {
         | RecordError::Future(_)
         | RecordError::Lifetime { .. }
         | RecordError::Limit(_)
+        | RecordError::Work { .. }
         | RecordError::Verify(VerifyError::Decode(_)) => Refusal::Malformed,
     }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::{
-    BUCKET_CONTACTS_MAX, BUCKET_REPLACEMENTS_MAX, HOLDERS, PREFIX_PER_TABLE_MAX,
+    BUCKET_CONTACTS_MAX, BUCKET_REPLACEMENTS_MAX, HOLDERS_MAX, PREFIX_PER_TABLE_MAX,
 };
 use bytchat_proto::point::{Distance, Point};
 
 use super::bucket::{Bucket, Entry, Heard};
 use super::contacts::Peer;
+use super::density::Choice;
 use super::rtt::Rtt;
 use crate::fill::Fills;
 use crate::prefix::Prefix;
@@ -192,7 +193,12 @@ impl RoutingTable {
         if !bucket.failed(node, heard, now) {
             return None;
         }
-        let (gone, was_live) = bucket.remove(node)?;
+        self.expel(node)
+    }
+
+    /// Takes a contact out; one that was live is replaced by one that waits.
+    pub(super) fn expel(&mut self, node: NodeId) -> Option<Evicted> {
+        let (gone, was_live) = self.bucket_of(node)?.remove(node)?;
         if !was_live {
             return None;
         }
@@ -252,10 +258,20 @@ impl RoutingTable {
 
     /// The others among the nodes that should hold what lies at a point, as far as we know,
     /// and whether we are one of the holders too.
-    pub(super) fn holders(&self, point: Point) -> (Vec<Peer>, bool) {
-        let own = self.closer_than_own(point) < HOLDERS;
-        let others = HOLDERS - usize::from(own);
-        (self.closest(point, others, false), own)
+    pub(super) fn holders(&self, point: Point, reach: Option<u64>) -> (Vec<Peer>, bool) {
+        let own = self.own.distance(point);
+        let mut choice = Choice::new(reach);
+        let near = self.closest(point, 2 * HOLDERS_MAX, false);
+        let ours = near.partition_point(|peer| peer.point().distance(point) < own);
+        let (closer, farther) = near.split_at(ours);
+        let mut chosen: Vec<Peer> = Vec::new();
+        chosen.extend(closer.iter().filter(|peer| choice.take(peer, point)).cloned());
+        let holds = !choice.is_full(own);
+        if holds {
+            choice.take_self();
+        }
+        chosen.extend(farther.iter().filter(|peer| choice.take(peer, point)).cloned());
+        (chosen, holds)
     }
 
     /// The bucket of the closest live contact.

@@ -10,8 +10,8 @@ use bytchat_proto::limits::{
 };
 use bytchat_proto::wire::{Body, Delivery};
 
-use super::budget::{Budgets, Rate};
 use super::{Event, Links};
+use crate::budget::{Budgets, Rate};
 use crate::fill::Fills;
 use crate::io::{LinkId, Outputs};
 use crate::recent::Recent;

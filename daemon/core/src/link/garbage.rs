@@ -13,7 +13,7 @@ use bytchat_proto::limits::{
 };
 
 use super::Links;
-use super::budget::{Budget, Budgets, Rate};
+use crate::budget::{Budget, Budgets, Rate};
 use crate::fill::Fills;
 use crate::io::LinkId;
 use crate::prefix::Prefix;

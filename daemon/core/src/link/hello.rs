@@ -19,7 +19,7 @@ impl<T> Links<T> {
         };
         let hello = Body::Hello(Hello {
             version: PROTOCOL_VERSION,
-            network: self.network,
+            network: self.stamps.network(),
             contact: self.own.clone(),
             observed: peer.address,
             frame_bytes_max: u32::try_from(FRAME_BYTES_MAX).unwrap_or(u32::MAX),
@@ -33,15 +33,16 @@ impl<T> Links<T> {
             return self.misbehaved(link, "the first frame is not hello", now, out);
         };
         // SPEC 3.5: nodes of two networks never talk.
-        if hello.network != self.network {
-            let (theirs, ours) = (hello.network, self.network);
+        if hello.network != self.stamps.network() {
+            let (theirs, ours) = (hello.network, self.stamps.network());
             let reason = format!("peer belongs to network {theirs}, this is {ours}");
             return self.stranger(link, &reason, now);
         }
         if let Err(reason) = self.check_hello(link, &hello) {
             return self.misbehaved(link, &reason, now, out);
         }
-        let contact = match verify_contact(&hello.contact, self.network) {
+        let contact = verify_contact(&hello.contact, self.stamps.network());
+        let contact = match contact.and_then(|it| self.stamps.check(&it).map(|()| it)) {
             Ok(contact) => contact,
             Err(error) => return self.misbehaved(link, &error.to_string(), now, out),
         };

@@ -1,6 +1,6 @@
 //! Links: who is at the other end, requests and their answers, dialling when somebody is needed.
 
-mod budget;
+mod cost;
 mod counts;
 mod deliveries;
 mod dial;
@@ -14,7 +14,7 @@ mod targets;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use bytchat_proto::id::{NetworkId, NodeId};
+use bytchat_proto::id::NodeId;
 use bytchat_proto::key::NodeKey;
 use bytchat_proto::limits::{
     LINK_IDLE_MS, LINKS_AT_REST, LINKS_MAX, REQUEST_BUDGETS_MAX, REQUEST_COST_HEAVY,
@@ -24,12 +24,13 @@ use bytchat_proto::record::Contact;
 use bytchat_proto::rpc::node::one_more;
 use bytchat_proto::wire::{Body, Frame, Refusal, Response};
 
+use crate::budget::{Budgets, Rate};
 use crate::crypto::NetworkKey;
 use crate::fill::Fills;
 use crate::io::{DialId, LinkId, Output, Outputs};
+use crate::stamp::{Stamps, Terms};
 use crate::time::{Deadline, Mono, Now};
 
-use budget::{Budgets, Rate};
 use counts::Counts;
 use deliveries::Deliveries;
 use dial::Dials;
@@ -44,7 +45,7 @@ const REQUESTS: Rate = Rate { per_second: REQUEST_TOKENS_PER_SECOND, max: REQUES
 
 /// All links of this node; `T` says what a request is for.
 pub struct Links<T> {
-    network: NetworkId,
+    stamps: Stamps,
     network_key: Option<NetworkKey>,
     key: NodeKey,
     own: Contact,
@@ -63,9 +64,9 @@ pub struct Links<T> {
 
 impl<T> Links<T> {
     /// No links yet.
-    pub fn new(network: NetworkId, key: NodeKey, own: Contact) -> Self {
+    pub fn new(terms: impl Into<Terms>, key: NodeKey, own: Contact) -> Self {
         Self {
-            network,
+            stamps: Stamps::new(terms.into()),
             network_key: None,
             key,
             own,
@@ -220,7 +221,7 @@ impl<T> Links<T> {
         let bytes = Body::Response(response).with_id(id).encode();
         // How large an answer gets is known only now.
         if let Some(node) = self.peers.get(&link).and_then(|peer| peer.node) {
-            self.budgets.owe(node, budget::answer_cost(bytes.len()));
+            self.budgets.owe(node, cost::answer_cost(bytes.len()));
         }
         out.push(Output::Transmit { link, bytes });
     }
@@ -257,7 +258,7 @@ impl<T> Links<T> {
             Body::Request(request) => {
                 peer.used = now.mono;
                 // SPEC 2.8: who asks for too much is told to come back later.
-                if !self.budgets.pay(node, budget::cost(&request), now.mono) {
+                if !self.budgets.pay(node, cost::cost(&request), now.mono) {
                     let response = Response::refused(Refusal::Busy, "too many requests at once");
                     return self.respond(link, frame.id, response, out);
                 }

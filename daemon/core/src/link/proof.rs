@@ -27,7 +27,7 @@ impl<T> Links<T> {
             return;
         };
         let prover = Prover {
-            network: self.network,
+            network: self.stamps.network(),
             binding: &peer.binding,
             key: self.key,
             opened: peer.dial.is_some(),
@@ -53,7 +53,7 @@ impl<T> Links<T> {
             let reason = "peer does not prove that it has the key of this private network";
             return self.stranger(link, reason, now);
         };
-        if !key.proves(prover(peer, self.network), &proof) {
+        if !key.proves(prover(peer, self.stamps.network()), &proof) {
             let reason = "peer has another network key, or another name of the network";
             return self.stranger(link, reason, now);
         }

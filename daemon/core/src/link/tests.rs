@@ -1,10 +1,12 @@
 //! Links against hand-made peers.
 
+mod private;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use bytchat_proto::envelope::{ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
-use bytchat_proto::id::UserId;
+use bytchat_proto::id::{NetworkId, UserId};
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::ENVELOPE_CLASS_MIN;
 use bytchat_proto::limits::{
@@ -501,84 +503,26 @@ fn not_more_waits_for_a_link_to_come_up_than_may() {
     assert_eq!(fills.above().count(), 0);
 }
 
-fn key(byte: u8) -> NetworkKey {
-    NetworkKey::new(zeroize::Zeroizing::new([byte; 32]))
-}
-
-/// What the bench answers at first to a peer that opens a link.
-fn first_word(bench: &mut Bench) -> Body {
-    bench.up(&node(2, home()), None, 0);
-    let Some(Output::Transmit { bytes, .. }) = bench.out.poll() else { panic!("nothing is said") };
-    assert!(bench.out.poll().is_none());
-    Frame::decode(&bytes).unwrap().body
-}
-
-fn proof_of(key: &NetworkKey) -> Body {
-    let peer = node(2, home()).key;
-    let prover =
-        crate::crypto::Prover { network: home(), binding: &[0; 32], key: peer, opened: true };
-    let proof = ByteBuf::from(key.prove(prover).to_vec());
-    Body::NetworkProof(bytchat_proto::wire::NetworkProof { proof })
-}
-
-fn private(byte: u8) -> Bench {
-    let mut bench = Bench::new();
-    bench.links = bench.links.keyed(Some(key(byte)));
-    bench
-}
-
 #[test]
-fn in_a_private_network_nothing_is_said_before_the_other_has_proven_the_key() {
-    let mut bench = private(1);
-    let word = first_word(&mut bench);
-    assert!(matches!(word, Body::NetworkProof(_)), "{word:?}");
-    bench.frame(proof_of(&key(1)), 0, 1);
-    let Some(Output::Transmit { bytes, .. }) = bench.out.poll() else { panic!("no hello") };
-    assert!(matches!(Frame::decode(&bytes).unwrap().body, Body::Hello(_)));
-    bench.hello(&node(2, home()), home(), 1);
-    assert_eq!(bench.links.count(), 1);
-}
-
-#[test]
-fn who_has_another_key_or_none_learns_no_more_than_why() {
-    let hello = || {
-        let peer = node(2, home());
-        Body::Hello(Hello {
-            version: PROTOCOL_VERSION,
-            network: home(),
-            contact: peer.contact,
-            observed: "192.0.2.1:1".parse().unwrap(),
-            frame_bytes_max: 1,
-            time: None,
-        })
+fn a_peer_without_the_work_of_the_network_is_turned_away() {
+    let terms = Terms { network: NetworkId::of("home", 4), work: 4 };
+    let stamped = |seed: u8, stamp: Option<Vec<u8>>| {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+        let mut node = node(seed, terms.network);
+        let made = || crate::stamp::make(terms, node.key, 0, || true).unwrap();
+        node.record.stamp = ByteBuf::from(stamp.unwrap_or_else(made));
+        node.contact = Unverified::sign(&node.record, |digest| pair.sign(digest).as_ref().to_vec());
+        node
     };
-    for (word, why) in [(proof_of(&key(2)), "another network key"), (hello(), "does not prove")] {
-        let mut bench = private(1);
-        first_word(&mut bench);
-        bench.frame(word, 0, 1);
-        // Nor does the right proof help any more.
-        bench.frame(proof_of(&key(1)), 0, 1);
-        assert!(bench.out.poll().is_none());
-        let reason = bench.ended().unwrap();
-        assert!(reason.contains(why), "{reason}");
-        assert_eq!(bench.links.count(), 0);
-        assert_eq!(bench.links.counted().0.strangers_total, 1);
-    }
-}
-
-#[test]
-fn a_node_without_a_key_says_why_it_does_not_talk_to_one_with_a_key() {
-    let mut bench = Bench::new();
-    assert!(matches!(first_word(&mut bench), Body::Hello(_)));
-    bench.frame(proof_of(&key(1)), 0, 1);
-    assert!(bench.ended().unwrap().contains("this node has none"));
-    assert_eq!(bench.links.counted().0.strangers_total, 1);
-}
-
-#[test]
-fn our_own_proof_sent_back_proves_nothing() {
-    let mut bench = private(1);
-    let own = first_word(&mut bench);
-    bench.frame(own, 0, 1);
-    assert!(bench.ended().unwrap().contains("another network key"));
+    let meet = |peer: Node| {
+        let own = stamped(1, None);
+        let links = Links::new(terms, own.key, own.contact);
+        let mut bench = Bench { links, out: Outputs::new([0; 32]) };
+        bench.up(&peer, None, 0);
+        bench.hello(&peer, terms.network, 0);
+        (bench.links.count(), bench.closed())
+    };
+    let (count, reason) = meet(stamped(2, Some(Vec::new())));
+    assert!(count == 0 && reason.unwrap().contains("4 bits of work"));
+    assert_eq!(meet(stamped(2, None)), (1, None));
 }

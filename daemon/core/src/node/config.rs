@@ -8,6 +8,7 @@ use bytchat_proto::record::RecordError;
 
 use crate::crypto::{CryptoError, NetworkKey};
 use crate::event::Keep;
+use crate::stamp::Terms;
 
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,10 @@ pub struct NodeConfig {
     pub network: NetworkId,
     /// The key of a private network, which others must prove to have.
     pub network_key: Option<NetworkKey>,
+    /// The bits of work that it asks for.
+    pub work: u8,
+    /// This node's proof of that work.
+    pub stamp: Vec<u8>,
     /// The seed of the node's Ed25519 key.
     pub secret: [u8; 32],
     /// The key that seals secrets at rest.
@@ -40,6 +45,13 @@ pub struct NodeConfig {
     pub events: Keep,
     /// The daemon's version, for `node.status`.
     pub version: String,
+}
+
+impl NodeConfig {
+    /// The network with the work that it asks for.
+    pub(super) fn terms(&self) -> Terms {
+        Terms { network: self.network, work: self.work }
+    }
 }
 
 impl std::fmt::Debug for NodeConfig {

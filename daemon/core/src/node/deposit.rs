@@ -36,7 +36,7 @@ impl Node {
         if self.book.standing(account, to) == Some(Standing::Accepted) {
             places.iter().for_each(|place| self.links.know(place.node(), to, now));
         }
-        for record in places.into_iter().chain(route.closest.iter().take(HOLDERS).cloned()) {
+        for record in places.into_iter().chain(route.closest.iter().take(route.holders).cloned()) {
             nodes.insert(record.node(), record);
         }
         let (pods, devices) = (route.pods.clone(), entry.targets.keys().copied());
@@ -112,7 +112,10 @@ impl Node {
                     target.taken |= taken;
                     return self.handle_evidence(id, device, (node, until, taken), now);
                 }
-                Err(error) => format!("its receipt is not believed: {error}"),
+                Err(error) => {
+                    self.dht.accuse(node, "its receipt is forged", now, &mut self.out);
+                    format!("its receipt is not believed: {error}")
+                }
             },
             Ok(Response::Refused { detail, .. }) => detail.chars().take(120).collect(),
             Ok(_) => "it answers something else".to_owned(),
@@ -134,7 +137,7 @@ impl Node {
         };
         let sound = |record: &&NodeRecord| !target.has_failed(record.node());
         let next: Vec<NodeRecord> =
-            route.closest.iter().filter(sound).take(HOLDERS).cloned().collect();
+            route.closest.iter().filter(sound).take(route.holders).cloned().collect();
         for record in next {
             self.deposit(id, device, &record, now);
         }

@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 
 use bytchat_proto::id::UserId;
 use bytchat_proto::limits::{
-    CONTACTS_PER_ANSWER_MAX, DAY_MS, HOLDERS, HOLDERS_REFRESH_MS, HOUR_MS, KEPT_CHALLENGE_MS,
-    MINUTE_MS, RESEND_MS,
+    DAY_MS, HOLDERS, HOLDERS_REFRESH_MS, HOUR_MS, KEPT_CHALLENGE_MS, MINUTE_MS, RESEND_MS,
 };
 use bytchat_proto::point::Point;
 use bytchat_proto::record::NodeRecord;
@@ -126,15 +125,8 @@ impl Node {
 
     /// Offers held envelopes to the nodes that should hold them now.
     fn repair(&mut self, now: Now) {
-        let (dht, own) = (&self.dht, self.id);
-        let closest = |point: Point| {
-            let mut nodes: Vec<_> =
-                dht.closest(point, CONTACTS_PER_ANSWER_MAX).iter().map(|peer| peer.node).collect();
-            nodes.push(own);
-            nodes.sort_by_key(|node| Point::of_node(*node).distance(point));
-            nodes.truncate(HOLDERS);
-            nodes
-        };
+        let dht = &self.dht;
+        let closest = |point: Point| dht.holders(point);
         let done = self.mailbox.repair(&closest, REPAIR_BUDGET, now, &mut self.out);
         let wait = if done { 5 * MINUTE_MS } else { 1_000 };
         self.upkeep.repair = now.mono.plus_ms(wait);

@@ -30,6 +30,8 @@ fn start(disk: &BTreeMap<(Table, Vec<u8>), Vec<u8>>, now: Now) -> Result<Node, N
     let config = NodeConfig {
         network: NetworkId::of_name("test"),
         network_key: None,
+        work: 0,
+        stamp: Vec::new(),
         secret: [1; 32],
         vault: [2; 32],
         listen: Vec::new(),

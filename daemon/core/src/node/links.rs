@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::key::{DeviceKey, NodeKey};
-use bytchat_proto::limits::ADDRESSES_PER_NODE_MAX;
+use bytchat_proto::limits::{ADDRESSES_PER_NODE_MAX, REGION_NODES};
 use bytchat_proto::record::{Contact, NodeRecord};
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::{Unverified, Verified};
@@ -56,7 +56,7 @@ pub(super) fn own_contact(
     let record = NodeRecord {
         network: config.network,
         key: secret.key(),
-        stamp: ByteBuf::new(),
+        stamp: ByteBuf::from(config.stamp.clone()),
         addresses,
         pod: config.pod.clone(),
         sequence: now.wall.0,
@@ -66,7 +66,7 @@ pub(super) fn own_contact(
 
 /// The links of a node, none yet.
 pub(super) fn of_config(config: &NodeConfig, secret: &NodeSecret, own: Contact) -> Links<Token> {
-    Links::new(config.network, secret.key(), own).keyed(config.network_key.clone())
+    Links::new(config.terms(), secret.key(), own).keyed(config.network_key.clone())
 }
 
 impl Node {
@@ -90,7 +90,7 @@ impl Node {
                 let response = self.serve(link, from, &request, now);
                 self.links.respond(link, id, response, &mut self.out);
             }
-            Event::Push { link, body, .. } => self.handle_push(link, body, now),
+            Event::Push { link, from, body } => self.handle_push((link, from), body, now),
             Event::Answer { token, from, result, rtt_ms } => {
                 self.handle_answer(token, from, result, rtt_ms, now);
             }
@@ -202,9 +202,11 @@ impl Node {
         }
     }
 
-    fn handle_push(&mut self, link: LinkId, body: Body, now: Now) {
+    fn handle_push(&mut self, (link, from): (LinkId, NodeId), body: Body, now: Now) {
         match body {
-            Body::Routing(routing) => self.dht.learned(&routing.contacts, now),
+            Body::Routing(routing) => {
+                self.dht.learned(&routing.contacts, from, now, &mut self.out);
+            }
             Body::Delivery(delivery) => self.handle_delivery(link, delivery.envelope, now),
             Body::Notice(notice) => self.handle_notice(link, &notice, now),
             Body::Hello(_) | Body::NetworkProof(_) | Body::Request(_) | Body::Response(_) => {}
@@ -220,6 +222,13 @@ impl Node {
                 self.handle_stored(put, &holders, ok, stale, now);
             }
             DhtEvent::NeighboursChanged => self.upkeep.neighbours_changed(now),
+            DhtEvent::Crowded(crowd) => {
+                let (point, nodes) = (crowd.point, crowd.nodes);
+                tracing::warn!(
+                    %point, nodes, expected = REGION_NODES,
+                    "eclipse suspected: more nodes are at a point than chance puts there"
+                );
+            }
         }
     }
 }

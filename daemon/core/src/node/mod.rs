@@ -139,7 +139,7 @@ impl Node {
             started: now.mono,
             out: Outputs::new(seed),
             links: links::of_config(&config, &secret, own.clone()),
-            dht: Dht::new(own.clone(), config.network)?,
+            dht: Dht::new(own.clone(), config.terms())?,
             mailbox: Mailbox::new(id),
             pod: Pod::new(config.pod.clone()),
             accounts: Accounts::default(),

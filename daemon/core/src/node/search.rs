@@ -2,7 +2,7 @@
 
 use bytchat_proto::envelope::OneTimeKey;
 use bytchat_proto::id::{NodeId, UserId};
-use bytchat_proto::limits::{HOLDERS, PLACES_MAX};
+use bytchat_proto::limits::{HOLDERS_MAX, PLACES_MAX};
 use bytchat_proto::point::Point;
 use bytchat_proto::record::{NodeRecord, Record, RecordBody, RecordKind, verify_record};
 use bytchat_proto::unverified::{Unverified, Verified};
@@ -101,13 +101,17 @@ impl Node {
                 };
                 records.retain(wanted);
                 self.add_self(Point::of_user(user), &mut nodes);
-                if self.routes.found(user, kind, records, nodes, now) != Outcome::Searching {
+                let ids = nodes.iter().map(NodeRecord::node);
+                let holders = self.dht.holders_among(Point::of_user(user), ids);
+                let near = (nodes, holders);
+                if self.routes.found(user, kind, records, near, now) != Outcome::Searching {
                     self.handle_route(user, now);
                 }
             }
             Lookup::Holders { user } => {
                 self.dht.watch_over(Point::of_user(user), closest);
-                nodes.truncate(HOLDERS);
+                let ids = nodes.iter().map(NodeRecord::node);
+                nodes.truncate(self.dht.holders_among(Point::of_user(user), ids));
                 self.handle_holders(user, &nodes, now);
             }
             Lookup::Shown { call } => self.handle_shown(call, lookup, nodes, answered),
@@ -139,7 +143,7 @@ impl Node {
         }
         nodes.sort_by_key(|record| Point::of_node(record.node()).distance(point));
         nodes.dedup_by_key(|record| record.node());
-        nodes.truncate(2 * HOLDERS);
+        nodes.truncate(2 * HOLDERS_MAX);
     }
 
     /// The route to a recipient is there or not: go on with what waits for it.

@@ -2,9 +2,7 @@
 
 use bytchat_proto::envelope::Envelope;
 use bytchat_proto::id::{NodeId, UserId};
-use bytchat_proto::limits::{
-    CONTACTS_PER_ANSWER_MAX, DEPOSIT_TIMEOUT_MS, HOLDERS, REQUEST_TIMEOUT_MS,
-};
+use bytchat_proto::limits::{DEPOSIT_TIMEOUT_MS, HOLDERS_MAX, REQUEST_TIMEOUT_MS};
 use bytchat_proto::point::Point;
 use bytchat_proto::record::NodeRecord;
 use bytchat_proto::wire::{Refusal, Request, Response};
@@ -88,11 +86,7 @@ impl Node {
     /// Whether this node is so near to a user that it keeps the user's mail. Views of a
     /// neighbourhood differ at its edge, so twice as many nodes are near as hold.
     fn is_near(&self, user: UserId) -> bool {
-        let point = Point::of_user(user);
-        let own = Point::of_node(self.id).distance(point);
-        let closest = self.dht.closest(point, 2 * HOLDERS);
-        let closer = closest.iter().filter(|peer| Point::of_node(peer.node).distance(point) < own);
-        closer.count() < 2 * HOLDERS
+        self.dht.is_near(Point::of_user(user))
     }
 
     /// Where a request comes from. A node is a neighbour of what it hands on if it is as near to
@@ -100,8 +94,7 @@ impl Node {
     fn source(&self, link: LinkId, from: NodeId, request: &Request) -> mailbox::Source {
         let address = self.links.measure(link).map(|(address, _)| address.ip());
         let neighbour = if let Request::Deposit { envelope, repair: true, .. } = request {
-            let near = self.dht.closest(Point::of_user(envelope.user()), 2 * HOLDERS);
-            near.iter().any(|peer| peer.node == from)
+            self.dht.is_neighbour(from, Point::of_user(envelope.user()))
         } else {
             false
         };
@@ -153,7 +146,7 @@ impl Node {
     ) {
         let point = Point::of_user(envelope.user());
         let id = envelope.id();
-        let near = self.dht.closest(point, CONTACTS_PER_ANSWER_MAX);
+        let near = self.dht.closest(point, 2 * HOLDERS_MAX);
         match near.into_iter().find(|peer| peer.node == to) {
             Some(peer) => {
                 let request = Request::Deposit { envelope, until, repair: true };

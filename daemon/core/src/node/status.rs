@@ -29,6 +29,11 @@ impl Node {
         }
     }
 
+    /// How many were caught lying, and how many points looked as if their places were bought.
+    pub fn defence(&self, now: Now) -> crate::dht::Defence {
+        self.dht.defence(now)
+    }
+
     pub(super) fn node_status(&self, now: Now) -> node::Status {
         let (clock, clock_offset_ms) = match self.clock.drift(now) {
             Drift::Ok => (node::Clock::Ok, 0),

@@ -8,7 +8,7 @@ use bytchat_proto::envelope::{OneTimeKey, Party};
 use bytchat_proto::id::{NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::{
-    DEVICES_PER_USER_MAX, HOLDERS, OUTBOX_MAX, RECORDS_PER_POINT_MAX, ROUTE_FRESH_MS,
+    DEVICES_PER_USER_MAX, HOLDERS_MAX, OUTBOX_MAX, RECORDS_PER_POINT_MAX, ROUTE_FRESH_MS,
 };
 use bytchat_proto::record::{
     LocationBody, NodeRecord, PrekeyBody, RecordBody, RecordKind, Signer, UserBody,
@@ -41,8 +41,10 @@ pub struct Route {
     pub devices: BTreeMap<DeviceKey, Device>,
     /// Pods that keep a fast copy.
     pub pods: Vec<Host>,
-    /// The nodes closest to the user: those that should hold, and as many to step in.
+    /// The nodes closest to the user: those that should hold, and others to step in.
     pub closest: Vec<NodeRecord>,
+    /// How many of them should hold.
+    pub holders: usize,
     /// Nodes on which devices are up.
     pub places: Vec<NodeRecord>,
 }
@@ -54,6 +56,7 @@ struct Search {
     prekeys: Vec<Verified<RecordBody>>,
     places: Vec<NodeRecord>,
     closest: Vec<NodeRecord>,
+    holders: usize,
     left: usize,
 }
 
@@ -92,7 +95,7 @@ impl Routes {
         let devices = routes().map(|route| route.devices.len());
         fills.most("devices of a recipient", devices, DEVICES_PER_USER_MAX);
         let closest = routes().map(|route| route.closest.len());
-        fills.most("holders of a recipient", closest, 2 * HOLDERS);
+        fills.most("holders of a recipient", closest, 2 * HOLDERS_MAX);
         let places = routes().map(|route| route.places.len());
         fills.most("places of a recipient", places, RECORDS_PER_POINT_MAX);
     }
@@ -143,7 +146,7 @@ impl Routes {
         user: UserId,
         kind: RecordKind,
         records: Vec<Verified<RecordBody>>,
-        closest: Vec<NodeRecord>,
+        (closest, holders): (Vec<NodeRecord>, usize),
         now: Now,
     ) -> Outcome {
         let Some(entry) = self.by_user.get_mut(&user) else {
@@ -156,7 +159,8 @@ impl Routes {
             RecordKind::User => {
                 search.user = records.into_iter().max_by_key(|record| record.sequence);
                 search.closest = closest;
-                search.closest.truncate(2 * HOLDERS);
+                search.closest.truncate(2 * HOLDERS_MAX);
+                search.holders = holders;
             }
             RecordKind::Prekey => search.prekeys = records,
             RecordKind::Location => search.places = records.iter().filter_map(place).collect(),
@@ -227,6 +231,7 @@ impl Search {
             devices,
             pods: body.pods,
             closest: self.closest,
+            holders: self.holders,
             places: self.places,
         })
     }

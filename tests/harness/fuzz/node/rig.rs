@@ -127,6 +127,8 @@ impl Machine {
         seed[8..16].copy_from_slice(&boot.to_be_bytes());
         let config = NodeConfig {
             network_key: None,
+            work: 0,
+            stamp: Vec::new(),
             network: network(),
             secret: seed_of(machine),
             vault: [7; 32],

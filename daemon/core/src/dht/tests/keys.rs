@@ -10,10 +10,10 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, RSA_PSS_SHA512};
 use bytchat_proto::codec::encode;
 use bytchat_proto::id::{NetworkId, UserId};
 use bytchat_proto::key::{AccountKey, DeviceKey, NodeKey};
-use bytchat_proto::limits::RECORD_TTL_MAX_MS;
+use bytchat_proto::limits::{LOCATION_TTL_MS, RECORD_TTL_MAX_MS};
 use bytchat_proto::record::{
-    Contact, DeviceCertificate, NodeRecord, PrekeyBody, ProfileBody, Record, RecordBody,
-    RecordKind, Signer, UserBody, verify_contact, verify_record,
+    Contact, DeviceCertificate, LocationBody, NodeRecord, PrekeyBody, ProfileBody, Record,
+    RecordBody, RecordKind, Signer, UserBody, verify_contact, verify_record,
 };
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::{Unverified, Verified};
@@ -48,15 +48,20 @@ fn public(key: &Ed25519KeyPair) -> [u8; 32] {
 }
 
 pub(super) fn contact_in(seed: u64, address: &str, network: NetworkId, sequence: u64) -> Contact {
-    let key = ed25519(seed);
-    let record = NodeRecord {
+    contact_of(seed, |key| NodeRecord {
         network,
-        key: NodeKey(public(&key)),
+        key,
         stamp: ByteBuf::new(),
         addresses: vec![address.parse::<SocketAddr>().unwrap()],
         pod: None,
         sequence,
-    };
+    })
+}
+
+/// A contact that says of a node what it likes.
+pub(super) fn contact_of(seed: u64, record: impl FnOnce(NodeKey) -> NodeRecord) -> Contact {
+    let key = ed25519(seed);
+    let record = record(NodeKey(public(&key)));
     Contact::sign(&record, |digest| key.sign(digest).as_ref().to_vec())
 }
 
@@ -174,16 +179,29 @@ impl Account {
 
     /// A prekey record of one of the account's devices.
     pub(super) fn prekey(&self, device: u64, sequence: u64, now: Timestamp) -> Record {
+        self.by_device(device, self.body(RecordKind::Prekey, sequence, now))
+    }
+
+    /// A device's word that it is up on a node.
+    pub(super) fn location(&self, contact: Contact, now: Timestamp) -> Record {
+        let mut body = self.body(RecordKind::Prekey, 1, now);
+        body.kind = RecordKind::Location;
+        body.network = contact.peek().unwrap().network;
+        body.expires = now.plus_ms(LOCATION_TTL_MS);
+        body.body = ByteBuf::from(encode(&LocationBody { contact }));
+        self.by_device(1, body)
+    }
+
+    fn by_device(&self, device: u64, mut body: RecordBody) -> Record {
         let key = ed25519(1_000_000 + device);
         let certificate = DeviceCertificate {
             user: self.user(),
             device: DeviceKey(public(&key)),
             identity: ByteBuf::from(vec![3; 32]),
             label: "test".to_owned(),
-            added: now,
+            added: body.created,
         };
         let certificate = Unverified::sign(&certificate, |digest| self.sign(digest));
-        let mut body = self.body(RecordKind::Prekey, sequence, now);
         body.signer = Signer::Device { account: self.public.clone(), certificate };
         Record::sign(&body, |digest| key.sign(digest).as_ref().to_vec())
     }

@@ -2,8 +2,10 @@
 
 mod holder;
 mod keys;
+mod liars;
 mod network;
 mod peers;
 mod sim;
 mod upkeep;
 mod watch;
+mod work;

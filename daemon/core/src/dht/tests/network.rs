@@ -49,7 +49,8 @@ fn puts_land_on_the_true_five() {
             });
             assert!(stored.any(|result| result == (put, true)));
             let holding = sim.holding(point, kind, round);
-            assert_eq!(holding, sim.true_holders(point, None));
+            assert_eq!(holding[..HOLDERS], sim.true_holders(point, None));
+            assert!(holding.len() <= 4 * HOLDERS, "{} nodes hold it", holding.len());
         }
     }
 }
@@ -75,7 +76,7 @@ fn a_reader_gets_the_newest_and_repairs_the_holders_that_lack_it() {
     let Event::Found { records, .. } = event else { unreachable!("only such events are returned") };
     assert_eq!(records.len(), 1);
     sim.run_for(5_000);
-    assert_eq!(sim.holding(point, kind, 8), holders);
+    assert_eq!(sim.holding(point, kind, 8)[..HOLDERS], holders);
 }
 
 #[test]

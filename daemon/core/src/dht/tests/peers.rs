@@ -168,7 +168,7 @@ fn a_random_point_falls_into_its_bucket() {
 
 #[test]
 fn forged_and_foreign_contacts_are_not_believed() {
-    let mut checked = Checked::new(network());
+    let mut checked = Checked::new(network().into());
     let good = contact(1);
     assert!(checked.check(&good).is_ok());
     let (bytes, _) = Contact::prepare(&good.peek().unwrap());
@@ -184,7 +184,7 @@ fn what_is_learned_is_asked_before_it_gets_a_place() {
     let mut dht = Dht::new(contact(0), network()).unwrap();
     let mut out = outputs();
     let many: Vec<Contact> = (0..60).map(contact).collect();
-    dht.learned(&many, at(1));
+    dht.learned(&many, peer(99).node, at(1), &mut out);
     dht.handle_timeout(at(2), &mut out);
     assert_eq!(dht.peer_count(), 0);
     let mut asked = BTreeSet::new();
@@ -229,7 +229,7 @@ fn a_node_without_addresses_or_of_another_network_gets_no_place() {
 
 #[test]
 fn contacts_that_were_checked_are_remembered_up_to_a_limit() {
-    let mut checked = Checked::new(network());
+    let mut checked = Checked::new(network().into());
     for seed in 0..=u64::try_from(CONTACTS_CHECKED_MAX).unwrap() {
         checked.check(&contact_in(seed, "192.0.2.1:1", network(), 1)).unwrap();
     }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytchat_proto::id::NodeId;
-use bytchat_proto::limits::HOLDERS;
+use bytchat_proto::limits::{CONTACTS_PER_ANSWER_MAX, HOLDERS};
 use bytchat_proto::point::Point;
 use bytchat_proto::record::{NodeRecord, RecordKind};
 use bytchat_proto::unverified::Verified;
-use bytchat_proto::wire::{Request, Response};
+use bytchat_proto::wire::{Contacts, Request, Response};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -26,6 +26,8 @@ pub(super) struct Node {
     pub(super) id: NodeId,
     pub(super) dht: Dht,
     pub(super) alive: bool,
+    /// It names only its friends, and keeps nothing of what it takes.
+    pub(super) liar: bool,
     pub(super) rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
     pub(super) events: Vec<Event>,
     seed: u64,
@@ -105,6 +107,7 @@ impl Sim {
             id: contact.node(),
             dht,
             alive: true,
+            liar: false,
             rows: BTreeMap::new(),
             events: Vec::new(),
             seed,
@@ -226,6 +229,9 @@ impl Sim {
                     return;
                 }
                 self.introduce(to, from);
+                if let Some(response) = self.lie(to, &request) {
+                    return self.send(to, from, Parcel::Answer { to: from, ask, sent, response });
+                }
                 let asker = self.nodes[from].id;
                 let response = self
                     .act(to, |dht, now, out| dht.handle_request(Some(asker), &request, now, out));
@@ -240,6 +246,30 @@ impl Sim {
                     });
                 }
             }
+        }
+    }
+
+    /// What a liar answers: the friends nearest to the target, and that it keeps what it drops.
+    fn lie(&self, index: usize, request: &Request) -> Option<Response> {
+        if !self.nodes[index].liar {
+            return None;
+        }
+        let friends = |target: Point| {
+            let mut friends: Vec<&Node> = self.nodes.iter().filter(|node| node.liar).collect();
+            friends.sort_by_key(|node| Point::of_node(node.id).distance(target));
+            let near = friends.into_iter().take(CONTACTS_PER_ANSWER_MAX);
+            near.map(|node| node.contact.source().clone()).collect()
+        };
+        #[allow(clippy::wildcard_enum_match_arm, reason = "the DHT has four requests")]
+        match request {
+            Request::FindNode { target } => {
+                Some(Response::Nodes(Contacts { contacts: friends(*target) }))
+            }
+            Request::FindRecord { target, .. } => {
+                Some(Response::Records { records: Vec::new(), contacts: friends(*target) })
+            }
+            Request::PutRecord { .. } => Some(Response::Done),
+            _ => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Lookups, puts and upkeep of one node, step by step.
 
 use bytchat_proto::limits::{
-    ASK_TRIES_MAX, HOLDERS, LOOKUP_CANDIDATES_MAX, LOOKUP_PARALLEL, LOOKUPS_MAX,
+    ASK_TRIES_MAX, HOLDERS, HOLDERS_MAX, LOOKUP_CANDIDATES_MAX, LOOKUP_PARALLEL, LOOKUPS_MAX,
     LOOKUPS_WAITING_MAX, PUTS_MAX, REPUBLISH_MS, REQUEST_SOFT_TIMEOUT_MS, REQUEST_TIMEOUT_MS,
 };
 use bytchat_proto::point::Point;
@@ -73,8 +73,10 @@ fn a_lookup_asks_in_parallel_and_follows_the_answers() {
     let second = asks(&mut dht);
     assert_eq!(second.len(), 1);
     assert_eq!(second[0].to, peer(99));
-    for ask in first[1..].iter().chain(&second) {
+    let mut rest: Vec<Ask> = first[1..].iter().chain(&second).cloned().collect();
+    while let Some(ask) = rest.pop() {
         dht.handle_answer(ask.id, Ok(&nodes(&[])), 40, at(80), &mut out);
+        rest.extend(asks(&mut dht));
     }
     let closest = events(&mut dht).into_iter().find_map(found_nodes);
     assert_eq!(closest.unwrap()[0], peer(99));
@@ -130,10 +132,10 @@ fn an_unreachable_node_is_not_asked_twice_and_a_late_answer_is_harmless() {
 #[test]
 fn a_flood_of_contacts_does_not_swell_a_lookup() {
     let mut lookup = Lookup::new(Point([1; 20]), None, Why::Find);
-    (0..500).for_each(|seed| lookup.offer(peer(seed)));
+    (0..500).for_each(|seed| lookup.offer(peer(seed), None));
     let mut best: Vec<_> = (0..500).map(peer).collect();
     best.sort_by_key(|it| it.point().distance(Point([1; 20])));
-    assert!(lookup.usable_peers().eq(best.iter().take(20)));
+    assert!(lookup.usable_peers().eq(best.iter().take(HOLDERS_MAX)));
     let mut asked = 0;
     while let Some(it) = lookup.next() {
         lookup.refused(it.node, false);

@@ -34,6 +34,8 @@ fn node() -> Node {
     let config = NodeConfig {
         network: network(),
         network_key: None,
+        work: 0,
+        stamp: Vec::new(),
         secret: [1; 32],
         vault: [2; 32],
         listen: Vec::new(),

@@ -1,25 +1,21 @@
-//! How much one peer may make us do: a bucket of tokens that fills with time.
+//! How much somebody may make us do: a bucket of tokens that fills with time.
 
 use std::collections::BTreeMap;
-
-use bytchat_proto::limits::{
-    REQUEST_ANSWER_BYTES_PER_TOKEN, REQUEST_COST_DISK, REQUEST_COST_HEAVY, REQUEST_KEYS_PER_TOKEN,
-    REQUEST_REMOVAL_BYTES_PER_TOKEN, REQUEST_TOKENS_MAX,
-};
-use bytchat_proto::wire::Request;
 
 use crate::time::Mono;
 
 /// How fast a bucket fills, and how much it holds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
-    pub(super) per_second: u64,
-    pub(super) max: u64,
+pub struct Rate {
+    /// Tokens that it gains in a second.
+    pub per_second: u64,
+    /// Tokens that it holds.
+    pub max: u64,
 }
 
 /// What is left of somebody's tokens, in thousandths.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub struct Budget {
     left: u64,
     at: Mono,
     rate: Rate,
@@ -27,12 +23,12 @@ pub(super) struct Budget {
 
 impl Budget {
     /// Everything that can be saved is there.
-    pub(super) fn full(rate: Rate, now: Mono) -> Self {
+    pub fn full(rate: Rate, now: Mono) -> Self {
         Self { left: rate.max * 1_000, at: now, rate }
     }
 
     /// Pays for something; false if too much was asked for.
-    pub(super) fn pay(&mut self, cost: u64, now: Mono) -> bool {
+    pub fn pay(&mut self, cost: u64, now: Mono) -> bool {
         self.left = self.by(now);
         self.at = now;
         let rest = self.left.checked_sub(cost * 1_000);
@@ -41,12 +37,12 @@ impl Budget {
     }
 
     /// Takes for what was done already, up to all that is left.
-    fn owe(&mut self, cost: u64) {
+    pub fn owe(&mut self, cost: u64) {
         self.left = self.left.saturating_sub(cost * 1_000);
     }
 
     /// Whether so much could be paid now.
-    pub(super) fn has(&self, cost: u64, now: Mono) -> bool {
+    pub fn has(&self, cost: u64, now: Mono) -> bool {
         self.by(now) >= cost * 1_000
     }
 
@@ -58,7 +54,7 @@ impl Budget {
     }
 
     /// From when on so much can be paid.
-    fn ready(&self, cost: u64) -> Mono {
+    pub fn ready(&self, cost: u64) -> Mono {
         let missing = (cost * 1_000).saturating_sub(self.left);
         self.at.plus_ms(missing.div_ceil(self.rate.per_second))
     }
@@ -66,7 +62,7 @@ impl Budget {
 
 /// The buckets of many: who goes and comes again finds the old one.
 #[derive(Debug)]
-pub(super) struct Budgets<K> {
+pub struct Budgets<K> {
     rate: Rate,
     room: usize,
     of: BTreeMap<K, Budget>,
@@ -79,12 +75,12 @@ impl<K: Copy + Ord> Budgets<K> {
     }
 
     /// Full buckets for everybody; so many others are remembered.
-    pub(super) fn new(rate: Rate, room: usize) -> Self {
+    pub fn new(rate: Rate, room: usize) -> Self {
         Self { rate, room, of: BTreeMap::new() }
     }
 
     /// Pays for something; false if too much was asked for.
-    pub(super) fn pay(&mut self, who: K, cost: u64, now: Mono) -> bool {
+    pub fn pay(&mut self, who: K, cost: u64, now: Mono) -> bool {
         if self.of.len() >= self.room && !self.of.contains_key(&who) {
             self.make_room(now);
         }
@@ -93,19 +89,19 @@ impl<K: Copy + Ord> Budgets<K> {
     }
 
     /// Takes for what was done for somebody already, up to all that is left.
-    pub(super) fn owe(&mut self, who: K, cost: u64) {
+    pub fn owe(&mut self, who: K, cost: u64) {
         if let Some(budget) = self.of.get_mut(&who) {
             budget.owe(cost);
         }
     }
 
     /// Whether somebody could pay so much now.
-    pub(super) fn has(&self, who: K, cost: u64, now: Mono) -> bool {
+    pub fn has(&self, who: K, cost: u64, now: Mono) -> bool {
         self.of.get(&who).is_none_or(|budget| budget.has(cost, now))
     }
 
     /// From when on somebody can pay so much.
-    pub(super) fn ready(&self, who: K, cost: u64) -> Mono {
+    pub fn ready(&self, who: K, cost: u64) -> Mono {
         self.of.get(&who).map_or(Mono::default(), |budget| budget.ready(cost))
     }
 
@@ -122,49 +118,8 @@ impl<K: Copy + Ord> Budgets<K> {
     }
 }
 
-/// What a request costs: more if an RSA signature must be checked for it, or much is in it.
-pub(super) fn cost(request: &Request) -> u64 {
-    match request {
-        Request::PutRecord { .. } | Request::Prove { .. } | Request::RegisterAlias { .. } => {
-            REQUEST_COST_HEAVY
-        }
-        Request::PutKeys { keys, .. } => 1 + tokens(keys.len() / REQUEST_KEYS_PER_TOKEN),
-        Request::Remove { removal } => {
-            1 + tokens(removal.bytes_len() / REQUEST_REMOVAL_BYTES_PER_TOKEN)
-        }
-        Request::ShowKept { .. } => REQUEST_COST_DISK,
-        // Each is read from the disk and pushed.
-        Request::Fetch { envelopes, .. } => tokens(envelopes.len()).max(1),
-        Request::Ping
-        | Request::FindNode { .. }
-        | Request::FindRecord { .. }
-        | Request::TakeKeys { .. }
-        | Request::Deposit { .. }
-        | Request::Attach { .. }
-        | Request::Notify { .. }
-        | Request::ResolveAlias { .. } => 1,
-    }
-}
-
-/// What an answer costs beyond its request, by its size.
-pub(super) fn answer_cost(bytes: usize) -> u64 {
-    tokens(bytes / REQUEST_ANSWER_BYTES_PER_TOKEN)
-}
-
-fn tokens(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(REQUEST_TOKENS_MAX).min(REQUEST_TOKENS_MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use bytchat_proto::envelope::OneTimeKey;
-    use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
-    use bytchat_proto::key::DeviceKey;
-    use bytchat_proto::limits::IDS_PER_REQUEST_MAX;
-    use bytchat_proto::timestamp::Timestamp;
-    use bytchat_proto::unverified::Unverified;
-    use serde_bytes::ByteBuf;
-
     use super::*;
 
     const RATE: Rate = Rate { per_second: 5, max: 20 };
@@ -179,29 +134,6 @@ mod tests {
         assert_eq!((0..20).filter(|_| budget.pay(1, Mono(1_000))).count(), 5);
         assert!(budget.pay(20, Mono(u64::MAX)));
         assert!(!budget.pay(1, Mono(u64::MAX)));
-    }
-
-    #[test]
-    fn a_request_costs_more_when_much_is_in_it_and_never_more_than_can_be_saved() {
-        let fetch = |count| {
-            let (user, envelopes) = (UserId([1; 20]), vec![EnvelopeId([1; 32]); count]);
-            cost(&Request::Fetch { user, envelopes })
-        };
-        assert_eq!((fetch(0), fetch(1)), (1, 1));
-        assert_eq!(usize::try_from(fetch(IDS_PER_REQUEST_MAX)), Ok(IDS_PER_REQUEST_MAX));
-        assert_eq!(fetch(100_000), REQUEST_TOKENS_MAX);
-        let keys = |keys| cost(&Request::PutKeys { user: UserId([1; 20]), keys });
-        assert_eq!(keys(Vec::new()), 1);
-        let key = Unverified::sign(
-            &OneTimeKey {
-                device: DeviceKey([1; 32]),
-                holder: NodeId([1; 20]),
-                key: ByteBuf::new(),
-                expires: Timestamp(0),
-            },
-            |_| Vec::new(),
-        );
-        assert_eq!(keys(vec![key; 20]), 6);
     }
 
     #[test]

@@ -1,0 +1,114 @@
+//! Machines whose nodes are real and lie: about who is near, and about what they keep.
+
+use std::collections::BTreeMap;
+
+use bytchat_core::crypto::NodeSecret;
+use bytchat_core::io::LinkId;
+use bytchat_proto::id::NodeId;
+use bytchat_proto::limits::CONTACTS_PER_ANSWER_MAX;
+use bytchat_proto::point::Point;
+use bytchat_proto::record::Contact;
+use bytchat_proto::wire::{Body, Contacts, Frame, Request, Response};
+
+use super::host::Host;
+use super::world::World;
+
+/// The machines that lie, and what they need for it.
+#[derive(Default)]
+pub(super) struct Liars {
+    /// What each has said of itself.
+    contacts: BTreeMap<usize, Option<Contact>>,
+    /// What they were asked about.
+    targets: BTreeMap<(LinkId, u64), Point>,
+}
+
+impl World {
+    /// From now on a machine names only its friends, takes everything and hands on nothing.
+    pub fn lie(&mut self, host: usize) {
+        self.liars.contacts.entry(host).or_default();
+    }
+
+    /// Adds a machine that lies and is nearer to a point than a distance that another node has.
+    pub fn buy_place(&mut self, point: Point, nearer_than: NodeId, bootstrap: &[usize]) -> usize {
+        let reach = Point::of_node(nearer_than).distance(point);
+        let near = |secret: &[u8; 32]| {
+            let secret = NodeSecret::from_seed(*secret).expect("a seed makes a key");
+            let node = secret.key().node(self.network, &[]);
+            Point::of_node(node).distance(point) < reach
+        };
+        let mut secret: [u8; 32] = [0xab; 32];
+        let mut number = self.hosts.len() as u64 * 1_000_000;
+        while !near(&secret) {
+            number += 1;
+            secret[..8].copy_from_slice(&number.to_be_bytes());
+        }
+        let index = self.hosts.len();
+        let addresses = bootstrap.iter().map(|host| self.hosts[*host].address).collect();
+        let host = Host::with_secret(index, (self.network, None), None, addresses, secret);
+        self.lie(index);
+        self.start(host)
+    }
+
+    /// What becomes of a frame on its way from one machine to another; `None` if it is not sent.
+    pub(super) fn twisted(
+        &mut self,
+        (host, peer): (usize, usize),
+        (link, far): (LinkId, LinkId),
+        bytes: Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        let (lies, asks) =
+            (self.liars.contacts.contains_key(&host), self.liars.contacts.contains_key(&peer));
+        if !lies && !asks {
+            return Some(bytes);
+        }
+        let frame = Frame::decode(&bytes).expect("a node speaks well");
+        if asks && let Some(target) = target(&frame.body) {
+            self.liars.targets.insert((far, frame.id), target);
+        }
+        if !lies {
+            return Some(bytes);
+        }
+        let asked = self.liars.targets.remove(&(link, frame.id));
+        let body = match frame.body {
+            body @ Body::NetworkProof(_) => body,
+            Body::Hello(hello) => {
+                self.liars.contacts.insert(host, Some(hello.contact.clone()));
+                Body::Hello(hello)
+            }
+            Body::Response(Response::Nodes(_)) => {
+                Body::Response(Response::Nodes(Contacts { contacts: self.friends(asked) }))
+            }
+            Body::Response(Response::Records { .. }) => Body::Response(Response::Records {
+                records: Vec::new(),
+                contacts: self.friends(asked),
+            }),
+            Body::Routing(_) => Body::Routing(Contacts { contacts: self.friends(asked) }),
+            Body::Delivery(_) | Body::Notice(_) => return None,
+            Body::Request(Request::Deposit { .. } | Request::PutRecord { .. }) => return None,
+            body @ (Body::Request(_) | Body::Response(_)) => body,
+        };
+        Some(body.with_id(frame.id).encode())
+    }
+
+    fn friends(&self, target: Option<Point>) -> Vec<Contact> {
+        let mut all: Vec<(NodeId, &Contact)> = self
+            .liars
+            .contacts
+            .iter()
+            .filter_map(|(host, contact)| Some((self.hosts[*host].id, contact.as_ref()?)))
+            .collect();
+        let target = target.unwrap_or(Point([0; 20]));
+        all.sort_by_key(|(node, _)| Point::of_node(*node).distance(target));
+        all.into_iter().take(CONTACTS_PER_ANSWER_MAX).map(|(_, it)| it.clone()).collect()
+    }
+}
+
+#[allow(clippy::wildcard_enum_match_arm, reason = "two of many requests have a target")]
+fn target(body: &Body) -> Option<Point> {
+    match body {
+        Body::Request(Request::FindNode { target } | Request::FindRecord { target, .. }) => {
+            Some(*target)
+        }
+        _ => None,
+    }
+}
