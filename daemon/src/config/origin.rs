@@ -157,7 +157,7 @@ mod tests {
         origins.passed_listen(&[SocketAddr::from(([127, 0, 0, 1], 9))]);
         let config = Config::merge(file, &args, &around).unwrap();
         let shown = origins.show(&config, &["network"]);
-        assert_eq!((shown.file.as_deref(), shown.values.len()), (Some("/etc/b.toml"), 12));
+        assert_eq!((shown.file.as_deref(), shown.values.len()), (Some("/etc/b.toml"), 13));
         for (key, value, origin, place) in [
             ("network", "\"flag\"", Origin::Flag, Some("--network")),
             ("bootstrap", "[\"192.0.2.1:1\"]", Origin::File, Some("/etc/b.toml:4")),

@@ -38,6 +38,11 @@ impl Inbox {
         catching.done
     }
 
+    /// All holders of a user were found by a lookup, not only some that were known before.
+    pub fn found_holders(&mut self, user: UserId, now: Now) {
+        self.catching.entry(user).or_insert(Catching::since(now)).known = true;
+    }
+
     /// Whether it is known where a user's device should be attached.
     pub fn knows_holders(&self, user: UserId) -> bool {
         self.of_user(user).next().is_some()
@@ -92,6 +97,7 @@ mod tests {
         let mut inbox = Inbox::default();
         let holders: Vec<_> = (1..=HOLDERS).map(holder).collect();
         inbox.set_holders(USER, &holders, now(0));
+        inbox.found_holders(USER, now(0));
         for (number, waiting) in (1..).zip(waiting) {
             assert!(attach_with(&mut inbox, number, LinkId(number.into()), *waiting));
         }
@@ -128,6 +134,8 @@ mod tests {
         let mut inbox = Inbox::default();
         assert!(!inbox.is_caught_up(USER, now(0)), "nothing is known yet");
         inbox.set_holders(USER, &[], now(1));
+        assert!(!inbox.is_caught_up(USER, now(1)), "nobody was looked for yet");
+        inbox.found_holders(USER, now(1));
         assert!(inbox.is_caught_up(USER, now(1)));
     }
 
@@ -148,6 +156,7 @@ mod tests {
     fn mail_that_overtakes_the_answer_of_its_holder_counts() {
         let mut inbox = Inbox::default();
         inbox.set_holders(USER, &[holder(1)], now(0));
+        inbox.found_holders(USER, now(0));
         let node = holder(1).node();
         assert!(inbox.proven(USER, node, LinkId(1)));
         inbox.remove_at(USER, LinkId(1), id(1), now(1));

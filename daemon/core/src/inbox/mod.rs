@@ -149,7 +149,6 @@ impl Inbox {
             }
             attachment.record = record.clone();
         }
-        self.catching.entry(user).or_insert(Catching::since(now)).known = true;
         dropped
     }
 

@@ -113,6 +113,7 @@ impl Node {
                 let ids = nodes.iter().map(NodeRecord::node);
                 nodes.truncate(self.dht.holders_among(Point::of_user(user), ids));
                 self.handle_holders(user, &nodes, now);
+                self.inbox.found_holders(user, now);
             }
             Lookup::Shown { call } => self.handle_shown(call, lookup, nodes, answered),
             Lookup::Attached { user } => self.handle_checked(user, &records),

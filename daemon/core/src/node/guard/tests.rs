@@ -80,6 +80,7 @@ fn garbage_for_a_device_of_ours_leaves_no_trace() {
     let until = at(0).wall.plus_ms(RECORD_TTL_MAX_MS);
     let holder = node.own.peek().unwrap().clone();
     node.inbox.set_holders(user, std::slice::from_ref(&holder), at(0));
+    node.inbox.found_holders(user, at(0));
     assert!(node.inbox.proven(user, holder.node(), LinkId(2)));
     assert!(node.inbox.attached(user, holder.node(), 0));
     let answer = node.take(bringer(1, LinkId(1)), &garbage, until, at(1));
@@ -102,6 +103,7 @@ fn what_waits_with_holders_comes_before_what_is_deposited_here() {
     let until = at(0).wall.plus_ms(RECORD_TTL_MAX_MS);
     let holder = node.own.peek().unwrap().clone();
     node.inbox.set_holders(user, std::slice::from_ref(&holder), at(0));
+    node.inbox.found_holders(user, at(0));
     assert!(node.inbox.proven(user, holder.node(), LinkId(2)));
     assert!(node.inbox.attached(user, holder.node(), 1));
     let mut refused = |link, now| match node.take(bringer(1, link), &letter, until, now) {
