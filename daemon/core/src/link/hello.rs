@@ -71,18 +71,22 @@ impl<T> Links<T> {
 
     // SPEC 2.10: the newest link to a node is the one that is used.
     /// Takes a link for what is said to a node from now on. Who opens one has none that works,
-    /// unless both have tried in the same moment: after a crash the old one would be believed in
-    /// until it times out.
+    /// unless both have tried in the same moment, or it twice from one address: after a crash the
+    /// old one would be believed in until it times out.
     fn replace(&mut self, node: NodeId, link: LinkId, now: Now, out: &mut Outputs) {
         let is_ours = |peer: &Peer<T>| peer.dial.is_some();
-        let opened_by_peer = self.peers.get(&link).is_some_and(|peer| !is_ours(peer));
+        let newer = self.peers.get(&link);
+        let opened_by_peer = newer.is_some_and(|peer| !is_ours(peer));
+        let address = newer.map(|peer| peer.address);
         let Some(old) = self.by_node.insert(node, link).filter(|old| *old != link) else {
             return;
         };
         let Some(peer) = self.peers.get(&old) else {
             return;
         };
-        if opened_by_peer && (!is_ours(peer) || peer.hello_by <= now.mono) {
+        // A node that is back at its former address resets what is dead.
+        let both = is_ours(peer) || address == Some(peer.address);
+        if opened_by_peer && !(both && peer.hello_by > now.mono) {
             tracing::debug!(link = ?old, "a peer has opened a newer link");
             let reason = "the peer has opened a newer link".to_owned();
             out.push(Output::Close { link: old, reason });

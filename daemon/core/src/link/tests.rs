@@ -339,8 +339,11 @@ fn a_large_answer_costs_more_than_its_request() {
 
 /// Another link of the node that the bench knows comes up.
 fn again(bench: &mut Bench, ms: u64) {
+    again_from(bench, "127.0.0.1:7".parse().unwrap(), ms);
+}
+
+fn again_from(bench: &mut Bench, address: std::net::SocketAddr, ms: u64) {
     let peer = node(2, home());
-    let address = "127.0.0.1:7".parse().unwrap();
     let up = Up { key: peer.key, address, binding: [1; 32], dial: None };
     bench.links.link_up(LinkId(2), up, now(ms), &mut bench.out);
     let hello = Hello {
@@ -373,6 +376,19 @@ fn a_node_that_comes_again_is_spoken_to_over_its_new_link() {
         ] if *result == failed),
         "{events:?}"
     );
+}
+
+#[test]
+fn two_links_that_a_node_opens_at_once_from_one_address_both_stay() {
+    let peer = node(2, home());
+    let home_of = peer.record.addresses[0];
+    for (ms, stays) in [(DIAL_TIMEOUT_MS - 1, true), (DIAL_TIMEOUT_MS, false)] {
+        let mut bench = Bench::joined();
+        bench.ping(1);
+        again_from(&mut bench, home_of, ms);
+        assert_eq!(bench.closed().is_none(), stays);
+        assert_eq!(bench.links.to(peer.record.node()), Some(LinkId(2)));
+    }
 }
 
 #[test]
