@@ -58,8 +58,6 @@ pub const REGION_NODES: u64 = 8;
 /// So many nodes where eight are expected are no chance (one in four thousand; a few in a thousand
 /// where the estimate is a fifth too low).
 pub const CROWDED_NODES: usize = 20;
-/// Nodes of one /24 or /48 among the holders of a point.
-pub const PREFIX_PER_HOLDERS_MAX: usize = 2;
 /// Crowded points that are remembered.
 pub const CROWDS_MAX: usize = 64;
 /// A crowded point is told of again after so long.

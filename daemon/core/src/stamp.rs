@@ -34,11 +34,22 @@ impl From<NetworkId> for Terms {
     }
 }
 
+/// Why a stamp is to be checked; each has its own budget, so that nobody who pushes what we did not
+/// ask for, or knocks, keeps us from believing answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// We asked the node that names it.
+    Asked,
+    /// It came without a question.
+    Pushed,
+}
+
 /// Checks stamps, each once, and no more from one node than it may cost us.
 pub struct Stamps {
     terms: Terms,
     good: Recent<NodeId, STAMPS_CHECKED_MAX>,
-    all: Budget,
+    asked: Budget,
+    pushed: Budget,
     by_node: Budgets<NodeId>,
 }
 
@@ -48,7 +59,8 @@ impl Stamps {
         Self {
             terms,
             good: Recent::default(),
-            all: Budget::full(RATE, Mono::default()),
+            asked: Budget::full(RATE, Mono::default()),
+            pushed: Budget::full(RATE, Mono::default()),
             by_node: Budgets::new(RATE_PER_NODE, STAMPS_SOURCES_MAX),
         }
     }
@@ -75,9 +87,19 @@ impl Stamps {
     }
 
     /// Whether a check is free, or may be paid for by the node that names the record.
-    pub fn may_check(&mut self, record: &NodeRecord, from: NodeId, now: Mono) -> bool {
+    pub fn may_check(&mut self, record: &NodeRecord, from: NodeId, why: Why, now: Mono) -> bool {
+        let of_all = match why {
+            Why::Asked => &mut self.asked,
+            Why::Pushed => &mut self.pushed,
+        };
         let free = self.terms.work == 0 || self.good.has(&record.node());
-        free || (self.by_node.pay(from, 1, now) && self.all.pay(1, now))
+        free || (self.by_node.pay(from, 1, now) && of_all.pay(1, now))
+    }
+
+    /// Whether the stamp of a node that knocks may be checked: all who knock share one budget.
+    pub fn may_meet(&mut self, record: &NodeRecord, now: Mono) -> bool {
+        let free = self.terms.work == 0 || self.good.has(&record.node());
+        free || self.pushed.pay(1, now)
     }
 }
 
@@ -196,7 +218,7 @@ mod tests {
         assert_eq!(make(terms, NodeKey([1; 32]), 0, || false), Some(Vec::new()));
         let mut stamps = Stamps::new(terms);
         assert_eq!(stamps.check(&record(1, vec![1, 2])), Ok(()));
-        assert!(stamps.may_check(&record(1, Vec::new()), NodeId([1; 20]), Mono(0)));
+        assert!(stamps.may_check(&record(1, Vec::new()), NodeId([1; 20]), Why::Pushed, Mono(0)));
     }
 
     #[test]
@@ -215,15 +237,18 @@ mod tests {
         let mut stamps = Stamps::new(terms());
         let unknown = record(9, vec![0; STAMP_BYTES]);
         let (liar, other) = (NodeId([1; 20]), NodeId([2; 20]));
-        let checks = (0..1000).filter(|_| stamps.may_check(&unknown, liar, Mono(0))).count();
+        let checks =
+            (0..1000).filter(|_| stamps.may_check(&unknown, liar, Why::Pushed, Mono(0))).count();
         assert_eq!(u64::try_from(checks), Ok(STAMP_TOKENS_MAX_PER_NODE));
-        assert!(stamps.may_check(&unknown, other, Mono(0)));
+        assert!(stamps.may_check(&unknown, other, Why::Pushed, Mono(0)));
         let good = stamped(1);
         stamps.check(&good).unwrap();
-        assert!((0..1000).all(|_| stamps.may_check(&good, liar, Mono(0))));
+        assert!((0..1000).all(|_| stamps.may_check(&good, liar, Why::Pushed, Mono(0))));
         let many = (3..200).map(|node| NodeId([node; 20]));
         let all: usize = many
-            .map(|node| (0..100).filter(|_| stamps.may_check(&unknown, node, Mono(0))).count())
+            .map(|node| {
+                (0..100).filter(|_| stamps.may_check(&unknown, node, Why::Pushed, Mono(0))).count()
+            })
             .sum();
         assert!(u64::try_from(all).unwrap() < STAMP_TOKENS_MAX);
     }

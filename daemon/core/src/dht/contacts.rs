@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::fill::Fills;
 use crate::planted::planted;
 use crate::prefix::Prefix;
-use crate::stamp::{Stamps, Terms};
+use crate::stamp::{Stamps, Terms, Why};
 use crate::time::Mono;
 
 /// A node whose contact carries its own valid signature; cheap to clone.
@@ -95,6 +95,7 @@ impl Checked {
         &mut self,
         contact: &Contact,
         from: NodeId,
+        why: Why,
         now: Mono,
     ) -> Option<Result<Peer, RecordError>> {
         let hash = hash_of(contact);
@@ -106,7 +107,7 @@ impl Checked {
             Err(_) if planted!(UncheckedSignature) => return Some(self.check(contact)),
             Err(error) => return Some(Err(error)),
         };
-        if !self.stamps.may_check(&peer.record, from, now) {
+        if !self.stamps.may_check(&peer.record, from, why, now) {
             return None;
         }
         let checked = self.stamps.check(&peer.record);

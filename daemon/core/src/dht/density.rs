@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::{
     CROWD_KEEP_MS, CROWDED_NODES, CROWDS_MAX, DENSITY_SAMPLES_FIRST, DENSITY_SAMPLES_MAX,
-    DENSITY_SAMPLES_MIN, HOLDERS, HOLDERS_MAX, PREFIX_PER_HOLDERS_MAX, REGION_NODES,
+    DENSITY_SAMPLES_MIN, HOLDERS, HOLDERS_MAX, REGION_NODES,
 };
 use bytchat_proto::point::{Distance, Point};
 
 use super::contacts::Peer;
 use super::lookup::Lookup;
 use super::{Dht, Event};
-use crate::prefix::Prefix;
 use crate::time::{Mono, Now};
 
 /// A point whose neighbourhood has more nodes than chance would put there.
@@ -90,18 +89,18 @@ pub(super) fn head(distance: Distance) -> u64 {
 }
 
 /// Chooses the holders of a point among nodes, the nearest first: the five nearest and all within
-/// reach, few of one address prefix, and so many at most (SPEC 4.1).
+/// reach, and so many at most (SPEC 4.1). What addresses a node names counts for nothing here: who
+/// names those of others would push them out.
 #[derive(Debug)]
 pub(super) struct Choice {
     reach: Option<u64>,
     chosen: usize,
-    prefixes: BTreeMap<Prefix, usize>,
 }
 
 impl Choice {
     /// Nobody is chosen yet.
     pub(super) fn new(reach: Option<u64>) -> Self {
-        Self { reach, chosen: 0, prefixes: BTreeMap::new() }
+        Self { reach, chosen: 0 }
     }
 
     /// Whether nobody farther away can be chosen.
@@ -110,33 +109,16 @@ impl Choice {
         self.chosen >= if inside { HOLDERS_MAX } else { HOLDERS }
     }
 
-    /// Whether one prefix has its places, so that this node is passed over.
-    pub(super) fn passes_over(&self, peer: &Peer) -> bool {
-        let many = |prefix: &Prefix| {
-            self.prefixes.get(prefix).is_some_and(|count| *count >= PREFIX_PER_HOLDERS_MAX)
-        };
-        peer.prefixes().iter().any(many)
-    }
-
     /// Chooses the next nearest node, if it may be one.
     pub(super) fn take(&mut self, peer: &Peer, point: Point) -> bool {
-        let takes = !self.is_full(peer.point().distance(point)) && !self.passes_over(peer);
-        if takes {
-            self.count(peer);
-        }
+        let takes = !self.is_full(peer.point().distance(point));
+        self.chosen += usize::from(takes);
         takes
     }
 
     /// Notes that this node itself is one.
     pub(super) fn take_self(&mut self) {
         self.chosen += 1;
-    }
-
-    fn count(&mut self, peer: &Peer) {
-        self.chosen += 1;
-        for prefix in peer.prefixes() {
-            *self.prefixes.entry(prefix).or_default() += 1;
-        }
     }
 }
 
@@ -174,8 +156,7 @@ impl Dht {
         nodes
     }
 
-    /// How many of some nodes, the nearest first, are the holders of a point. Those that were
-    /// passed over for their prefix are not among the nodes that a lookup finds.
+    /// How many of some nodes, the nearest first, are the holders of a point.
     pub fn holders_among(&self, point: Point, nodes: impl Iterator<Item = NodeId>) -> usize {
         let mut choice = Choice::new(self.density.reach());
         for node in nodes {

@@ -214,7 +214,7 @@ impl Dht {
         let Some(lookup) = self.lookups.remove(&id) else {
             return;
         };
-        let had = self.believable(&lookup, records, now);
+        let had = self.believable(&lookup, node, records, now);
         self.lookups.insert(id, lookup);
         let told = had.and_then(|had| Ok((had, self.usable(contacts, node, now)?)));
         if let Err(lie) = &told {

@@ -163,15 +163,14 @@ impl Lookup {
             if choice.is_full(*distance) {
                 return None;
             }
-            let passed_over = choice.passes_over(&candidate.attempt.peer);
-            if candidate.attempt.is_open() && !passed_over {
+            if candidate.attempt.is_open() {
                 return Some(*distance);
             }
             match candidate.attempt.state {
-                State::Asked | State::Done | State::Fresh if !passed_over => {
+                State::Asked | State::Done | State::Fresh => {
                     choice.take(&candidate.attempt.peer, self.target);
                 }
-                State::Asked | State::Done | State::Fresh | State::Slow | State::Failed => {}
+                State::Slow | State::Failed => {}
             }
         }
         None
@@ -278,9 +277,7 @@ impl Lookup {
 
     /// All that may still be asked to hold something, closest first, few of one prefix.
     pub(super) fn usable_peers(&self) -> impl Iterator<Item = &Peer> {
-        let mut choice = Choice::new(Some(u64::MAX));
-        let peers = self.alive().map(|it| &it.attempt.peer);
-        peers.filter(move |peer| choice.take(peer, self.target)).take(HOLDERS_MAX)
+        self.alive().map(|it| &it.attempt.peer).take(HOLDERS_MAX)
     }
 
     /// Those that answered, closest first.

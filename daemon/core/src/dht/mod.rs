@@ -237,9 +237,12 @@ impl Dht {
 
     /// Another node names contacts. They are tested before they are believed.
     pub fn learned(&mut self, contacts: &[Contact], from: NodeId, now: Now, out: &mut Outputs) {
+        if self.quarantine.has(from, now.mono) {
+            return;
+        }
         // SPEC 4.13: what a node hears of is asked itself before it gets a place.
         for contact in lookup::bounded(contacts) {
-            let peer = match self.checked.hear(contact, from, now.mono) {
+            let peer = match self.checked.hear(contact, from, crate::stamp::Why::Pushed, now.mono) {
                 None => continue,
                 Some(Ok(peer)) => peer,
                 Some(Err(error)) if is_lie(&error) => {

@@ -90,9 +90,6 @@ impl Put {
             if choice.is_full(*distance) {
                 return None;
             }
-            if choice.passes_over(&attempt.peer) {
-                continue;
-            }
             if attempt.is_open() {
                 self.asked += usize::from(attempt.state == State::Fresh);
                 attempt.asked();

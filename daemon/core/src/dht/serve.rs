@@ -15,6 +15,7 @@ use super::lookup::Slotted;
 use super::put::stale_detail;
 use super::records::Kept;
 use crate::io::Outputs;
+use crate::stamp::Why;
 use crate::time::Now;
 
 impl Dht {
@@ -71,6 +72,9 @@ impl Dht {
         now: Now,
         out: &mut Outputs,
     ) -> Response {
+        if !self.may_check_record(record, from.unwrap_or(self.own.node), now) {
+            return Response::refused(Refusal::Busy, "too many stamps are to be checked");
+        }
         // SPEC 4.6: the holder checks before it stores.
         let checked = self.check_record(record, now);
         let new = match checked {
@@ -85,6 +89,15 @@ impl Dht {
             Kept::Stale(sequence) => Response::refused(Refusal::Stale, stale_detail(sequence)),
             Kept::Full => Response::refused(Refusal::Full, "no room for a record so far away"),
         }
+    }
+
+    /// Whether a record costs no proof of work to check, or the node that brings it may make us
+    /// check one.
+    pub(super) fn may_check_record(&mut self, record: &Record, from: NodeId, now: Now) -> bool {
+        let named = record.peek().ok().filter(|body| body.kind == RecordKind::Location);
+        let body = named.and_then(|body| decode::<LocationBody>(&body.body).ok());
+        let contact = body.and_then(|body| body.contact.peek().ok());
+        contact.is_none_or(|it| self.checked.stamps.may_check(&it, from, Why::Pushed, now.mono))
     }
 
     /// Checks a record of somebody else.

@@ -11,6 +11,7 @@ use super::Dht;
 use super::contacts::Peer;
 use super::lookup::{Lookup, Slotted, bounded};
 use crate::io::Outputs;
+use crate::stamp::Why;
 use crate::time::{Mono, Now};
 
 /// How the DHT stands against who lies.
@@ -96,12 +97,16 @@ impl Dht {
     pub(super) fn believable(
         &mut self,
         lookup: &Lookup,
+        from: NodeId,
         records: &[Record],
         now: Now,
     ) -> Result<Vec<Slotted>, RecordError> {
         let mut fitting = Vec::new();
         for record in records.iter().take(RECORDS_PER_POINT_MAX) {
             let known = lookup.known(record).map(Ok);
+            if known.is_none() && !self.may_check_record(record, from, now) {
+                continue;
+            }
             let it = match known.unwrap_or_else(|| self.check_record(record, now)) {
                 Ok(it) => it,
                 Err(error) if is_lie(&error) => return Err(error),
@@ -124,7 +129,7 @@ impl Dht {
     ) -> Result<Vec<Peer>, RecordError> {
         let mut peers = Vec::new();
         for contact in bounded(contacts) {
-            let peer = match self.checked.hear(contact, from, now.mono) {
+            let peer = match self.checked.hear(contact, from, Why::Asked, now.mono) {
                 None => continue,
                 Some(Ok(peer)) => peer,
                 Some(Err(error)) if is_lie(&error) => return Err(error),

@@ -43,6 +43,11 @@ impl Inbox {
         self.catching.entry(user).or_insert(Catching::since(now)).known = true;
     }
 
+    /// How many holders the devices here are attached to, or are to be.
+    pub fn attachments(&self) -> usize {
+        self.holders.len()
+    }
+
     /// Whether it is known where a user's device should be attached.
     pub fn knows_holders(&self, user: UserId) -> bool {
         self.of_user(user).next().is_some()

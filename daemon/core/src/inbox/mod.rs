@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytchat_proto::id::{BlockId, EnvelopeId, NodeId, UserId};
 use bytchat_proto::limits::{
     ACCOUNTS_MAX, ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, CHALLENGE_MS, FAILED_ENVELOPES_MAX,
-    HOLDERS, PODS_PER_USER_MAX, RECEIPT_AGAIN_MS, RECEIPTS_AGAIN_MAX, SEEN_MAX, SEEN_TTL_MS,
+    HOLDERS_MAX, PODS_PER_USER_MAX, RECEIPT_AGAIN_MS, RECEIPTS_AGAIN_MAX, SEEN_MAX, SEEN_TTL_MS,
 };
 use bytchat_proto::record::NodeRecord;
 use bytchat_proto::timestamp::Timestamp;
@@ -103,7 +103,7 @@ impl Inbox {
         fills.note("envelopes opened", self.seen.len().max(self.seen_ends.len()), SEEN_MAX);
         fills.note("receipts sent again", self.told_again.len(), RECEIPTS_AGAIN_MAX);
         fills.note("envelopes that do not open", self.failed.count(), FAILED_ENVELOPES_MAX);
-        let holders = ACCOUNTS_MAX * (HOLDERS + PODS_PER_USER_MAX);
+        let holders = ACCOUNTS_MAX * (HOLDERS_MAX + PODS_PER_USER_MAX);
         fills.note("holders of our mail", self.holders.len(), holders);
         self.removals.fills(fills);
         self.wanted.fills(fills);

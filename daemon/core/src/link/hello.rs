@@ -42,6 +42,14 @@ impl<T> Links<T> {
             return self.misbehaved(link, &reason, now, out);
         }
         let contact = verify_contact(&hello.contact, self.stamps.network());
+        let known = contact.as_ref().ok().is_none_or(|it| {
+            let knocks = self.peers.get(&link).is_some_and(|peer| peer.dial.is_none());
+            !knocks || self.stamps.may_meet(it, now.mono)
+        });
+        if !known {
+            let reason = "too many nodes that are not known come at once: try again later";
+            return self.turn_away(link, reason, now, out);
+        }
         let contact = match contact.and_then(|it| self.stamps.check(&it).map(|()| it)) {
             Ok(contact) => contact,
             Err(error) => return self.misbehaved(link, &error.to_string(), now, out),
@@ -81,6 +89,13 @@ impl<T> Links<T> {
         let Some(old) = self.by_node.insert(node, link).filter(|old| *old != link) else {
             return;
         };
+        // One id has two links at most, however it is dialled and dials.
+        let of_node = |peer: &Peer<T>| peer.node == Some(node) && peer.dial.is_none();
+        let all = self.peers.iter().filter(|(_, peer)| of_node(peer)).map(|(link, _)| *link);
+        let surplus: Vec<LinkId> = all.filter(|it| ![old, link].contains(it)).collect();
+        for surplus in surplus {
+            self.turn_away(surplus, "the peer has opened newer links", now, out);
+        }
         let Some(peer) = self.peers.get(&old) else {
             return;
         };
@@ -88,10 +103,13 @@ impl<T> Links<T> {
         let both = is_ours(peer) || address == Some(peer.address);
         if opened_by_peer && !(both && peer.hello_by > now.mono) {
             tracing::debug!(link = ?old, "a peer has opened a newer link");
-            let reason = "the peer has opened a newer link".to_owned();
-            out.push(Output::Close { link: old, reason });
-            self.link_down(old, now, out);
+            self.turn_away(old, "the peer has opened a newer link", now, out);
         }
+    }
+
+    fn turn_away(&mut self, link: LinkId, reason: &str, now: Now, out: &mut Outputs) {
+        out.push(Output::Close { link, reason: reason.to_owned() });
+        self.link_down(link, now, out);
     }
 
     fn check_hello(&self, link: LinkId, hello: &Hello) -> Result<(), String> {

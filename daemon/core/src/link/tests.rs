@@ -343,9 +343,13 @@ fn again(bench: &mut Bench, ms: u64) {
 }
 
 fn again_from(bench: &mut Bench, address: std::net::SocketAddr, ms: u64) {
+    again_over(bench, LinkId(2), address, ms);
+}
+
+fn again_over(bench: &mut Bench, link: LinkId, address: std::net::SocketAddr, ms: u64) {
     let peer = node(2, home());
     let up = Up { key: peer.key, address, binding: [1; 32], dial: None };
-    bench.links.link_up(LinkId(2), up, now(ms), &mut bench.out);
+    bench.links.link_up(link, up, now(ms), &mut bench.out);
     let hello = Hello {
         version: PROTOCOL_VERSION,
         network: home(),
@@ -355,7 +359,18 @@ fn again_from(bench: &mut Bench, address: std::net::SocketAddr, ms: u64) {
         time: None,
     };
     let bytes = Body::Hello(hello).with_id(0).encode();
-    bench.links.handle_frame(LinkId(2), &bytes, now(ms), &mut bench.out);
+    bench.links.handle_frame(link, &bytes, now(ms), &mut bench.out);
+}
+
+#[test]
+fn a_node_has_two_links_at_most_however_it_dials() {
+    let mut bench = Bench::joined();
+    let home_of = node(2, home()).record.addresses[0];
+    for number in 2..40 {
+        again_over(&mut bench, LinkId(number), home_of, number);
+        assert!(bench.links.peers.len() <= 2);
+    }
+    assert_eq!(bench.links.to(node(2, home()).record.node()), Some(LinkId(39)));
 }
 
 #[test]

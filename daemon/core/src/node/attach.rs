@@ -2,7 +2,9 @@
 
 use bytchat_proto::envelope::AttachProof;
 use bytchat_proto::id::{NodeId, UserId};
-use bytchat_proto::limits::{DEPOSIT_TIMEOUT_MS, ONE_TIME_KEYS_LOW, ONE_TIME_KEYS_PER_BATCH};
+use bytchat_proto::limits::{
+    DEPOSIT_TIMEOUT_MS, HOLDERS, LINKS_MAX, ONE_TIME_KEYS_LOW, ONE_TIME_KEYS_PER_BATCH,
+};
 use bytchat_proto::record::NodeRecord;
 use bytchat_proto::unverified::Unverified;
 use bytchat_proto::wire::{Notice, Request, Response};
@@ -21,6 +23,10 @@ impl Node {
         let own = self.id;
         let mut wanted: Vec<NodeRecord> =
             nodes.iter().filter(|record| record.node() != own).cloned().collect();
+        // Attachments keep their links: who buys places around our users must not take all.
+        if self.inbox.attachments() >= LINKS_MAX / 2 {
+            wanted.truncate(HOLDERS);
+        }
         let mut pods =
             self.accounts.get(user).map(crate::account::Account::pods).unwrap_or_default();
         pods.retain(|host| Some(host) != self.config.pod.as_ref());

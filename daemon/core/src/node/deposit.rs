@@ -10,6 +10,7 @@ use bytchat_proto::record::NodeRecord;
 use bytchat_proto::rpc::contact::Standing;
 use bytchat_proto::rpc::message::State;
 use bytchat_proto::timestamp::Timestamp;
+use bytchat_proto::unverified::VerifyError;
 use bytchat_proto::wire::{Notice, Request, Response};
 
 use super::Node;
@@ -113,7 +114,9 @@ impl Node {
                     return self.handle_evidence(id, device, (node, until, taken), now);
                 }
                 Err(error) => {
-                    self.dht.accuse(node, "its receipt is forged", now, &mut self.out);
+                    if matches!(error, VerifyError::Key(_)) {
+                        self.dht.accuse(node, "its receipt is forged", now, &mut self.out);
+                    }
                     format!("its receipt is not believed: {error}")
                 }
             },

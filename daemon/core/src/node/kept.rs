@@ -102,7 +102,7 @@ impl Node {
             Ok(Response::Kept { proof }) => {
                 let expected = envelope.kept_proof(nonce, node);
                 if expected.as_slice() == proof.as_slice() {
-                    target.shown = true;
+                    target.shown += 1;
                     return;
                 }
                 "shows something else"

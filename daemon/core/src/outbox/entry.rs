@@ -82,9 +82,9 @@ pub struct Target {
     /// Who says that its device has removed it, in this round of challenges.
     #[serde(skip)]
     pub removed: BTreeSet<NodeId>,
-    /// Whether somebody has shown it in this round of challenges.
+    /// How many have shown it in this round of challenges.
     #[serde(skip)]
-    pub shown: bool,
+    pub shown: usize,
 }
 
 impl Default for Entry {
@@ -138,11 +138,12 @@ impl Target {
         self.holders.remove(&node).is_some() && self.lost.insert(node)
     }
 
-    /// Begins a round of challenges. Whoever said that the device has removed it while others
-    /// still had it is not believed: removals go to all holders.
+    /// Begins a round of challenges. Whoever said that the device has removed it while at least as
+    /// many others still had it is not believed: removals go to all holders.
     pub fn begin_round(&mut self) -> BTreeSet<NodeId> {
         let removed = std::mem::take(&mut self.removed);
-        if std::mem::take(&mut self.shown) { removed } else { BTreeSet::new() }
+        let most = std::mem::take(&mut self.shown) >= removed.len();
+        if most { removed } else { BTreeSet::new() }
     }
 
     /// Whether enough nodes have signed. SPEC 6.8: `stored` needs a quorum of holders, or the

@@ -1,5 +1,8 @@
 //! `message.waiting`: what has not reached its recipient yet, and why.
 
+use std::collections::BTreeMap;
+
+use bytchat_proto::id::{BlockId, UserId};
 use bytchat_proto::limits::{HOLDERS, PAGE_DEFAULT, PAGE_MAX, WRITE_QUORUM};
 use bytchat_proto::rpc::RpcError;
 use bytchat_proto::rpc::message::{Cause, OnItsWay, State, Waiting, Waits};
@@ -21,35 +24,26 @@ impl Node {
         let limit = with.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
         let all = self.outbox.of_account(account, with.after);
         let mut waits = all.filter(|entry| !entry.is_done());
-        let shown = |entry: &Entry| Some(self.on_its_way(caller, entry, entry.block?, now));
+        // Looking at all that goes to one recipient takes its time: once for each.
+        let mut crowded = BTreeMap::new();
+        let shown = |entry: &Entry| {
+            let cause = self.cause(caller, entry, &mut crowded, now);
+            Some(on_its_way(entry, entry.block?, cause, now))
+        };
         let messages: Vec<OnItsWay> = waits.by_ref().take(limit).filter_map(shown).collect();
         let more = waits.next().is_some();
         let next = messages.last().filter(|_| more).map(|last| last.id);
         Ok(Waits { messages, next })
     }
 
-    fn on_its_way(
+    /// Why a message waits, by what the node knows at the moment.
+    fn cause(
         &self,
         caller: Caller,
         entry: &Entry,
-        id: bytchat_proto::id::BlockId,
+        crowded: &mut BTreeMap<UserId, bool>,
         now: Now,
-    ) -> OnItsWay {
-        OnItsWay {
-            id,
-            to: entry.to,
-            alias: entry.alias.clone(),
-            state: entry.state,
-            since: entry.created,
-            tries: entry.tries,
-            holders: entry.stored_count(),
-            cause: self.cause(caller, entry, now),
-            next_try_ms: entry.next_try().since_ms(now.mono),
-        }
-    }
-
-    /// Why a message waits, by what the node knows at the moment.
-    fn cause(&self, caller: Caller, entry: &Entry, now: Now) -> Cause {
+    ) -> Cause {
         if entry.state >= State::Stored {
             return Cause::RecipientAway;
         }
@@ -66,8 +60,12 @@ impl Node {
             return if entry.tries <= 1 { Cause::UnderWay } else { Cause::RecipientNotFound };
         };
         if !entry.is_under_way() {
-            let crowded = self.outbox.is_crowded(entry.to);
-            return if crowded { Cause::Earlier } else { Cause::UnderWay };
+            let crowded = crowded.entry(entry.to);
+            return if *crowded.or_insert_with(|| self.outbox.is_crowded(entry.to)) {
+                Cause::Earlier
+            } else {
+                Cause::UnderWay
+            };
         }
         let asked = entry.targets.values().any(|target| !target.asked.is_empty());
         let quorum = WRITE_QUORUM.min(route.closest.len().clamp(1, HOLDERS));
@@ -77,6 +75,20 @@ impl Node {
             held if held < quorum => Cause::FewHolders,
             _ => Cause::UnderWay,
         }
+    }
+}
+
+fn on_its_way(entry: &Entry, id: BlockId, cause: Cause, now: Now) -> OnItsWay {
+    OnItsWay {
+        id,
+        to: entry.to,
+        alias: entry.alias.clone(),
+        state: entry.state,
+        since: entry.created,
+        tries: entry.tries,
+        holders: entry.stored_count(),
+        cause,
+        next_try_ms: entry.next_try().since_ms(now.mono),
     }
 }
 

@@ -156,7 +156,7 @@ fn a_holder_that_lost_it_counts_no_more_and_one_that_says_it_was_removed_is_chec
     target.removed.insert(second);
     assert_eq!(target.begin_round(), BTreeSet::new());
     target.removed.insert(second);
-    target.shown = true;
+    target.shown = 1;
     assert_eq!(target.begin_round(), BTreeSet::from([second]));
     assert_eq!(target.begin_round(), BTreeSet::new());
 }
