@@ -31,9 +31,12 @@ fn a_good_file_is_taken_on_and_a_bad_one_changes_nothing() {
     machine.write(CONFIG, &format!("network = \"other\"\n{good}"));
     systemctl(&machine, &["reload", SERVICE]);
     let waits = told(&machine, "a part of the configuration needs a restart");
-    assert_eq!((&waits["BYTCHAT_AT_START"], &waits["PRIORITY"]), (&"network".into(), &"4".into()));
+    // A network with a name asks for no work unless it says so.
+    let at_start = "network, work";
+    assert_eq!((&waits["BYTCHAT_AT_START"], &waits["PRIORITY"]), (&at_start.into(), &"4".into()));
     machine.becomes(SERVICE, "StatusText", |status| {
-        status.starts_with("running: ") && status.ends_with("; a restart is needed for network")
+        status.starts_with("running: ")
+            && status.ends_with("; a restart is needed for network, work")
     });
 
     machine.write(CONFIG, "lisen = []\n");
