@@ -3,7 +3,7 @@
 use bytchat_core::persist::Table;
 use bytchat_proto::point::Point;
 use bytchat_proto::rpc::message::State;
-use bytchat_tests::sim::{Faults, History, World, each_seed};
+use bytchat_tests::sim::{Faults, History, Person, World, each_seed};
 
 #[test]
 fn both_see_their_messages_delivered_in_turn() {
@@ -44,17 +44,23 @@ fn a_burst_arrives_whole_although_letters_overtake_each_other() {
     });
 }
 
+/// Two who have written to each other.
+fn friends(seed: u64) -> (World, History, [Person; 2]) {
+    let mut world = World::grown(seed, 12, Faults::default());
+    let mut history = History::new();
+    let (alice, bob) = (world.named(4, "alice@a.test"), world.named(7, "bob@b.test"));
+    world.run(30_000);
+    for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+        history.send(&mut world, from, to);
+        world.run(10_000);
+    }
+    (world, history, [alice, bob])
+}
+
 #[test]
 fn a_receipt_that_is_lost_with_its_session_comes_again_in_minutes() {
     each_seed("lost receipt", 2, |seed| {
-        let mut world = World::grown(seed, 12, Faults::default());
-        let mut history = History::new();
-        let (alice, bob) = (world.named(4, "alice@a.test"), world.named(7, "bob@b.test"));
-        world.run(30_000);
-        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
-            history.send(&mut world, from, to);
-            world.run(10_000);
-        }
+        let (mut world, mut history, [alice, bob]) = friends(seed);
         world.crash(bob.host);
         let id = history.send(&mut world, &alice, &bob);
         world.run(60_000);
@@ -78,14 +84,7 @@ fn a_receipt_that_is_lost_with_its_session_comes_again_in_minutes() {
 #[test]
 fn what_waited_comes_before_what_is_brought_directly() {
     each_seed("overtaken", 2, |seed| {
-        let mut world = World::grown(seed, 12, Faults::default());
-        let mut history = History::new();
-        let (alice, bob) = (world.named(4, "alice@a.test"), world.named(7, "bob@b.test"));
-        world.run(30_000);
-        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
-            history.send(&mut world, from, to);
-            world.run(10_000);
-        }
+        let (mut world, mut history, [alice, bob]) = friends(seed);
         world.crash(bob.host);
         // More than a ratchet keeps keys for.
         let mut ids: Vec<_> = (0..100).map(|_| history.send(&mut world, &alice, &bob)).collect();

@@ -72,34 +72,39 @@ impl Stamps {
 
     /// Checks a stamp, or remembers that it was good.
     pub fn check(&mut self, record: &NodeRecord) -> Result<(), RecordError> {
-        let work = self.terms.work;
-        let node = record.node();
-        // An id names key, network and stamp, so that it stands for all three.
-        if work == 0 || self.good.has(&node) {
+        if self.is_free(record) {
             return Ok(());
         }
+        let work = self.terms.work;
         // SPEC 4.7: a contact counts only with the work that its network asks for.
         if !meets(record.network, record.key, &record.stamp, work) {
             return Err(RecordError::Work { bits: work });
         }
-        self.good.add(node);
+        self.good.add(record.node());
         Ok(())
+    }
+
+    /// Whether there is nothing to check, or nothing any more.
+    fn is_free(&self, record: &NodeRecord) -> bool {
+        // An id names key, network and stamp, so that it stands for all three.
+        self.terms.work == 0 || self.good.has(&record.node())
     }
 
     /// Whether a check is free, or may be paid for by the node that names the record.
     pub fn may_check(&mut self, record: &NodeRecord, from: NodeId, why: Why, now: Mono) -> bool {
+        if self.is_free(record) {
+            return true;
+        }
         let of_all = match why {
             Why::Asked => &mut self.asked,
             Why::Pushed => &mut self.pushed,
         };
-        let free = self.terms.work == 0 || self.good.has(&record.node());
-        free || (self.by_node.pay(from, 1, now) && of_all.pay(1, now))
+        self.by_node.pay(from, 1, now) && of_all.pay(1, now)
     }
 
     /// Whether the stamp of a node that knocks may be checked: all who knock share one budget.
     pub fn may_meet(&mut self, record: &NodeRecord, now: Mono) -> bool {
-        let free = self.terms.work == 0 || self.good.has(&record.node());
-        free || self.pushed.pay(1, now)
+        self.is_free(record) || self.pushed.pay(1, now)
     }
 }
 

@@ -9,7 +9,6 @@ use bytchat_proto::limits::{
 };
 use bytchat_proto::point::{Distance, Point};
 
-use super::contacts::Peer;
 use super::lookup::Lookup;
 use super::{Dht, Event};
 use crate::time::{Mono, Now};
@@ -110,8 +109,8 @@ impl Choice {
     }
 
     /// Chooses the next nearest node, if it may be one.
-    pub(super) fn take(&mut self, peer: &Peer, point: Point) -> bool {
-        let takes = !self.is_full(peer.point().distance(point));
+    pub(super) fn take(&mut self, distance: Distance) -> bool {
+        let takes = !self.is_full(distance);
         self.chosen += usize::from(takes);
         takes
     }
@@ -159,13 +158,7 @@ impl Dht {
     /// How many of some nodes, the nearest first, are the holders of a point.
     pub fn holders_among(&self, point: Point, nodes: impl Iterator<Item = NodeId>) -> usize {
         let mut choice = Choice::new(self.density.reach());
-        for node in nodes {
-            if choice.is_full(Point::of_node(node).distance(point)) {
-                break;
-            }
-            choice.take_self();
-        }
-        choice.chosen
+        nodes.take_while(|node| choice.take(Point::of_node(*node).distance(point))).count()
     }
 
     /// Whether we are so near to a point that others may take us for a holder: views differ.
@@ -229,13 +222,7 @@ mod tests {
         let reach = dense(1000).reach().unwrap();
         let chosen = |distances: &[u64]| {
             let mut choice = Choice::new(Some(reach));
-            for distance in distances {
-                if choice.is_full(at(*distance)) {
-                    break;
-                }
-                choice.take_self();
-            }
-            choice.chosen
+            distances.iter().take_while(|distance| choice.take(at(**distance))).count()
         };
         assert_eq!(chosen(&[reach + 1; 9]), HOLDERS);
         assert_eq!(chosen(&[[1; 7].as_slice(), &[reach + 1]].concat()), 7);

@@ -285,8 +285,9 @@ impl Dht {
         let own = self.own.point().distance(lookup.target);
         let mut choice = Choice::new(lookup.reach);
         for peer in lookup.usable_peers() {
-            if peer.point().distance(lookup.target) < own {
-                choice.take(peer, lookup.target);
+            let distance = peer.point().distance(lookup.target);
+            if distance < own {
+                choice.take(distance);
             }
         }
         !choice.is_full(own)

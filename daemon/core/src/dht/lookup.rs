@@ -168,7 +168,7 @@ impl Lookup {
             }
             match candidate.attempt.state {
                 State::Asked | State::Done | State::Fresh => {
-                    choice.take(&candidate.attempt.peer, self.target);
+                    choice.take(*distance);
                 }
                 State::Slow | State::Failed => {}
             }
@@ -250,7 +250,7 @@ impl Lookup {
     /// The nodes that should hold what lies at the target, as far as they are known.
     fn holders(&self) -> impl Iterator<Item = &Candidate> {
         let mut choice = Choice::new(self.reach);
-        self.alive().filter(move |it| choice.take(&it.attempt.peer, self.target))
+        self.alive().filter(move |it| choice.take(it.attempt.peer.point().distance(self.target)))
     }
 
     /// Whether the holders known have all answered, and the nearest of each path (SPEC 4.9).

@@ -58,8 +58,8 @@ impl Put {
         let answered = lookup.answer_count();
         self.reach = lookup.reach;
         let mut choice = Choice::new(self.reach);
-        for attempt in self.targets.range(..own).map(|(_, attempt)| attempt) {
-            choice.take(&attempt.peer, point);
+        for (distance, _) in self.targets.range(..own) {
+            choice.take(*distance);
         }
         self.own = !choice.is_full(own);
         self.cut_off = answered == 0 && lookup.failures() > 0;
@@ -81,7 +81,6 @@ impl Put {
 
     /// The next node to be asked: as many as are wanted, and one for each that failed.
     pub(super) fn next(&mut self) -> Option<Peer> {
-        let point = self.what.slot.point;
         let mut choice = Choice::new(self.reach);
         if self.own {
             choice.take_self();
@@ -96,7 +95,7 @@ impl Put {
                 return Some(attempt.peer.clone());
             }
             if attempt.state != State::Failed {
-                choice.take(&attempt.peer, point);
+                choice.take(*distance);
             }
         }
         None

@@ -265,12 +265,10 @@ impl RoutingTable {
         let ours = near.partition_point(|peer| peer.point().distance(point) < own);
         let (closer, farther) = near.split_at(ours);
         let mut chosen: Vec<Peer> = Vec::new();
-        chosen.extend(closer.iter().filter(|peer| choice.take(peer, point)).cloned());
-        let holds = !choice.is_full(own);
-        if holds {
-            choice.take_self();
-        }
-        chosen.extend(farther.iter().filter(|peer| choice.take(peer, point)).cloned());
+        let distance = |peer: &Peer| peer.point().distance(point);
+        chosen.extend(closer.iter().filter(|peer| choice.take(distance(peer))).cloned());
+        let holds = choice.take(own);
+        chosen.extend(farther.iter().filter(|peer| choice.take(distance(peer))).cloned());
         (chosen, holds)
     }
 

@@ -1,5 +1,7 @@
 //! Catching up: what waits with holders comes before what is brought directly.
 
+use std::ops::RangeInclusive;
+
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::limits::CATCH_UP_MS;
 
@@ -63,8 +65,7 @@ impl Inbox {
     /// Owes a removal to a holder, which has one thing less then.
     pub(super) fn owe(&mut self, user: UserId, link: LinkId, id: EnvelopeId, now: Now) {
         if self.removals.add(user, link, id, now.mono) {
-            let range = (user, NodeId([0; 20]))..=(user, NodeId([0xff; 20]));
-            for (_, attachment) in self.holders.range_mut(range) {
+            for (_, attachment) in self.holders.range_mut(all_of(user)) {
                 if attachment.phase.link() == Some(link) {
                     attachment.gone = attachment.gone.saturating_add(1);
                 }
@@ -72,10 +73,14 @@ impl Inbox {
         }
     }
 
-    fn of_user(&self, user: UserId) -> impl Iterator<Item = &Attachment> {
-        let range = (user, NodeId([0; 20]))..=(user, NodeId([0xff; 20]));
-        self.holders.range(range).map(|(_, attachment)| attachment)
+    pub(super) fn of_user(&self, user: UserId) -> impl Iterator<Item = &Attachment> {
+        self.holders.range(all_of(user)).map(|(_, attachment)| attachment)
     }
+}
+
+/// All places in which a holder of a user may stand.
+pub(super) fn all_of(user: UserId) -> RangeInclusive<(UserId, NodeId)> {
+    (user, NodeId([0; 20]))..=(user, NodeId([0xff; 20]))
 }
 
 impl Attachment {

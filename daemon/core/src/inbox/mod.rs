@@ -20,7 +20,7 @@ use crate::persist::Table;
 use crate::recent::Recent;
 use crate::time::{Deadline, Mono, Now};
 
-use catching::Catching;
+use catching::{Catching, all_of};
 pub use removals::RemovalId;
 use removals::Removals;
 pub use wanted::Fetch;
@@ -225,8 +225,7 @@ impl Inbox {
 
     /// The links over which a user's mail may come.
     pub fn links(&self, user: UserId) -> Vec<LinkId> {
-        let of_user = self.holders.iter().filter(|((owner, _), _)| *owner == user);
-        of_user.filter_map(|(_, attachment)| attachment.phase.link()).collect()
+        self.of_user(user).filter_map(|attachment| attachment.phase.link()).collect()
     }
 
     /// Whether a user's mail may come over a link: its device is attached there, or has sent its
@@ -314,8 +313,8 @@ impl Inbox {
     pub fn poll_removals(&mut self, now: Now) -> Vec<(RemovalId, Vec<EnvelopeId>)> {
         let holders = &self.holders;
         self.removals.retain(|user, link| {
-            let range = (user, NodeId([0; 20]))..=(user, NodeId([0xff; 20]));
-            holders.range(range).any(|(_, attachment)| attachment.phase.link() == Some(link))
+            let mut of_user = holders.range(all_of(user));
+            of_user.any(|(_, attachment)| attachment.phase.link() == Some(link))
         });
         self.removals.poll(now.mono)
     }

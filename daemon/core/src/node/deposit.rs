@@ -182,8 +182,7 @@ impl Node {
             self.outbox.keep(id, now, &mut self.out);
             return self.work_on(to, now);
         }
-        let again =
-            whole && self.outbox.get_mut(id).is_some_and(|it| std::mem::take(&mut it.again));
+        let again = whole && self.outbox.get(id).is_some_and(|it| it.again);
         if again {
             self.outbox.settle(id, now);
         }

@@ -69,20 +69,26 @@ fn writes(node: &mut Node) -> usize {
     outputs.filter(|output| matches!(output, Output::Persist(_))).count()
 }
 
-#[test]
-fn garbage_for_a_device_of_ours_leaves_no_trace() {
+/// A node whose user is attached to one holder at which so much waits, and garbage for its device.
+fn attached(waiting: u32) -> (Node, Envelope) {
     let mut node = node();
     let user = person(&mut node);
     let device = &node.accounts.get(user).unwrap().device;
     let (device, kem) = (device.device(), device.prekeys().kem_id);
     let body = vec![7; ENVELOPE_CLASS_MIN + TAG_BYTES];
     let garbage = Envelope::assemble(user, device, kem, &[7; ENCAPSULATION_BYTES], &body).unwrap();
-    let until = at(0).wall.plus_ms(RECORD_TTL_MAX_MS);
     let holder = node.own.peek().unwrap().clone();
     node.inbox.set_holders(user, std::slice::from_ref(&holder), at(0));
     node.inbox.found_holders(user, at(0));
     assert!(node.inbox.proven(user, holder.node(), LinkId(2)));
-    assert!(node.inbox.attached(user, holder.node(), 0));
+    assert!(node.inbox.attached(user, holder.node(), waiting));
+    (node, garbage)
+}
+
+#[test]
+fn garbage_for_a_device_of_ours_leaves_no_trace() {
+    let (mut node, garbage) = attached(0);
+    let until = at(0).wall.plus_ms(RECORD_TTL_MAX_MS);
     let answer = node.take(bringer(1, LinkId(1)), &garbage, until, at(1));
     assert!(matches!(answer, Some(Response::Refused { .. })), "{answer:?}");
     assert_eq!(writes(&mut node), 0);
@@ -94,18 +100,8 @@ fn garbage_for_a_device_of_ours_leaves_no_trace() {
 
 #[test]
 fn what_waits_with_holders_comes_before_what_is_deposited_here() {
-    let mut node = node();
-    let user = person(&mut node);
-    let device = &node.accounts.get(user).unwrap().device;
-    let (device, kem) = (device.device(), device.prekeys().kem_id);
-    let body = vec![7; ENVELOPE_CLASS_MIN + TAG_BYTES];
-    let letter = Envelope::assemble(user, device, kem, &[7; ENCAPSULATION_BYTES], &body).unwrap();
+    let (mut node, letter) = attached(1);
     let until = at(0).wall.plus_ms(RECORD_TTL_MAX_MS);
-    let holder = node.own.peek().unwrap().clone();
-    node.inbox.set_holders(user, std::slice::from_ref(&holder), at(0));
-    node.inbox.found_holders(user, at(0));
-    assert!(node.inbox.proven(user, holder.node(), LinkId(2)));
-    assert!(node.inbox.attached(user, holder.node(), 1));
     let mut refused = |link, now| match node.take(bringer(1, link), &letter, until, now) {
         Some(Response::Refused { reason, .. }) => reason,
         other => panic!("{other:?}"),
