@@ -46,7 +46,19 @@ pub(super) enum Reply<'a> {
     Answer(&'a Response),
     Refused(Refusal, &'a str),
     Malformed,
-    Lost { final_word: bool },
+    Lost(Loss),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// The link went down: over another one it may be answered at once.
+    Broken,
+    /// Its time is over. The link has repeated what was lost on the way (RFC 9000, 13.3), so that
+    /// asking again over the same link brings nothing sooner.
+    Silent,
+    /// No link could be opened.
+    Unreachable,
 }
 
 impl<'a> Reply<'a> {
@@ -57,8 +69,9 @@ impl<'a> Reply<'a> {
             Ok(response) => Self::Answer(response),
             Err(Failure::Refused(reason)) => Self::Refused(reason, ""),
             Err(Failure::Malformed) => Self::Malformed,
-            Err(Failure::TimedOut) => Self::Lost { final_word: false },
-            Err(Failure::Unreachable) => Self::Lost { final_word: true },
+            Err(Failure::TimedOut) => Self::Lost(Loss::Silent),
+            Err(Failure::Broken) => Self::Lost(Loss::Broken),
+            Err(Failure::Unreachable) => Self::Lost(Loss::Unreachable),
         }
     }
 }
@@ -151,7 +164,7 @@ pub(super) enum State {
     Fresh,
     /// Asked in time.
     Asked,
-    /// Asked, but slow: may be asked again.
+    /// Asked, but slow: others are asked meanwhile.
     Slow,
     /// It has answered; for puts: it holds the record, or a newer one.
     Done,
@@ -175,11 +188,7 @@ impl Attempt {
 
     /// Whether it may be asked now.
     pub(super) fn is_open(&self) -> bool {
-        match self.state {
-            State::Fresh => true,
-            State::Slow => self.tries < ASK_TRIES_MAX,
-            State::Asked | State::Done | State::Failed => false,
-        }
+        self.state == State::Fresh
     }
 
     pub(super) fn asked(&mut self) {
@@ -195,8 +204,7 @@ impl Attempt {
         }
     }
 
-    /// A request was lost. It is tried again: packets get lost, and a lookup that misses a
-    /// live holder by that is worth less than the time.
+    /// A request was lost, and is tried again unless that was the final word.
     pub(super) fn lost(&mut self, final_word: bool) {
         self.flying = self.flying.saturating_sub(1);
         let over = final_word || self.tries >= ASK_TRIES_MAX;

@@ -7,12 +7,13 @@ use bytchat_proto::record::{Contact, Record, RecordBody, RecordKind};
 use bytchat_proto::unverified::Verified;
 use bytchat_proto::wire::{Request, Response};
 
-use super::asks::{Flying, Lapse, Purpose, Reply};
+use super::asks::{Flying, Lapse, Loss, Purpose, Reply};
 use super::contacts::Peer;
 use super::density::Choice;
 use super::lookup::{Lookup, Slotted, Why};
 use super::put::Put;
 use super::records::Kept;
+use super::rtt::Rtt;
 use super::{AskId, Dht, Event, Failure, LookupId, PutError, PutId, TooBusy};
 use crate::io::Outputs;
 use crate::time::Now;
@@ -98,10 +99,13 @@ impl Dht {
     fn seed(&self, lookup: &mut Lookup) {
         let near = self.table.closest(lookup.target, BUCKET_CONTACTS_MAX, false);
         let few = near.len() < BUCKET_CONTACTS_MAX;
-        near.into_iter().for_each(|peer| lookup.offer(peer, None));
+        for peer in near {
+            let rtt = self.table.rtt(peer.node);
+            lookup.offer(peer, None, rtt);
+        }
         if few {
             let stored = self.untested.stored().cloned();
-            stored.for_each(|peer| lookup.offer(peer, None));
+            stored.for_each(|peer| lookup.offer(peer, None, Rtt::default()));
         }
         let Some(kind) = lookup.kind else { return };
         for held in self.records.of_kind(lookup.target, kind) {
@@ -134,7 +138,7 @@ impl Dht {
             match lapse {
                 Lapse::Slow(flying) => self.slowed(&flying, now, out),
                 Lapse::Lost(flying) => {
-                    let lost = Reply::Lost { final_word: false };
+                    let lost = Reply::Lost(Loss::Silent);
                     self.conclude(&flying, lost, None, now, out);
                 }
             }
@@ -172,7 +176,7 @@ impl Dht {
         self.stats.over(flying, reply, rtt_ms, now.mono);
         match reply {
             Reply::Answer(_) | Reply::Refused(..) => self.heard(&flying.peer, rtt_ms, now, out),
-            Reply::Malformed | Reply::Lost { .. } => self.missed(flying.peer.node, now, out),
+            Reply::Malformed | Reply::Lost(_) => self.missed(flying.peer.node, now, out),
         }
         match &flying.purpose {
             Purpose::Lookup(id) => {
@@ -206,9 +210,9 @@ impl Dht {
                 let lookup = self.lookups.get_mut(&id);
                 return lookup.map_or((), |it| it.refused(node, flying.slow));
             }
-            Reply::Lost { final_word } => {
+            Reply::Lost(loss) => {
                 let lookup = self.lookups.get_mut(&id);
-                return lookup.map_or((), |it| it.lost(node, flying.slow, final_word));
+                return lookup.map_or((), |it| it.lost(node, flying.slow, loss));
             }
         };
         let Some(lookup) = self.lookups.remove(&id) else {
@@ -227,7 +231,10 @@ impl Dht {
             Ok((had, peers)) => {
                 self.stats.named(id, node, &peers);
                 lookup.answered(node, flying.slow, had);
-                peers.into_iter().for_each(|peer| lookup.offer(peer, Some(node)));
+                for peer in peers {
+                    let rtt = self.table.rtt(peer.node);
+                    lookup.offer(peer, Some(node), rtt);
+                }
             }
             Err(_) => lookup.refused(node, flying.slow),
         }
@@ -317,9 +324,9 @@ impl Dht {
         let node = flying.peer.node;
         match reply {
             Reply::Answer(Response::Done) => put.stored(node),
-            Reply::Answer(_) | Reply::Malformed => put.lost(node, true),
+            Reply::Answer(_) | Reply::Malformed => put.lost(node, Loss::Unreachable),
             Reply::Refused(reason, detail) => put.refused(node, reason, detail),
-            Reply::Lost { final_word } => put.lost(node, final_word),
+            Reply::Lost(loss) => put.lost(node, loss),
         }
     }
 

@@ -1,5 +1,6 @@
 //! One iterative lookup: a pure state machine over a short list of candidates.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,10 +15,11 @@ use bytchat_proto::unverified::Verified;
 use bytchat_proto::wire::Request;
 
 use super::PutId;
-use super::asks::{Attempt, State};
+use super::asks::{Attempt, Loss, State};
 use super::contacts::Peer;
 use super::density::Choice;
 use super::records::is_newer;
+use super::rtt::Rtt;
 
 /// A record with the slot that its signatures prove.
 #[derive(Clone, Debug)]
@@ -46,6 +48,7 @@ struct Candidate {
     attempt: Attempt,
     had: Vec<Slotted>,
     path: usize,
+    rtt: Rtt,
 }
 
 impl Candidate {
@@ -105,7 +108,7 @@ impl Lookup {
     /// Adds a candidate to the path of the node that named it, unless another path has it: paths
     /// share no node. A candidate that nobody named begins one. Where there are too many, the
     /// path with the most loses its farthest.
-    pub(super) fn offer(&mut self, peer: Peer, by: Option<NodeId>) {
+    pub(super) fn offer(&mut self, peer: Peer, by: Option<NodeId>, rtt: Rtt) {
         let distance = peer.point().distance(self.target);
         if self.candidates.contains_key(&distance) {
             return;
@@ -114,7 +117,7 @@ impl Lookup {
             Some(named_by) => named_by.path,
             None => self.candidates.len() % LOOKUP_PATHS,
         };
-        let fresh = Candidate { attempt: Attempt::new(peer), had: Vec::new(), path };
+        let fresh = Candidate { attempt: Attempt::new(peer), had: Vec::new(), path, rtt };
         self.candidates.insert(distance, fresh);
         if self.candidates.len() > LOOKUP_CANDIDATES_MAX {
             let of = |path: &usize| self.candidates.values().filter(|it| it.path == *path).count();
@@ -157,23 +160,25 @@ impl Lookup {
         Some(candidate.attempt.peer.clone())
     }
 
+    /// Of those that may become holders and are to be asked, the nearest; of those that share as
+    /// many bits with the target, the one that answers soonest.
     fn open_holder(&self) -> Option<Distance> {
         let mut choice = Choice::new(self.reach);
+        let mut open = Vec::new();
         for (distance, candidate) in &self.candidates {
-            if choice.is_full(*distance) {
-                return None;
+            let may_hold = match candidate.attempt.state {
+                State::Fresh | State::Asked | State::Done => choice.take(*distance),
+                State::Slow | State::Failed => continue,
+            };
+            if !may_hold {
+                break;
             }
             if candidate.attempt.is_open() {
-                return Some(*distance);
-            }
-            match candidate.attempt.state {
-                State::Asked | State::Done | State::Fresh => {
-                    choice.take(*distance);
-                }
-                State::Slow | State::Failed => {}
+                let cost = (Reverse(distance.leading_zeros()), candidate.rtt.expected_us());
+                open.push((cost, *distance));
             }
         }
-        None
+        open.into_iter().min().map(|(_, distance)| distance)
     }
 
     fn open_on_path(&self) -> Option<Distance> {
@@ -211,11 +216,11 @@ impl Lookup {
         }
     }
 
-    /// A request was lost.
-    pub(super) fn lost(&mut self, node: NodeId, was_slow: bool, final_word: bool) {
+    /// A request was lost. Only what was asked over a link that went down is asked again.
+    pub(super) fn lost(&mut self, node: NodeId, was_slow: bool, loss: Loss) {
         self.free(was_slow);
         if let Some(candidate) = self.candidate(node) {
-            candidate.attempt.lost(final_word);
+            candidate.attempt.lost(loss != Loss::Broken);
         }
     }
 
@@ -260,9 +265,11 @@ impl Lookup {
     }
 
     /// Whether enough of the closest nodes known have answered with records, and not all of them
-    /// on one path: as many readers as there are writers always meet in one holder.
+    /// on one path: as many readers as there are writers always meet in one holder. Nobody waits
+    /// for those that are slow, who mostly are gone.
     pub(super) fn has_quorum(&self) -> bool {
-        let closest = self.alive().take(HOLDERS);
+        let in_time = self.alive().filter(|it| it.attempt.state != State::Slow);
+        let closest = in_time.take(HOLDERS);
         let had: Vec<usize> =
             closest.filter(|it| it.is_done() && !it.had.is_empty()).map(|it| it.path).collect();
         let others = self.alive().any(|it| Some(&it.path) != had.first());

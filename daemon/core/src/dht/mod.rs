@@ -86,6 +86,8 @@ pub struct Ask {
 pub enum Failure {
     /// No link to the node comes up.
     Unreachable,
+    /// The link to the node went down.
+    Broken,
     /// The node says nothing.
     TimedOut,
     /// The node says no.

@@ -7,7 +7,7 @@ use bytchat_proto::limits::WRITE_QUORUM;
 use bytchat_proto::point::Distance;
 use bytchat_proto::wire::Refusal;
 
-use super::asks::{Attempt, State};
+use super::asks::{Attempt, Loss, State};
 use super::contacts::Peer;
 use super::density::Choice;
 use super::lookup::{Lookup, Slotted};
@@ -114,9 +114,9 @@ impl Put {
     }
 
     /// A request was lost.
-    pub(super) fn lost(&mut self, node: NodeId, final_word: bool) {
+    pub(super) fn lost(&mut self, node: NodeId, loss: Loss) {
         if let Some(attempt) = self.attempt(node) {
-            attempt.lost(final_word);
+            attempt.lost(loss == Loss::Unreachable);
         }
     }
 

@@ -295,7 +295,7 @@ impl Dht {
                 }
             }
             Reply::Answer(_) | Reply::Malformed => {}
-            Reply::Lost { .. } => {
+            Reply::Lost(_) => {
                 let again = now.mono.plus_ms(REPUBLISH_RETRY_MS);
                 self.records.schedule(slot.point, again, true);
             }

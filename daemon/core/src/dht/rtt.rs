@@ -24,6 +24,11 @@ impl Rtt {
         self.smoothed_us = Some((smoothed * 7 + sample) / 8);
     }
 
+    /// How long an answer usually takes; of who was never asked, as long as over a new link.
+    pub(super) fn expected_us(self) -> u64 {
+        self.smoothed_us.unwrap_or(REQUEST_SOFT_TIMEOUT_MS * 1_000 / 2)
+    }
+
     /// After so long the peer counts as slow.
     pub(super) fn soft_timeout_ms(self) -> u64 {
         let Some(smoothed) = self.smoothed_us else {

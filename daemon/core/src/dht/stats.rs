@@ -11,7 +11,7 @@ use bytchat_proto::rpc::dht::{Hop, Outcome};
 use bytchat_proto::rpc::node::{Asks, Histogram, Lookups, Puts, Repair, one_more as more};
 use bytchat_proto::wire::Response;
 
-use super::asks::{Flying, Purpose, Reply};
+use super::asks::{Flying, Loss, Purpose, Reply};
 use super::contacts::Peer;
 use super::lookup::Lookup;
 use super::put::Put;
@@ -104,8 +104,8 @@ impl Stats {
             Reply::Answer(_) => Outcome::Answered,
             Reply::Refused(..) => Outcome::Refused,
             Reply::Malformed => Outcome::Malformed,
-            Reply::Lost { final_word: false } => Outcome::Silent,
-            Reply::Lost { final_word: true } => Outcome::Unreachable,
+            Reply::Lost(Loss::Silent) => Outcome::Silent,
+            Reply::Lost(Loss::Broken | Loss::Unreachable) => Outcome::Unreachable,
         };
         let heard = matches!(outcome, Outcome::Answered | Outcome::Refused);
         let rtt_ms = rtt_ms.filter(|_| heard);
@@ -143,7 +143,7 @@ impl Stats {
         let contacts = match reply {
             Reply::Answer(Response::Nodes(nodes)) => nodes.contacts.len(),
             Reply::Answer(Response::Records { contacts, .. }) => contacts.len(),
-            Reply::Answer(_) | Reply::Refused(..) | Reply::Malformed | Reply::Lost { .. } => 0,
+            Reply::Answer(_) | Reply::Refused(..) | Reply::Malformed | Reply::Lost(_) => 0,
         };
         shown.hops.push(Hop {
             node_id: peer.node,

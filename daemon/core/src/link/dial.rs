@@ -9,6 +9,7 @@ use bytchat_proto::limits::{
     ADDRESSES_PER_NODE_MAX, DIAL_TIMEOUT_MS, DIALS_MAX, FRAMES_WAITING_PER_NODE_MAX,
 };
 
+use super::early::is_harmless;
 use super::targets::Targets;
 use super::{Event, Failure, NewAsk, Target};
 use crate::fill::Fills;
@@ -79,6 +80,34 @@ impl<T> Dials<T> {
     pub(super) fn expects(&self, dial: Option<DialId>, node: NodeId) -> bool {
         let attempt = dial.and_then(|dial| self.attempts.get(&dial));
         attempt.and_then(|attempt| attempt.node).is_none_or(|wanted| wanted == node)
+    }
+
+    /// What waits for a node whose link is up, as far as it may be asked before hello.
+    pub(super) fn take_early(
+        &mut self,
+        dial: Option<DialId>,
+        key: NodeKey,
+    ) -> Option<(NodeId, Vec<NewAsk<T>>)> {
+        let attempt = self.attempts.get_mut(&dial?).filter(|it| it.key == Some(key))?;
+        let waiting = std::mem::take(&mut attempt.waiting).into_iter();
+        let (early, rest) = waiting.partition(|ask| is_harmless(&ask.request));
+        attempt.waiting = rest;
+        Some((attempt.node?, early))
+    }
+
+    /// Lets wait again what was asked early; gives back what has no attempt any more to wait for.
+    pub(super) fn give_back(
+        &mut self,
+        dial: Option<DialId>,
+        mut asks: Vec<NewAsk<T>>,
+    ) -> Vec<NewAsk<T>> {
+        let Some(attempt) = dial.and_then(|dial| self.attempts.get_mut(&dial)) else {
+            return asks;
+        };
+        let room = FRAMES_WAITING_PER_NODE_MAX.saturating_sub(attempt.waiting.len());
+        let rest = asks.split_off(asks.len().min(room));
+        attempt.waiting.append(&mut asks);
+        rest
     }
 
     /// A node has proven itself at an address.

@@ -16,6 +16,8 @@ use crate::io::{DialId, LinkId};
 pub enum Failure {
     /// No link could be opened.
     Unreachable,
+    /// The link went down before the answer came.
+    Broken,
     /// The link is there, the answer is not.
     TimedOut,
     /// Too much is under way with that node.

@@ -55,10 +55,15 @@ impl<T> Links<T> {
             Err(error) => return self.misbehaved(link, &error.to_string(), now, out),
         };
         let node = contact.node();
+        if self.peers.get(&link).is_some_and(|it| it.expected != Some(node)) {
+            self.take_back(link, now);
+        }
         let Some(peer) = self.peers.get_mut(&link) else {
             return;
         };
         peer.node = Some(node);
+        peer.early.clear();
+        self.due.plan(link, peer.deadline());
         let (dial, address) = (peer.dial, peer.address);
         if self.dials.expects(dial, node) {
             self.dials.proved(address, now.mono);

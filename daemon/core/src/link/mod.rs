@@ -4,6 +4,8 @@ mod cost;
 mod counts;
 mod deliveries;
 mod dial;
+mod due;
+mod early;
 mod event;
 mod garbage;
 mod hello;
@@ -35,10 +37,11 @@ use counts::Counts;
 use deliveries::Deliveries;
 use dial::Dials;
 pub use dial::Named;
+use due::Due;
 pub use event::{Event, Failure, NewAsk, Target, Up};
 use garbage::Garbage;
 pub use garbage::Tried;
-use peer::{Ask, Peer};
+use peer::Peer;
 
 /// How much one node may ask.
 const REQUESTS: Rate = Rate { per_second: REQUEST_TOKENS_PER_SECOND, max: REQUEST_TOKENS_MAX };
@@ -52,6 +55,7 @@ pub struct Links<T> {
     peers: BTreeMap<LinkId, Peer<T>>,
     by_node: BTreeMap<NodeId, LinkId>,
     dials: Dials<T>,
+    due: Due,
     /// By node and not by link: who opens a new link has the old budget.
     budgets: Budgets<NodeId>,
     deliveries: Deliveries,
@@ -73,6 +77,7 @@ impl<T> Links<T> {
             peers: BTreeMap::new(),
             by_node: BTreeMap::new(),
             dials: Dials::new(),
+            due: Due::default(),
             budgets: Budgets::new(REQUESTS, REQUEST_BUDGETS_MAX),
             deliveries: Deliveries::new(),
             garbage: Garbage::new(),
@@ -143,20 +148,25 @@ impl<T> Links<T> {
             }
             return;
         }
-        self.peers.insert(link, Peer::new(up, now));
+        let peer = Peer::new(up, now);
+        self.due.plan(link, peer.deadline());
+        self.peers.insert(link, peer);
         self.greet(link, now, out);
+        self.ask_early(link, now, out);
     }
 
     /// A link is gone: what was asked over it has no answer.
     pub fn link_down(&mut self, link: LinkId, now: Now, out: &mut Outputs) {
+        self.take_back(link, now);
         let Some(peer) = self.peers.remove(&link) else {
             return;
         };
+        self.due.plan(link, None);
         let dial = peer.dial;
         if let Some(node) = peer.node {
             self.deliveries.link_down(link, node);
             for (_, ask) in peer.asks {
-                self.events.push_back(ask.failed(node, Failure::Unreachable, now));
+                self.events.push_back(ask.failed(node, Failure::Broken, now));
             }
             if self.by_node.get(&node) == Some(&link) {
                 let other = self.peers.iter().find(|(_, peer)| peer.node == Some(node));
@@ -205,7 +215,10 @@ impl<T> Links<T> {
         };
         let Some(node) = peer.node else { return };
         match peer.ask(ask, now) {
-            Ok(frame) => out.push(Output::Transmit { link, bytes: frame.encode() }),
+            Ok(frame) => {
+                out.push(Output::Transmit { link, bytes: frame.encode() });
+                peer.deadline().into_iter().for_each(|it| self.due.sooner(link, it));
+            }
             Err(token) => self.events.push_back(Event::Answer {
                 token,
                 from: node,
@@ -252,7 +265,12 @@ impl<T> Links<T> {
             }
         };
         let Some(node) = peer.node else {
-            return self.handle_first(link, frame.body, now, out);
+            return match (frame.body, peer.expected) {
+                (Body::Response(response), Some(node)) => {
+                    self.answered_early((link, node), frame.id, response, now);
+                }
+                (body, _) => self.handle_first(link, body, now, out),
+            };
         };
         match frame.body {
             Body::Request(request) => {
@@ -267,6 +285,7 @@ impl<T> Links<T> {
             Body::Response(response) => {
                 if let Some(event) = peer.answered(node, frame.id, response, now) {
                     self.events.push_back(event);
+                    self.due.plan(link, peer.deadline());
                 }
             }
             Body::Hello(_) | Body::NetworkProof(_) => {
@@ -308,18 +327,18 @@ impl<T> Links<T> {
         for (link, from, body) in self.deliveries.due(now.mono) {
             self.events.push_back(Event::Push { link, from, body });
         }
-        let mut silent = Vec::new();
-        for (link, peer) in &mut self.peers {
+        while let Some(link) = self.due.pop(now.mono) {
+            let Some(peer) = self.peers.get_mut(&link) else { continue };
             if let Some(node) = peer.node {
                 for ask in peer.expired(now) {
                     self.events.push_back(ask.failed(node, Failure::TimedOut, now));
                 }
+                self.due.plan(link, peer.deadline());
             } else if now.mono >= peer.hello_by {
-                silent.push(*link);
+                self.end_silent(link, now, out);
+            } else {
+                self.due.plan(link, peer.deadline());
             }
-        }
-        for link in silent {
-            self.end_silent(link, now, out);
         }
         self.close_resting(now, out);
     }
@@ -349,11 +368,10 @@ impl<T> Links<T> {
 
     /// When something will have taken too long.
     pub fn poll_timeout(&self) -> Option<Deadline> {
-        let peers = self.peers.values().filter_map(Peer::deadline).min();
         let rest = (self.peers.len() > LINKS_AT_REST)
             .then(|| Deadline { at: self.swept.plus_ms(10_000), why: "close links at rest" });
         let work = Deadline::earliest(self.dials.deadline(), self.deliveries.deadline());
-        Deadline::earliest(Deadline::earliest(peers, rest), work)
+        Deadline::earliest(Deadline::earliest(self.due.first(), rest), work)
     }
 }
 
@@ -367,17 +385,6 @@ impl<T> Links<T> {
         self.dials.fills(fills);
         self.deliveries.fills(fills);
         self.garbage.fills(fills);
-    }
-}
-
-impl<T> Ask<T> {
-    fn failed(self, from: NodeId, failure: Failure, now: Now) -> Event<T> {
-        Event::Answer {
-            token: self.token,
-            from,
-            result: Err(failure),
-            rtt_ms: now.mono.since_ms(self.sent),
-        }
     }
 }
 

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use bytchat_proto::id::NodeId;
 use bytchat_proto::key::NodeKey;
 use bytchat_proto::limits::{DIAL_TIMEOUT_MS, FRAMES_FORGIVEN_MAX, REQUESTS_PER_LINK_MAX};
-use bytchat_proto::wire::{Body, Frame, Response};
+use bytchat_proto::wire::{Body, Frame, Request, Response};
 
-use super::{Event, NewAsk, Up};
+use super::{Event, Failure, NewAsk, Up};
 use crate::io::DialId;
 use crate::time::{Deadline, Mono, Now};
 
@@ -26,6 +26,10 @@ pub(super) struct Peer<T> {
     pub(super) used: Mono,
     pub(super) rtt_ms: Option<u64>,
     pub(super) asks: BTreeMap<u64, Ask<T>>,
+    /// Who was dialled, if something was asked before it said hello.
+    pub(super) expected: Option<NodeId>,
+    /// What was asked before hello.
+    pub(super) early: BTreeMap<u64, Request>,
     next_id: u64,
     forgiven: u32,
 }
@@ -33,7 +37,19 @@ pub(super) struct Peer<T> {
 pub(super) struct Ask<T> {
     pub(super) token: T,
     pub(super) sent: Mono,
-    until: Mono,
+    pub(super) timeout_ms: u64,
+}
+
+impl<T> Ask<T> {
+    /// The news that nobody answers it.
+    pub(super) fn failed(self, from: NodeId, failure: Failure, now: Now) -> Event<T> {
+        let rtt_ms = now.mono.since_ms(self.sent);
+        Event::Answer { token: self.token, from, result: Err(failure), rtt_ms }
+    }
+
+    fn until(&self) -> Mono {
+        self.sent.plus_ms(self.timeout_ms)
+    }
 }
 
 impl<T> Peer<T> {
@@ -50,6 +66,8 @@ impl<T> Peer<T> {
             used: now.mono,
             rtt_ms: None,
             asks: BTreeMap::new(),
+            expected: None,
+            early: BTreeMap::new(),
             next_id: 1,
             forgiven: 0,
         }
@@ -63,8 +81,8 @@ impl<T> Peer<T> {
         let id = self.next_id;
         self.next_id += 1;
         self.used = now.mono;
-        let until = now.mono.plus_ms(ask.timeout_ms);
-        self.asks.insert(id, Ask { token: ask.token, sent: now.mono, until });
+        let timeout_ms = ask.timeout_ms;
+        self.asks.insert(id, Ask { token: ask.token, sent: now.mono, timeout_ms });
         Ok(Body::Request(ask.request).with_id(id))
     }
 
@@ -83,8 +101,12 @@ impl<T> Peer<T> {
     }
 
     pub(super) fn expired(&mut self, now: Now) -> Vec<Ask<T>> {
-        let over: Vec<u64> =
-            self.asks.iter().filter(|(_, ask)| now.mono >= ask.until).map(|(id, _)| *id).collect();
+        let over: Vec<u64> = self
+            .asks
+            .iter()
+            .filter(|(_, ask)| now.mono >= ask.until())
+            .map(|(id, _)| *id)
+            .collect();
         over.into_iter().filter_map(|id| self.asks.remove(&id)).collect()
     }
 
@@ -97,7 +119,7 @@ impl<T> Peer<T> {
         if self.node.is_none() {
             return Some(Deadline { at: self.hello_by, why: "hello" });
         }
-        let at = self.asks.values().map(|ask| ask.until).min()?;
+        let at = self.asks.values().map(Ask::until).min()?;
         Some(Deadline { at, why: "answer" })
     }
 }

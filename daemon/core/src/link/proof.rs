@@ -69,6 +69,7 @@ impl<T> Links<T> {
         };
         peer.refused = Some(reason.to_owned());
         peer.hello_by = now.mono.plus_ms(STRANGER_LINGER_MS);
+        self.due.plan(link, peer.deadline());
         let count = &mut self.counts.links.strangers_total;
         one_more(count);
         if *count == 1 {

@@ -1,5 +1,6 @@
 //! Links against hand-made peers.
 
+mod early;
 mod private;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -195,7 +196,7 @@ fn a_request_without_answer_times_out_and_a_lost_link_answers_at_once() {
     bench.ping(0);
     bench.links.link_down(LINK, now(1), &mut bench.out);
     let lost = bench.links.poll_event();
-    assert!(matches!(lost, Some(Event::Answer { result: Err(Failure::Unreachable), .. })));
+    assert!(matches!(lost, Some(Event::Answer { result: Err(Failure::Broken), .. })));
     assert!(matches!(bench.links.poll_event(), Some(Event::Down { .. })));
 }
 
@@ -382,7 +383,7 @@ fn a_node_that_comes_again_is_spoken_to_over_its_new_link() {
     assert_eq!(bench.closed().as_deref(), Some("the peer has opened a newer link"));
     assert_eq!(bench.links.to(peer), Some(LinkId(2)));
     let events: Vec<_> = std::iter::from_fn(|| bench.links.poll_event()).collect();
-    let failed = Err(Failure::Unreachable);
+    let failed = Err(Failure::Broken);
     assert!(
         matches!(&events[..], [
             Event::Answer { token: "ping", result, .. },

@@ -123,6 +123,7 @@ impl Node {
             Ok(Response::Refused { detail, .. }) => detail.chars().take(120).collect(),
             Ok(_) => "it answers something else".to_owned(),
             Err(Failure::Unreachable) => "it cannot be reached".to_owned(),
+            Err(Failure::Broken) => "its link went down".to_owned(),
             Err(Failure::TimedOut) => "it did not answer in time".to_owned(),
             Err(Failure::Busy) => "too much is under way with it".to_owned(),
         };

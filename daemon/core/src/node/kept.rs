@@ -112,7 +112,10 @@ impl Node {
                 return;
             }
             Ok(Response::Refused { reason: Refusal::NotFound, .. }) => "does not have it any more",
-            Ok(_) | Err(Failure::Unreachable | Failure::TimedOut | Failure::Busy) => return,
+            Ok(_)
+            | Err(Failure::Unreachable | Failure::Broken | Failure::TimedOut | Failure::Busy) => {
+                return;
+            }
         };
         self.lose(id, device, node, why, now);
     }

@@ -166,6 +166,7 @@ impl Node {
             Token::Dht(ask) => {
                 let answer = result.as_ref().map_err(|failure| match failure {
                     Failure::Unreachable | Failure::Busy => dht::Failure::Unreachable,
+                    Failure::Broken => dht::Failure::Broken,
                     Failure::TimedOut => dht::Failure::TimedOut,
                 });
                 self.dht.handle_answer(ask, answer, rtt_ms, now, &mut self.out);

@@ -221,6 +221,7 @@ impl Node {
                 self.hosts.lost(host);
                 let why = match failure {
                     Failure::Unreachable => "it cannot be reached",
+                    Failure::Broken => "its link went down",
                     Failure::TimedOut => "it does not answer",
                     Failure::Busy => "too much is under way with it",
                 };

@@ -189,12 +189,15 @@ impl Sim {
         for word in [self.ms, from as u64, to as u64] {
             self.trace = (self.trace ^ word).wrapping_mul(0x0100_0000_01b3);
         }
-        if self.random.next_u64() % 1000 < self.loss_per_mille {
-            return;
-        }
         let pair = (from.min(to) * 7919 + from.max(to) * 104_729) as u64;
         let one_way = 10 + pair.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 50;
-        self.parcels.insert((self.ms + one_way, self.sent), parcel);
+        // A link sends again what was lost (RFC 9002, 6.2): it comes late.
+        let (mut late, mut again) = (0, 2 * one_way + one_way / 4 + 25);
+        while self.random.next_u64() % 1000 < self.loss_per_mille {
+            late += again;
+            again *= 2;
+        }
+        self.parcels.insert((self.ms + one_way + late, self.sent), parcel);
     }
 
     /// Lets time pass.
