@@ -13,6 +13,7 @@
 
 mod client;
 mod fill;
+mod hostile;
 mod machine;
 mod measure;
 mod million;
@@ -61,7 +62,7 @@ fn main() {
         }
         _ => {
             panic!(
-                "usage: bench [build | quick | socket | million [MESSAGES] | network [NODES… week]]"
+                "usage: bench [build | quick | socket | million [MESSAGES] | network [NODES… week liars places]]"
             )
         }
     }
@@ -169,12 +170,14 @@ fn measure_million(messages: u64) -> Vec<Row> {
 fn measure_network(named: &[&str]) {
     let head = format!("Seed {}. {}", network::SEED, head(&std::env::temp_dir(), &commit()));
     let all = network::SIZES.map(|size| size.to_string());
-    let all = all.iter().map(String::as_str).chain(["week"]);
+    let all = all.iter().map(String::as_str).chain(["week", "liars", "places"]);
     let wanted: Vec<&str> = if named.is_empty() { all.collect() } else { named.to_vec() };
     let mut rows = Vec::new();
     for what in wanted {
         rows.extend(match what {
             "week" => network::week(),
+            "liars" => hostile::liars(),
+            "places" => hostile::places(),
             size => network::of_size(size.parse().expect("a size is a number")),
         });
     }

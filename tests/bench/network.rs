@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use bytchat_proto::limits::HOLDERS;
+use bytchat_proto::id::UserId;
+use bytchat_proto::limits::{HOLDERS, WRITE_QUORUM};
 use bytchat_proto::rpc::node::Status;
 use bytchat_tests::sim::{Churn, Faults, History, Looked, Person, World};
 use serde_json::json;
@@ -22,6 +23,9 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 const LOOKUPS: usize = 500;
 /// Lookups while machines come and go.
 const LOOKUPS_IN_CHURN: usize = 2_000;
+/// People whose profiles lie in the network, and how often one is got.
+pub(crate) const PEOPLE: usize = 10;
+const GETS: usize = 300;
 /// Machines that are asked how many others they know.
 const ASKED: usize = 25;
 /// Machines among which mail waits for a week.
@@ -40,9 +44,11 @@ pub(crate) fn of_size(machines: usize) -> Vec<Row> {
     eprintln!("{machines} machines are there after {took} s, {each_kb} kB each");
     let mut rows = told(at_rest(&mut world, machines, each_kb));
     eprintln!("{machines}: at rest after {} s", began.elapsed().as_secs());
-    rows.extend(told(in_churn(&mut world, machines)));
+    let people = profiles(&mut world, machines);
+    rows.extend(told(vec![gets(&mut world, &people, &format!("{machines} nodes: at rest"))]));
+    rows.extend(told(in_churn(&mut world, machines, &people)));
     eprintln!("{machines}: churn after {} s", began.elapsed().as_secs());
-    rows.extend(told(vec![with_dead(&mut world, machines)]));
+    rows.extend(told(with_dead(&mut world, machines, &people)));
     let took = began.elapsed().as_secs();
     let memory = memory_kb() / 1_024;
     eprintln!("{machines} machines took {took} s and {memory} MB");
@@ -50,9 +56,45 @@ pub(crate) fn of_size(machines: usize) -> Vec<Row> {
 }
 
 /// Says at once what was measured: a large network takes long.
-fn told(rows: Vec<Row>) -> Vec<Row> {
+pub(crate) fn told(rows: Vec<Row>) -> Vec<Row> {
     eprintln!("{}", table(&rows));
     rows
+}
+
+/// People on machines that are far from each other, who publish their profiles.
+pub(crate) fn profiles(world: &mut World, machines: usize) -> Vec<UserId> {
+    let people: Vec<Person> = (0..PEOPLE)
+        .map(|turn| {
+            let honest = (turn * machines / PEOPLE..).find(|host| !world.lies(*host));
+            world.person(honest.expect("most are honest"))
+        })
+        .collect();
+    world.run(MINUTE_MS);
+    for person in &people {
+        world.ask(person, "profile.set", json!({ "name": "Somebody" })).expect("it is published");
+    }
+    world.run(MINUTE_MS);
+    people.into_iter().map(|person| person.id).collect()
+}
+
+/// Gets of profiles: how long they took, and how many were right.
+pub(crate) fn gets(world: &mut World, people: &[UserId], when: &str) -> Row {
+    got(&world.get(people, GETS), when)
+}
+
+fn got(got: &[Looked], when: &str) -> Row {
+    let right = got.iter().filter(|it| it.right).count();
+    let times_of: Samples = got.iter().map(|it| Duration::from_millis(it.ms)).collect();
+    let (hops, requests) = (counts(got, |it| it.hops), counts(got, |it| it.requests));
+    let limit = format!(
+        "{right} got it; hops p50 {}, p99 {}; requests p50 {}, p99 {}, at least {WRITE_QUORUM}",
+        at(&hops, 50),
+        at(&hops, 99),
+        at(&requests, 50),
+        at(&requests, 99)
+    );
+    let aim = "p50 ≤ 250 ms, p99 ≤ 1 s";
+    times(&format!("{when}: get a record"), &times_of, aim, limit)
 }
 
 fn at_rest(world: &mut World, machines: usize, each_kb: u64) -> Vec<Row> {
@@ -111,7 +153,7 @@ fn at_rest(world: &mut World, machines: usize, each_kb: u64) -> Vec<Row> {
 
 /// Machines come and go with sessions of an hour, half of them shorter, and are away for a
 /// quarter of an hour.
-fn in_churn(world: &mut World, machines: usize) -> Vec<Row> {
+fn in_churn(world: &mut World, machines: usize, people: &[UserId]) -> Vec<Row> {
     let hosts = 2..world.hosts.len();
     let mut churn = Churn::of(world, hosts, [HOUR_MS, HOUR_MS / 4]);
     churn.run(world, 15 * MINUTE_MS);
@@ -120,6 +162,7 @@ fn in_churn(world: &mut World, machines: usize) -> Vec<Row> {
         churn.run(world, MINUTE_MS / 2);
         looked.extend(world.look_up(100));
     }
+    let gets = gets(world, people, &format!("{machines} nodes: in churn"));
     let up = world.hosts.iter().filter(|host| host.node.is_some()).count();
     let what = format!("{machines} nodes: in churn, 2 % loss: true five found");
     let limit = format!("{} crashes, {up} nodes up at the end", churn.crashes);
@@ -129,26 +172,27 @@ fn in_churn(world: &mut World, machines: usize) -> Vec<Row> {
     let late = times(&what, &times_of, "", "dead entries; 80 ms a median round trip");
     churn.end(world);
     world.run(10 * MINUTE_MS);
-    vec![row, late]
+    vec![row, late, gets]
 }
 
 /// A fifth of all machines lose their power at once, and nobody has noticed yet.
-fn with_dead(world: &mut World, machines: usize) -> Row {
+fn with_dead(world: &mut World, machines: usize, people: &[UserId]) -> Vec<Row> {
     for host in 2..machines {
         if world.below(5) == 0 {
             world.crash(host);
         }
     }
-    let mut looked = world.look_up(50);
+    let (mut looked, mut all) = (Vec::new(), Vec::new());
     let began = world.now_ms();
     while looked.len() < LOOKUPS && world.now_ms() < began + MINUTE_MS / 3 {
+        all.extend(world.get(people, PEOPLE));
         looked.extend(world.look_up(50));
     }
     let right = looked.iter().filter(|it| it.right).count();
     let times_of: Samples = looked.iter().map(|it| Duration::from_millis(it.ms)).collect();
-    let what = format!("{machines} nodes: a lookup when a fifth has just died");
+    let when = format!("{machines} nodes: a fifth has just died");
     let limit = format!("requests that nobody answers; {right} found the true five");
-    times(&what, &times_of, "", limit)
+    vec![times(&format!("{when}: a lookup"), &times_of, "", limit), got(&all, &when)]
 }
 
 /// Mail of somebody who is gone for somebody who is away: every hour a tenth of all machines is
@@ -201,13 +245,13 @@ fn hour_of_loss(world: &mut World, spared: &[&Person]) -> usize {
     losses
 }
 
-fn share(what: &str, looked: &[Looked], aim: &'static str, limit: String) -> Row {
+pub(crate) fn share(what: &str, looked: &[Looked], aim: &'static str, limit: String) -> Row {
     let right = looked.iter().filter(|it| it.right).count();
     let percent = format!("{:.2} %", 100.0 * ratio(right, looked.len()));
     number(what, percent, &looked.len().to_string(), aim, limit)
 }
 
-fn ratio(part: usize, all: usize) -> f64 {
+pub(crate) fn ratio(part: usize, all: usize) -> f64 {
     let float = |number: usize| u32::try_from(number).map_or(f64::MAX, f64::from);
     float(part) / float(all.max(1))
 }

@@ -28,6 +28,11 @@ impl World {
         self.liars.contacts.entry(host).or_default();
     }
 
+    /// Whether a machine lies.
+    pub fn lies(&self, host: usize) -> bool {
+        self.liars.contacts.contains_key(&host)
+    }
+
     /// Adds a machine that lies and is nearer to a point than a distance that another node has.
     pub fn buy_place(&mut self, point: Point, nearer_than: NodeId, bootstrap: &[usize]) -> usize {
         let reach = Point::of_node(nearer_than).distance(point);

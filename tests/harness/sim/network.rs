@@ -39,6 +39,8 @@ pub struct Faults {
     pub slow_disks_percent: u64,
     /// Of a hundred machines that are no pods, so many are behind a NAT.
     pub nats_percent: u64,
+    /// Of a hundred machines, so many lie.
+    pub liars_percent: u64,
     /// Clocks run too fast or too slow by up to so many millionths.
     pub drift_ppm: u64,
     /// Planted: a crash loses the batch that was acknowledged last.
@@ -58,6 +60,7 @@ impl Default for Faults {
             silence_ms: 30_000,
             slow_disks_percent: 10,
             nats_percent: 0,
+            liars_percent: 0,
             drift_ppm: 100,
             disks_lie: false,
             bits_turn: false,

@@ -141,6 +141,9 @@ impl World {
         if host.pod.is_none() && self.below(100) < self.faults.nats_percent {
             host.nat = Some(BTreeMap::new());
         }
+        if self.faults.liars_percent > 0 && self.below(100) < self.faults.liars_percent {
+            self.lie(index);
+        }
         let drift = i64::try_from(self.below(2 * self.faults.drift_ppm + 1)).unwrap_or_default();
         host.drift_ppm = drift.saturating_sub_unsigned(self.faults.drift_ppm);
         self.start(host)

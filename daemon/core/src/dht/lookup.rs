@@ -48,12 +48,18 @@ struct Candidate {
     attempt: Attempt,
     had: Vec<Slotted>,
     path: usize,
+    /// The paths on which it was named, as bits.
+    named_on: u8,
     rtt: Rtt,
 }
 
 impl Candidate {
     fn is_alive(&self) -> bool {
         self.attempt.state != State::Failed
+    }
+
+    fn is_in_time(&self) -> bool {
+        !matches!(self.attempt.state, State::Slow | State::Failed)
     }
 
     fn is_done(&self) -> bool {
@@ -110,15 +116,17 @@ impl Lookup {
     /// path with the most loses its farthest.
     pub(super) fn offer(&mut self, peer: Peer, by: Option<NodeId>, rtt: Rtt) {
         let distance = peer.point().distance(self.target);
-        if self.candidates.contains_key(&distance) {
-            return;
-        }
         let path = match by.and_then(|node| self.candidate(node)) {
             Some(named_by) => named_by.path,
             None => self.candidates.len() % LOOKUP_PATHS,
         };
-        let fresh = Candidate { attempt: Attempt::new(peer), had: Vec::new(), path, rtt };
-        self.candidates.insert(distance, fresh);
+        let bit = 1 << path;
+        if let Some(known) = self.candidates.get_mut(&distance) {
+            known.named_on |= if by.is_some() { bit } else { 0 };
+            return;
+        }
+        let (attempt, had) = (Attempt::new(peer), Vec::new());
+        self.candidates.insert(distance, Candidate { attempt, had, path, named_on: bit, rtt });
         if self.candidates.len() > LOOKUP_CANDIDATES_MAX {
             let of = |path: &usize| self.candidates.values().filter(|it| it.path == *path).count();
             let widest = (0..LOOKUP_PATHS).max_by_key(of).unwrap_or_default();
@@ -197,10 +205,11 @@ impl Lookup {
         }
     }
 
-    /// The nearest nodes of a path that have not failed.
+    /// The nearest nodes of a path that have not failed. Those that are slow are passed over: on
+    /// a path it matters that somebody answers, and not who.
     fn heads(&self, path: usize) -> impl Iterator<Item = (&Distance, &Candidate)> {
         let on_path = self.candidates.iter().filter(move |(_, it)| it.path == path);
-        on_path.filter(|(_, it)| it.is_alive()).take(LOOKUP_PATH_WIDTH)
+        on_path.filter(|(_, it)| it.is_in_time()).take(LOOKUP_PATH_WIDTH)
     }
 
     fn candidate(&mut self, node: NodeId) -> Option<&mut Candidate> {
@@ -265,15 +274,16 @@ impl Lookup {
     }
 
     /// Whether enough of the closest nodes known have answered with records, and not all of them
-    /// on one path: as many readers as there are writers always meet in one holder. Nobody waits
-    /// for those that are slow, who mostly are gone.
+    /// were named on one path alone: as many readers as there are writers always meet in one
+    /// holder. Nobody waits for those that are slow, who mostly are gone.
     pub(super) fn has_quorum(&self) -> bool {
-        let in_time = self.alive().filter(|it| it.attempt.state != State::Slow);
-        let closest = in_time.take(HOLDERS);
-        let had: Vec<usize> =
-            closest.filter(|it| it.is_done() && !it.had.is_empty()).map(|it| it.path).collect();
-        let others = self.alive().any(|it| Some(&it.path) != had.first());
-        let several = had.iter().any(|path| Some(path) != had.first()) || !others;
+        let closest = self.candidates.values().filter(|it| it.is_in_time()).take(HOLDERS);
+        let had: Vec<&Candidate> =
+            closest.filter(|it| it.is_done() && !it.had.is_empty()).collect();
+        let named_on =
+            |of: &mut dyn Iterator<Item = &Candidate>| of.fold(0, |all, it| all | it.named_on);
+        let by_these = named_on(&mut had.iter().copied());
+        let several = by_these.count_ones() > 1 || named_on(&mut self.alive()) == by_these;
         self.kind.is_some() && had.len() >= WRITE_QUORUM && several
     }
 

@@ -5,6 +5,7 @@ mod keys;
 mod liars;
 mod network;
 mod peers;
+mod quorum;
 mod sim;
 mod upkeep;
 mod watch;
