@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
 
-use crate::id::{BlockId, EnvelopeId, Fingerprint, NodeId, UserId, labelled_sha256};
+use crate::id::{BlockId, EnvelopeId, Fingerprint, MailMark, NodeId, UserId, labelled_sha256};
 use crate::key::{AccountKey, DeviceKey};
 use crate::limits::{ENVELOPE_CLASS_MAX, ENVELOPE_CLASS_MIN, ENVELOPE_CLASS_STEP, SUITE};
 use crate::record::DeviceCertificate;
@@ -142,6 +142,15 @@ impl Envelope {
 
     fn array<const N: usize>(&self, at: usize) -> [u8; N] {
         std::array::from_fn(|i| self.bytes[at + i])
+    }
+}
+
+impl MailMark {
+    /// The mark of an envelope (SPEC 6.13).
+    pub fn new(user: UserId, device: DeviceKey, envelope: EnvelopeId) -> Self {
+        let parts: [&[u8]; 3] = [&user.0, &device.0, &envelope.0];
+        let whole = labelled_sha256("bytchat/tombstone/1", &parts);
+        Self(std::array::from_fn(|i| whole[i]))
     }
 }
 

@@ -163,6 +163,12 @@ identifier!(
     "an envelope id"
 );
 identifier!(
+    /// One envelope of one device, for those who keep it: others cannot tell which (SPEC 6.13).
+    MailMark,
+    16,
+    "a mark of mail"
+);
+identifier!(
     /// A block of a round's log: SHA-256 of its bytes (SPEC 7.2). A message's id is its block's.
     BlockId,
     32,

@@ -411,10 +411,24 @@ pub const NOTICE_TOLD_MS: u64 = 10 * MINUTE_MS;
 pub const NOTICES_PER_PAGE_MAX: usize = 8;
 /// A page of notices lasts so long.
 pub const NOTICE_PAGE_MS: u64 = 1_000;
-/// Holders remembered for one envelope: those of today and of the last days.
-pub const HOLDERS_TOLD_MAX: usize = 2 * HOLDERS_MAX;
-/// A holder waits so long for each nearer one to hand a fresh envelope on.
-pub const REPAIR_PATIENCE_MS: u64 = 5 * MINUTE_MS;
+/// Holders of one envelope that have confirmed it and are remembered: as many again as there are,
+/// because each of them may know of others.
+pub const HOLDERS_CONFIRMED_MAX: usize = 2 * HOLDERS_MAX;
+/// So long the word of another holder counts that it has an envelope.
+pub const COMPARE_MS: u64 = HOUR_MS;
+/// Holders compare what they keep so often, more or less a fifth: whoever is new gets all of it in
+/// ten minutes, also if it was not seen to come.
+pub const COMPARE_WALK_MS: u64 = 5 * MINUTE_MS;
+/// When the nodes around a holder change it waits so long for more of them to do so.
+pub const COMPARE_SOON_MS: u64 = 10_000;
+/// And up to so long more: who comes first sends what is lacking, and the others find it there.
+pub const COMPARE_SOON_JITTER_MS: u64 = MINUTE_MS;
+/// Envelopes that wait to be sent to holders that lack them; the next walk finds the rest.
+pub const OFFERS_WAITING_MAX: usize = 4_096;
+/// Envelopes on their way to other holders: 160 a second at 100 ms.
+pub const OFFERS_MAX: usize = 16;
+/// Marks for one token more: each is looked for in two tables.
+pub const REQUEST_MARKS_PER_TOKEN: usize = 128;
 /// A later end of a held envelope is written down only if it gains so much.
 pub const EXTEND_MIN_MS: u64 = HOUR_MS;
 /// Rows read together for one attached device: half a megabyte at most.

@@ -9,7 +9,7 @@ use crate::alias::Alias;
 use crate::binding::{AliasBinding, AliasClaim};
 use crate::codec::{DecodeError, decode, decode_within, encode, to_json};
 use crate::envelope::{AttachProof, Envelope, HolderReceipt, OneTimeKey, Removal};
-use crate::id::{EnvelopeId, NetworkId, UserId};
+use crate::id::{EnvelopeId, MailMark, NetworkId, UserId};
 use crate::key::{AccountKey, DeviceKey};
 use crate::limits::FRAME_BYTES_MAX;
 use crate::point::Point;
@@ -179,6 +179,11 @@ pub enum Request {
         /// Random bytes that go into the proof.
         nonce: ByteBuf,
     },
+    /// I keep envelopes with these marks: which of them do you lack?
+    Compare {
+        /// The marks.
+        marks: Vec<MailMark>,
+    },
     /// Tell the device that something waits for it.
     Notify {
         /// What waits.
@@ -225,6 +230,11 @@ pub enum Response {
     Kept {
         /// The hash that only who has all of it can make (SPEC 6.15).
         proof: ByteBuf,
+    },
+    /// Envelopes with these marks are not here, and were not removed here.
+    Lacks {
+        /// The marks.
+        marks: Vec<MailMark>,
     },
     /// Sign this.
     Challenge {

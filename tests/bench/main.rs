@@ -22,6 +22,7 @@ mod people;
 mod report;
 mod samples;
 mod socket;
+mod week;
 mod world;
 
 use std::os::unix::process::CommandExt;
@@ -62,7 +63,8 @@ fn main() {
         }
         _ => {
             panic!(
-                "usage: bench [build | quick | socket | million [MESSAGES] | network [NODES… week liars places]]"
+                "usage: bench [build | quick | socket | million [COUNT] | \
+                 network [NODES… week drops liars places]]"
             )
         }
     }
@@ -170,12 +172,13 @@ fn measure_million(messages: u64) -> Vec<Row> {
 fn measure_network(named: &[&str]) {
     let head = format!("Seed {}. {}", network::SEED, head(&std::env::temp_dir(), &commit()));
     let all = network::SIZES.map(|size| size.to_string());
-    let all = all.iter().map(String::as_str).chain(["week", "liars", "places"]);
+    let all = all.iter().map(String::as_str).chain(["week", "drops", "liars", "places"]);
     let wanted: Vec<&str> = if named.is_empty() { all.collect() } else { named.to_vec() };
     let mut rows = Vec::new();
     for what in wanted {
         rows.extend(match what {
-            "week" => network::week(),
+            "week" => week::of_loss(),
+            "drops" => week::of_drops(),
             "liars" => hostile::liars(),
             "places" => hostile::places(),
             size => network::of_size(size.parse().expect("a size is a number")),

@@ -1,11 +1,11 @@
-//! Networks on virtual time: what lookups find and cost, how both grow, and whether mail lasts.
+//! Networks on virtual time: what lookups find and cost, and how both grow.
 
 use std::time::{Duration, Instant};
 
 use bytchat_proto::id::UserId;
 use bytchat_proto::limits::{HOLDERS, WRITE_QUORUM};
 use bytchat_proto::rpc::node::Status;
-use bytchat_tests::sim::{Churn, Faults, History, Looked, Person, World};
+use bytchat_tests::sim::{Churn, Faults, Looked, Person, World};
 use serde_json::json;
 
 use crate::machine;
@@ -28,11 +28,6 @@ pub(crate) const PEOPLE: usize = 10;
 const GETS: usize = 300;
 /// Machines that are asked how many others they know.
 const ASKED: usize = 25;
-/// Machines among which mail waits for a week.
-const WEEK_MACHINES: usize = 60;
-/// So long mail waits: an hour less than it lives.
-const WEEK_HOURS: u64 = 7 * 24 - 1;
-const WEEK_MESSAGES: usize = 20;
 
 /// Measures a network of a size.
 pub(crate) fn of_size(machines: usize) -> Vec<Row> {
@@ -193,56 +188,6 @@ fn with_dead(world: &mut World, machines: usize, people: &[UserId]) -> Vec<Row> 
     let when = format!("{machines} nodes: a fifth has just died");
     let limit = format!("requests that nobody answers; {right} found the true five");
     vec![times(&format!("{when}: a lookup"), &times_of, "", limit), got(&all, &when)]
-}
-
-/// Mail of somebody who is gone for somebody who is away: every hour a tenth of all machines is
-/// lost for good, and as many come.
-pub(crate) fn week() -> Vec<Row> {
-    let mut world = World::grown(SEED, WEEK_MACHINES, Faults::default());
-    let (alice, bob) = (world.person(4), world.person(7));
-    world.run(2 * MINUTE_MS);
-    world.crash(bob.host);
-    world.run(MINUTE_MS);
-    let mut history = History::new();
-    for _ in 0..WEEK_MESSAGES {
-        history.send(&mut world, &alice, &bob);
-    }
-    world.run(5 * MINUTE_MS);
-    world.crash(alice.host);
-    let began = Instant::now();
-    let mut lost = 0;
-    for hour in 0..WEEK_HOURS {
-        lost += hour_of_loss(&mut world, &[&alice, &bob]);
-        if hour % 24 == 23 {
-            eprintln!("{} days, {lost} machines lost, {:?}", (hour + 1) / 24, began.elapsed());
-        }
-    }
-    world.restart(bob.host);
-    world.run(10 * MINUTE_MS);
-    let there = world.texts(&bob).len();
-    let what = format!("{WEEK_MACHINES} nodes, a tenth lost for good each hour: mail after a week");
-    let value = format!("{there} of {WEEK_MESSAGES}");
-    let limit = format!("{lost} nodes were lost in {WEEK_HOURS} hours; its sender was gone too");
-    told(vec![number(&what, value, &WEEK_MESSAGES.to_string(), "all", limit)])
-}
-
-fn hour_of_loss(world: &mut World, spared: &[&Person]) -> usize {
-    let losses = WEEK_MACHINES / 10;
-    for _ in 0..losses {
-        let there: Vec<usize> = (2..world.hosts.len())
-            .filter(|host| world.is_up(*host) && spared.iter().all(|it| it.host != *host))
-            .collect();
-        let pick = |world: &mut World| {
-            let index = world.below(there.len() as u64);
-            there[usize::try_from(index).expect("few machines")]
-        };
-        let gone = pick(world);
-        let known = [0, pick(world)];
-        world.lose(gone);
-        world.add(None, &known);
-        world.run(HOUR_MS / losses as u64);
-    }
-    losses
 }
 
 pub(crate) fn share(what: &str, looked: &[Looked], aim: &'static str, limit: String) -> Row {

@@ -6,6 +6,7 @@ mod clock;
 mod crashes;
 mod damage;
 mod flood;
+mod lasting;
 mod liars;
 mod links;
 mod mail;

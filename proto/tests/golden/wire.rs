@@ -1,5 +1,6 @@
 //! Golden forms of every frame.
 
+use bytchat_proto::id::MailMark;
 use bytchat_proto::limits::{FRAME_BYTES_MAX, PROTOCOL_VERSION};
 use bytchat_proto::point::Point;
 use bytchat_proto::record::RecordKind;
@@ -38,6 +39,7 @@ variants!(request_name, REQUESTS, Request {
     Request::Remove { .. } => "remove",
     Request::Fetch { .. } => "fetch",
     Request::ShowKept { .. } => "show_kept",
+    Request::Compare { .. } => "compare",
     Request::Notify { .. } => "notify",
     Request::RegisterAlias { .. } => "register_alias",
     Request::ResolveAlias { .. } => "resolve_alias",
@@ -50,6 +52,7 @@ variants!(response_name, RESPONSES, Response {
     Response::Keys { .. } => "keys",
     Response::Receipt { .. } => "receipt",
     Response::Kept { .. } => "kept",
+    Response::Lacks { .. } => "lacks",
     Response::Challenge { .. } => "challenge",
     Response::Attached { .. } => "attached",
     Response::Binding { .. } => "binding",
@@ -126,6 +129,7 @@ pub(crate) fn requests() -> Vec<Request> {
             envelope: ENVELOPE,
             nonce: values::bytes(0x66, 32),
         },
+        Request::Compare { marks: vec![MailMark::new(user, DEVICE, ENVELOPE)] },
         Request::Notify { notice: notice() },
         Request::RegisterAlias { claim: signed(&values::claim()) },
         Request::ResolveAlias { alias: alias() },
@@ -140,6 +144,7 @@ pub(crate) fn responses() -> Vec<Response> {
         Response::Keys { keys: vec![truly_signed(&values::one_time_key(), 2)] },
         Response::Receipt { receipt: truly_signed(&values::holder_receipt(), 1) },
         Response::Kept { proof: values::bytes(0x67, 32) },
+        Response::Lacks { marks: vec![MailMark([0x68; 16])] },
         Response::Challenge { nonce: values::bytes(0x65, 32) },
         Response::Attached { waiting: 2, keys: 20 },
         Response::Binding { binding: values::binding_signed() },

@@ -65,12 +65,9 @@ impl Disk {
     /// Answers a question as the store does.
     pub fn scan(&self, query: &Query) -> Vec<Row> {
         let within = |((table, key), _): &(&(Table, Vec<u8>), &Vec<u8>)| {
-            *table == query.table
-                && *key >= query.from
-                && query.to.as_ref().is_none_or(|to| key < to)
+            *table == query.table && query.to.as_ref().is_none_or(|to| key < to)
         };
-        let rows = self.rows.range((query.table, query.from.clone())..);
-        let rows = rows.take_while(|((table, _), _)| *table == query.table).filter(within);
+        let rows = self.rows.range((query.table, query.from.clone())..).take_while(within);
         let mut rows: Vec<Row> =
             rows.map(|((_, key), value)| (key.clone(), value.clone())).collect();
         if query.reverse {

@@ -143,6 +143,11 @@ impl Host {
         self.wake_at = None;
     }
 
+    /// The time by a clock that is right.
+    pub(super) fn wall(now_ms: u64) -> Timestamp {
+        Timestamp(EPOCH_MS + now_ms)
+    }
+
     /// Both clocks of the machine.
     pub(super) fn clock(&self, now_ms: u64) -> Now {
         let mono = now_ms.saturating_add_signed(self.drift(now_ms));

@@ -1,6 +1,6 @@
 //! Machines whose nodes are real and lie: about who is near, and about what they keep.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytchat_core::crypto::NodeSecret;
 use bytchat_core::io::LinkId;
@@ -8,7 +8,7 @@ use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::CONTACTS_PER_ANSWER_MAX;
 use bytchat_proto::point::Point;
 use bytchat_proto::record::Contact;
-use bytchat_proto::wire::{Body, Contacts, Frame, Request, Response};
+use bytchat_proto::wire::{Body, Contacts, Frame, Refusal, Request, Response};
 
 use super::host::Host;
 use super::world::World;
@@ -20,6 +20,8 @@ pub(super) struct Liars {
     contacts: BTreeMap<usize, Option<Contact>>,
     /// What they were asked about.
     targets: BTreeMap<(LinkId, u64), Point>,
+    /// Machines that take mail and drop it, and are honest otherwise.
+    droppers: BTreeSet<usize>,
 }
 
 impl World {
@@ -31,6 +33,17 @@ impl World {
     /// Whether a machine lies.
     pub fn lies(&self, host: usize) -> bool {
         self.liars.contacts.contains_key(&host)
+    }
+
+    /// From now on a machine signs for all mail and has none: it hands on nothing, brings nothing
+    /// to anybody, and says that it lacks nothing.
+    pub fn drop_mail(&mut self, host: usize) {
+        self.liars.droppers.insert(host);
+    }
+
+    /// Whether a machine drops the mail that it takes.
+    pub fn drops_mail(&self, host: usize) -> bool {
+        self.liars.droppers.contains(&host)
     }
 
     /// Adds a machine that lies and is nearer to a point than a distance that another node has.
@@ -61,6 +74,9 @@ impl World {
         (link, far): (LinkId, LinkId),
         bytes: Vec<u8>,
     ) -> Option<Vec<u8>> {
+        if self.liars.droppers.contains(&host) {
+            return dropped(bytes);
+        }
         let (lies, asks) =
             (self.liars.contacts.contains_key(&host), self.liars.contacts.contains_key(&peer));
         if !lies && !asks {
@@ -105,6 +121,25 @@ impl World {
         let target = target.unwrap_or(Point([0; 20]));
         all.sort_by_key(|(node, _)| Point::of_node(*node).distance(target));
         all.into_iter().take(CONTACTS_PER_ANSWER_MAX).map(|(_, it)| it.clone()).collect()
+    }
+}
+
+/// What somebody says who takes all mail and keeps none.
+fn dropped(bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let frame = Frame::decode(&bytes).expect("a node speaks well");
+    let says = |response| Some(Body::Response(response).with_id(frame.id).encode());
+    match frame.body {
+        Body::Delivery(_) | Body::Notice(_) => None,
+        Body::Request(Request::Deposit { repair: true, .. } | Request::Compare { .. }) => None,
+        Body::Response(Response::Kept { .. }) => {
+            says(Response::refused(Refusal::NotFound, "the envelope is not here"))
+        }
+        Body::Response(Response::Lacks { .. }) => says(Response::Lacks { marks: Vec::new() }),
+        Body::Hello(_)
+        | Body::NetworkProof(_)
+        | Body::Request(_)
+        | Body::Response(_)
+        | Body::Routing(_) => Some(bytes),
     }
 }
 

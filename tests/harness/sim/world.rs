@@ -10,6 +10,7 @@ use bytchat_proto::alias::Host as PodHost;
 use bytchat_proto::id::NetworkId;
 use bytchat_proto::point::Point;
 use bytchat_proto::rpc::{Call, RpcError};
+use bytchat_proto::timestamp::Timestamp;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
@@ -161,6 +162,11 @@ impl World {
     /// Milliseconds since the world began.
     pub fn now_ms(&self) -> u64 {
         self.now_ms
+    }
+
+    /// The time by a clock that is right.
+    pub fn wall(&self) -> Timestamp {
+        Host::wall(self.now_ms)
     }
 
     /// What was sent between whom and when, and how long it was. Two runs of one seed agree.

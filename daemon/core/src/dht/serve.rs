@@ -49,6 +49,7 @@ impl Dht {
             | Request::Remove { .. }
             | Request::Fetch { .. }
             | Request::ShowKept { .. }
+            | Request::Compare { .. }
             | Request::Notify { .. }
             | Request::RegisterAlias { .. }
             | Request::ResolveAlias { .. } => None,

@@ -2,7 +2,7 @@
 
 use bytchat_proto::limits::{
     REQUEST_ANSWER_BYTES_PER_TOKEN, REQUEST_COST_DISK, REQUEST_COST_HEAVY, REQUEST_KEYS_PER_TOKEN,
-    REQUEST_REMOVAL_BYTES_PER_TOKEN, REQUEST_TOKENS_MAX,
+    REQUEST_MARKS_PER_TOKEN, REQUEST_REMOVAL_BYTES_PER_TOKEN, REQUEST_TOKENS_MAX,
 };
 use bytchat_proto::wire::Request;
 
@@ -17,6 +17,7 @@ pub(super) fn cost(request: &Request) -> u64 {
             1 + tokens(removal.bytes_len() / REQUEST_REMOVAL_BYTES_PER_TOKEN)
         }
         Request::ShowKept { .. } => REQUEST_COST_DISK,
+        Request::Compare { marks } => 1 + tokens(marks.len() / REQUEST_MARKS_PER_TOKEN),
         // Each is read from the disk and pushed.
         Request::Fetch { envelopes, .. } => tokens(envelopes.len()).max(1),
         Request::Ping

@@ -87,6 +87,7 @@ pub(super) fn is_harmless(request: &Request) -> bool {
         | Request::Remove { .. }
         | Request::Fetch { .. }
         | Request::ShowKept { .. }
+        | Request::Compare { .. }
         | Request::Notify { .. }
         | Request::RegisterAlias { .. }
         | Request::ResolveAlias { .. } => false,

@@ -1,8 +1,9 @@
 //! What the mailbox wants done with other nodes.
 
-use bytchat_proto::envelope::Envelope;
-use bytchat_proto::id::NodeId;
+use bytchat_proto::envelope::{Envelope, Removal};
+use bytchat_proto::id::{MailMark, NodeId};
 use bytchat_proto::timestamp::Timestamp;
+use bytchat_proto::unverified::Unverified;
 use bytchat_proto::wire::{Body, Response};
 
 use crate::io::LinkId;
@@ -25,6 +26,20 @@ pub enum Effect {
         request: u64,
         /// The answer.
         response: Box<Response>,
+    },
+    /// Ask another holder which of these envelopes it lacks.
+    Compare {
+        /// The other holder.
+        to: NodeId,
+        /// What is here.
+        marks: Vec<MailMark>,
+    },
+    /// Tell another holder what a device has removed.
+    HandOn {
+        /// The other holder.
+        to: NodeId,
+        /// The device's word.
+        removal: Box<Unverified<Removal>>,
     },
     /// Deposit this envelope, as a repair, with another holder.
     Offer {

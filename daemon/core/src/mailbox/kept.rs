@@ -11,7 +11,6 @@ use serde_bytes::ByteBuf;
 
 use super::push::Purpose;
 use super::shelf::Owner;
-use super::tombstone::Mark;
 use super::{Effect, Mailbox};
 use crate::io::{LinkId, Outputs, Sign};
 use crate::time::Now;
@@ -44,7 +43,7 @@ impl Mailbox {
     pub fn show(&mut self, challenge: Challenge, sign: Sign<'_>, now: Now, out: &mut Outputs) {
         let Challenge { user, device, envelope, .. } = challenge;
         let owner = Owner { user, device };
-        if let Some(stone) = self.tombstones.get(Mark::new(owner, envelope), now.wall) {
+        if let Some(stone) = self.tombstones.get(owner.mark(envelope), now.wall) {
             let receipt = self.receipt(envelope, stone.taken, true, sign);
             return self.answer(&challenge, receipt);
         }

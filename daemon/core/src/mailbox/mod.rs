@@ -11,6 +11,7 @@ mod kept;
 mod notice;
 mod onetime;
 mod push;
+mod repair;
 mod share;
 mod shelf;
 mod tell;
@@ -22,7 +23,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
+use bytchat_proto::id::{EnvelopeId, MailMark, NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::{
     ATTACHED_MAX, ENVELOPE_BYTES_PER_USER_MAX, ENVELOPES_BYTES_MAX, ENVELOPES_MAX,
@@ -40,11 +41,12 @@ pub use self::kept::Challenge;
 use self::notice::Notices;
 use self::onetime::OneTimeKeys;
 use self::push::Purpose;
+use self::repair::Offers;
 pub use self::share::Source;
 use self::share::{Quota, Room};
 use self::shelf::{Owner, Shelf};
 use self::tell::Pages;
-use self::tombstone::{Mark, Tombstone, Tombstones};
+use self::tombstone::{Tombstone, Tombstones};
 use crate::io::{LinkId, LoadId, Outputs, Sign};
 use crate::persist::Table;
 use crate::time::{Deadline, Mono, Now};
@@ -126,6 +128,8 @@ pub struct Mailbox {
     ready: VecDeque<Owner>,
     loads: BTreeMap<LoadId, Purpose>,
     effects: VecDeque<Effect>,
+    /// What other holders lack, on its way to them.
+    offers: Offers,
     /// How far the walk of repair has come.
     place: Option<(Owner, u64)>,
     /// Attached devices whose question the disk could not answer, and when it is asked again.
@@ -156,6 +160,7 @@ impl Mailbox {
             ready: VecDeque::new(),
             loads: BTreeMap::new(),
             effects: VecDeque::new(),
+            offers: Offers::default(),
             place: None,
             late: None,
             orphans: Vec::new(),
@@ -168,7 +173,7 @@ impl Mailbox {
     /// malformed one is left out.
     pub fn restore(&mut self, table: Table, key: &[u8], value: &[u8], now: Now) {
         let good = if table == Table::Envelope {
-            self.restore_envelope(key, value, now)
+            self.restore_envelope(key, value)
         } else if table == Table::Tombstone {
             self.restore_tombstone(key, value)
         } else if table == Table::Prekey {
@@ -184,11 +189,10 @@ impl Mailbox {
         self.arm(now);
     }
 
-    fn restore_envelope(&mut self, key: &[u8], value: &[u8], now: Now) -> bool {
-        let Some((id, mut held, _)) = shelf::parse_row(key, value) else {
+    fn restore_envelope(&mut self, key: &[u8], value: &[u8]) -> bool {
+        let Some((id, held, _)) = shelf::parse_row(key, value) else {
             return false;
         };
-        held.since = now.mono;
         if !self.shelf.insert(id, held) && self.orphans.len() < SWEEP_ROWS_MAX {
             self.orphans.push(key.to_vec());
         }
@@ -231,8 +235,11 @@ impl Mailbox {
                 let answer = attach::Answer { account, certificate, proof };
                 self.prove(peer, &answer, now)
             }
-            Request::Remove { removal } => self.remove(peer.link, removal, now, out),
+            Request::Remove { removal } => {
+                self.remove((peer.link, peer.source.neighbour), removal, now, out)
+            }
             Request::Fetch { user, envelopes } => self.fetch(peer.link, *user, envelopes),
+            Request::Compare { marks } => self.compare(peer.source.node, marks, now),
             // This node itself: it knows what it has.
             Request::ShowKept { .. } => kept::not_here(),
             Request::Notify { notice } => {
@@ -336,7 +343,7 @@ impl Mailbox {
         self.landed(held.owner, id);
     }
 
-    fn drop_tombstone(&mut self, mark: Mark, out: &mut Outputs) {
+    fn drop_tombstone(&mut self, mark: MailMark, out: &mut Outputs) {
         self.tombstones.remove(mark);
         out.remove(Table::Tombstone, mark.0);
     }

@@ -5,27 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytchat_proto::envelope::Envelope;
 use bytchat_proto::id::{EnvelopeId, NodeId};
 use bytchat_proto::limits::{
-    HOLDERS_TOLD_MAX, IDS_PER_REQUEST_MAX, MAILBOX_LOAD_RETRY_MS, MAILBOX_LOADS_MAX,
-    PUSHES_IN_FLIGHT_MAX, PUSHES_PER_LOAD_MAX, REPAIR_PATIENCE_MS,
+    IDS_PER_REQUEST_MAX, MAILBOX_LOAD_RETRY_MS, MAILBOX_LOADS_MAX, PUSHES_IN_FLIGHT_MAX,
+    PUSHES_PER_LOAD_MAX,
 };
-use bytchat_proto::point::Point;
-use bytchat_proto::rpc::node::one_more;
 use bytchat_proto::wire::{Body, Delivery};
 use tracing::warn;
 
-use super::shelf::{Held, Owner, Placement, parse_row};
+use super::shelf::{Owner, parse_row};
 use super::{Challenge, Effect, Mailbox};
 use crate::io::{LinkId, LoadId, Output, Outputs};
 use crate::persist::{Query, Row, Table};
 use crate::planted::planted;
-use crate::time::{Mono, Now};
+use crate::time::Now;
 
 /// What a question to the disk is for.
 pub(super) enum Purpose {
     /// To push these to an attached device, in this order.
     Push { owner: Owner, ids: Vec<EnvelopeId> },
-    /// To offer it to other holders.
-    Offer { id: EnvelopeId, to: Vec<NodeId> },
+    /// To offer it to another holder.
+    Offer { id: EnvelopeId, to: NodeId },
     /// To show that it is here.
     Show(Challenge),
 }
@@ -177,10 +175,11 @@ impl Mailbox {
         let bodies = parsed.map(|(id, _, envelope)| (id, envelope)).collect();
         match purpose {
             Purpose::Push { owner, ids } => self.push_loaded(owner, load, &ids, bodies),
-            Purpose::Offer { id, to } => self.offer_loaded(id, &to, bodies, now),
+            Purpose::Offer { id, to } => self.offer_loaded(id, to, bodies, now),
             Purpose::Show(challenge) => self.show_loaded(&challenge, bodies),
         }
         self.pump(now, out);
+        self.send_offers(out);
         self.arm(now);
         true
     }
@@ -189,13 +188,12 @@ impl Mailbox {
     pub fn load_failed(&mut self, load: LoadId, now: Now, out: &mut Outputs) {
         match self.loads.remove(&load) {
             Some(Purpose::Push { owner, ids }) => self.push_failed(owner, load, &ids, now),
-            Some(Purpose::Offer { id, to }) => {
-                to.iter().for_each(|node| self.offer_lost(id, *node));
-            }
+            Some(Purpose::Offer { id, to }) => self.offers.end(id, to),
             Some(Purpose::Show(challenge)) => self.show_failed(&challenge),
             None => {}
         }
         self.pump(now, out);
+        self.send_offers(out);
         self.arm(now);
     }
 
@@ -251,25 +249,6 @@ impl Mailbox {
         self.wake(owner);
     }
 
-    fn offer_loaded(
-        &mut self,
-        id: EnvelopeId,
-        to: &[NodeId],
-        mut bodies: BTreeMap<EnvelopeId, Envelope>,
-        now: Now,
-    ) {
-        let Some(envelope) = self.confirm(id, bodies.remove(&id)) else {
-            return;
-        };
-        let until = self.shelf.get(id).map(|held| held.until);
-        let Some(until) = until.filter(|until| *until > now.wall) else {
-            return;
-        };
-        let offers =
-            to.iter().map(|to| Effect::Offer { to: *to, envelope: envelope.clone(), until });
-        self.effects.extend(offers);
-    }
-
     /// The body of an envelope that is still here. One that the disk does not give is forgotten,
     /// so that another holder can bring it back; its row stays, as the disk may recover.
     pub(super) fn confirm(&mut self, id: EnvelopeId, body: Option<Envelope>) -> Option<Envelope> {
@@ -282,116 +261,5 @@ impl Mailbox {
             }
         }
         whole
-    }
-
-    /// Walks some of the held envelopes and asks the disk for those that other nodes near their
-    /// point were not told of; `Effect::Offer` follows. `closest` names the nodes that should hold
-    /// what lies at a point. True when every envelope was visited; then the next walk starts
-    /// anew. False: go on after the questions to the disk are answered.
-    pub fn repair(
-        &mut self,
-        closest: &dyn Fn(Point) -> Vec<NodeId>,
-        budget: usize,
-        now: Now,
-        out: &mut Outputs,
-    ) -> bool {
-        let mut near: Option<(Point, Vec<NodeId>)> = None;
-        for _ in 0..budget {
-            // Pushes to devices come first: repair takes half of the questions at most.
-            if self.loads.len() >= MAILBOX_LOADS_MAX / 2 {
-                return false;
-            }
-            let Some((owner, arrival, id)) = self.shelf.after(self.place) else {
-                self.place = None;
-                return true;
-            };
-            self.place = Some((owner, arrival));
-            let point = Point::of_user(owner.user);
-            let (_, nodes) = match near.take() {
-                Some(known) if known.0 == point => near.insert(known),
-                _ => near.insert((point, closest(point))),
-            };
-            self.offer(id, nodes, now, out);
-        }
-        let done = self.shelf.after(self.place).is_none();
-        if done {
-            self.place = None;
-        }
-        done
-    }
-
-    fn offer(&mut self, id: EnvelopeId, nodes: &[NodeId], now: Now, out: &mut Outputs) {
-        let own = self.own;
-        let held = self.shelf.get_mut(id);
-        let Some(held) = held.filter(|held| held.until > now.wall) else {
-            return;
-        };
-        let to = held.missing(own, nodes, now.mono);
-        if to.is_empty() || planted!(NoRepair) {
-            return;
-        }
-        let load = self.ask(&[id], out);
-        self.loads.insert(load, Purpose::Offer { id, to });
-    }
-
-    /// How many envelopes other holders took from us or had already, and how many they did not.
-    pub fn handed(&self) -> (u64, u64) {
-        self.shelf.handed
-    }
-
-    /// Remembers that a node has an envelope: its receipt came, or it offered the envelope itself.
-    pub fn held_by(&mut self, id: EnvelopeId, node: NodeId) {
-        one_more(&mut self.shelf.handed.0);
-        if let Some(held) = self.shelf.get_mut(id) {
-            held.tell(node);
-        }
-    }
-
-    /// Forgets that a node was told of an envelope, because it did not take it: the next walk
-    /// offers it again.
-    pub fn offer_lost(&mut self, id: EnvelopeId, node: NodeId) {
-        one_more(&mut self.shelf.handed.1);
-        if let Some(held) = self.shelf.get_mut(id) {
-            held.told.retain(|told| *told != node);
-        }
-    }
-}
-
-impl Held {
-    /// The nodes that should be told now; they count as told from here on.
-    // SPEC 6.13: the nearest holder spreads a fresh envelope; each farther one steps in later, if
-    // no repair of it has come by; newcomers are told by every holder.
-    fn missing(&mut self, own: NodeId, nodes: &[NodeId], now: Mono) -> Vec<NodeId> {
-        let others: Vec<NodeId> = nodes.iter().copied().filter(|node| *node != own).collect();
-        let point = Point::of_user(self.owner.user);
-        let distance = |node: NodeId| Point::of_node(node).distance(point);
-        match self.placement {
-            Placement::HandedOn => {
-                others.iter().for_each(|node| self.tell(*node));
-                self.placement = Placement::Settled;
-                return Vec::new();
-            }
-            Placement::Fresh => {
-                let nearer = others.iter().filter(|node| distance(**node) < distance(own));
-                let turns = u64::try_from(nearer.count()).unwrap_or(u64::MAX);
-                if now.since_ms(self.since) < turns.saturating_mul(REPAIR_PATIENCE_MS) {
-                    return Vec::new();
-                }
-                self.placement = Placement::Settled;
-            }
-            Placement::Settled => {}
-        }
-        let missing = others.into_iter().filter(|node| !self.told.contains(node));
-        let missing: Vec<NodeId> = missing.take(HOLDERS_TOLD_MAX).collect();
-        missing.iter().for_each(|node| self.tell(*node));
-        missing
-    }
-
-    fn tell(&mut self, node: NodeId) {
-        self.told.retain(|told| *told != node);
-        if self.told.len() >= HOLDERS_TOLD_MAX {
-            self.told.remove(0);
-        }
-        self.told.push(node);
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
 use bytchat_proto::envelope::Envelope;
-use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
+use bytchat_proto::id::{EnvelopeId, MailMark, NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
-use bytchat_proto::limits::HOLDERS_TOLD_MAX;
+use bytchat_proto::limits::HOLDERS_CONFIRMED_MAX;
 use bytchat_proto::timestamp::Timestamp;
 
 use super::Limits;
@@ -21,17 +21,6 @@ pub(super) struct Owner {
     pub(super) device: DeviceKey,
 }
 
-/// What is known of who else holds an envelope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Placement {
-    /// Its sender brought it; the nearest holder sees to the others.
-    Fresh,
-    /// Another holder hands it on and sees to the others.
-    HandedOn,
-    /// The others of that time have it; only newcomers are told.
-    Settled,
-}
-
 /// An envelope without its bytes, which are on disk.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
@@ -40,18 +29,16 @@ pub(super) struct Held {
     pub(super) arrival: u64,
     pub(super) bytes: usize,
     pub(super) until: Timestamp,
-    /// Since when it is here, for the patience of repair.
-    pub(super) since: Mono,
-    pub(super) placement: Placement,
     /// Who brought it, and has so much less of its share.
     pub(super) source: Source,
-    /// Nodes that were told, the latest last.
-    pub(super) told: Vec<NodeId>,
+    /// Nodes that have said that they have it, or that they will not take it, and when.
+    pub(super) confirmed: Vec<(NodeId, Mono)>,
 }
 
 /// The index of all envelopes held for others.
 pub(super) struct Shelf {
     held: BTreeMap<EnvelopeId, Held>,
+    marks: BTreeMap<MailMark, EnvelopeId>,
     queues: BTreeMap<Owner, BTreeMap<u64, EnvelopeId>>,
     shares: Shares,
     ends: BTreeSet<(Timestamp, EnvelopeId)>,
@@ -82,16 +69,18 @@ impl Held {
 impl Shelf {
     /// How full it is.
     pub(super) fn fills(&self, limits: &Limits, fills: &mut Fills) {
-        let held = self.held.len().max(self.ends.len()).max(self.queues.len());
+        let indexes = [self.held.len(), self.marks.len(), self.ends.len(), self.queues.len()];
+        let held = indexes.into_iter().max().unwrap_or_default();
         fills.note("envelopes", held, limits.envelopes);
         self.shares.fills("envelopes of a user", limits.envelopes_per_user, fills);
-        let told = self.held.values().map(|held| held.told.len());
-        fills.most("holders told of an envelope", told, HOLDERS_TOLD_MAX);
+        let confirmed = self.held.values().map(|held| held.confirmed.len());
+        fills.most("holders that confirmed an envelope", confirmed, HOLDERS_CONFIRMED_MAX);
     }
 
     pub(super) fn new() -> Self {
         Self {
             held: BTreeMap::new(),
+            marks: BTreeMap::new(),
             queues: BTreeMap::new(),
             shares: Shares::default(),
             ends: BTreeSet::new(),
@@ -110,6 +99,11 @@ impl Shelf {
 
     pub(super) fn get_mut(&mut self, id: EnvelopeId) -> Option<&mut Held> {
         self.held.get_mut(&id)
+    }
+
+    /// The envelope with a mark.
+    pub(super) fn marked(&self, mark: MailMark) -> Option<EnvelopeId> {
+        self.marks.get(&mark).copied()
     }
 
     /// The envelope, if it is this owner's.
@@ -142,6 +136,7 @@ impl Shelf {
         self.ends.insert((held.until, id));
         self.shares.add(held.owner.user, held.source, held.bytes);
         self.queues.entry(held.owner).or_default().insert(held.arrival, id);
+        self.marks.insert(held.owner.mark(id), id);
         self.held.insert(id, held);
         true
     }
@@ -149,6 +144,7 @@ impl Shelf {
     pub(super) fn remove(&mut self, id: EnvelopeId) -> Option<Held> {
         let held = self.held.remove(&id)?;
         self.ends.remove(&(held.until, id));
+        self.marks.remove(&held.owner.mark(id));
         if let Some(queue) = self.queues.get_mut(&held.owner) {
             queue.remove(&held.arrival);
             if queue.is_empty() {
@@ -272,10 +268,8 @@ pub(super) fn parse_row(key: &[u8], value: &[u8]) -> Option<(EnvelopeId, Held, E
         arrival,
         bytes: bytes.len(),
         until: Timestamp(u64::from_be_bytes(*until)),
-        since: Mono::default(),
-        placement: Placement::Fresh,
         source: Source::decode(*source)?,
-        told: Vec::new(),
+        confirmed: Vec::new(),
     };
     (Owner::of(&envelope) == owner).then_some((id, held, envelope))
 }

@@ -2,16 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytchat_proto::id::{EnvelopeId, UserId, labelled_sha256};
+use bytchat_proto::id::{EnvelopeId, MailMark, UserId};
 use bytchat_proto::timestamp::Timestamp;
 
 use super::Limits;
 use super::shelf::Owner;
 use crate::fill::Fills;
-
-/// Names one envelope of one owner: nobody can bury the mail of somebody else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Mark(pub(super) [u8; 16]);
 
 /// A removed envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,16 +23,15 @@ pub(super) struct Tombstone {
 
 /// All removed envelopes that are remembered.
 pub(super) struct Tombstones {
-    marks: BTreeMap<Mark, Tombstone>,
-    ends: BTreeSet<(Timestamp, Mark)>,
+    marks: BTreeMap<MailMark, Tombstone>,
+    ends: BTreeSet<(Timestamp, MailMark)>,
     unseen: BTreeMap<UserId, usize>,
 }
 
-impl Mark {
-    pub(super) fn new(owner: Owner, id: EnvelopeId) -> Self {
-        let parts: [&[u8]; 3] = [&owner.user.0, &owner.device.0, &id.0];
-        let whole = labelled_sha256("bytchat/tombstone/1", &parts);
-        Self(std::array::from_fn(|i| whole[i]))
+impl Owner {
+    /// Names one envelope of one owner: nobody can bury the mail of somebody else.
+    pub(super) fn mark(self, id: EnvelopeId) -> MailMark {
+        MailMark::new(self.user, self.device, id)
     }
 }
 
@@ -58,7 +53,7 @@ impl Tombstones {
     }
 
     /// The tombstone of an envelope, unless it is over.
-    pub(super) fn get(&self, mark: Mark, now: Timestamp) -> Option<&Tombstone> {
+    pub(super) fn get(&self, mark: MailMark, now: Timestamp) -> Option<&Tombstone> {
         self.marks.get(&mark).filter(|stone| stone.until > now)
     }
 
@@ -67,7 +62,7 @@ impl Tombstones {
         self.unseen.get(&user).copied().unwrap_or(0) < limits.tombstones_unseen_per_user
     }
 
-    pub(super) fn insert(&mut self, mark: Mark, stone: Tombstone) {
+    pub(super) fn insert(&mut self, mark: MailMark, stone: Tombstone) {
         self.remove(mark);
         if !stone.seen {
             *self.unseen.entry(stone.user).or_default() += 1;
@@ -76,7 +71,7 @@ impl Tombstones {
         self.marks.insert(mark, stone);
     }
 
-    pub(super) fn remove(&mut self, mark: Mark) {
+    pub(super) fn remove(&mut self, mark: MailMark) {
         let Some(stone) = self.marks.remove(&mark) else {
             return;
         };
@@ -93,7 +88,7 @@ impl Tombstones {
     }
 
     /// The one that ends first.
-    pub(super) fn first(&self) -> Option<(Timestamp, Mark)> {
+    pub(super) fn first(&self) -> Option<(Timestamp, MailMark)> {
         self.ends.first().copied()
     }
 }
@@ -110,8 +105,8 @@ impl Tombstone {
     }
 
     /// Reads a row.
-    pub(super) fn parse_row(key: &[u8], value: &[u8]) -> Option<(Mark, Self)> {
-        let mark = Mark(key.try_into().ok()?);
+    pub(super) fn parse_row(key: &[u8], value: &[u8]) -> Option<(MailMark, Self)> {
+        let mark = MailMark::from_slice(key)?;
         let (user, rest) = value.split_first_chunk()?;
         let (taken, rest) = rest.split_first_chunk()?;
         let (until, rest) = rest.split_first_chunk()?;

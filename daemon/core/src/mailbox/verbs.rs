@@ -12,8 +12,8 @@ use serde_bytes::ByteBuf;
 
 use super::attach::{Answer, Expected, ProveError};
 use super::share::Source;
-use super::shelf::{Held, Owner, Placement, row_value};
-use super::tombstone::{Mark, Tombstone};
+use super::shelf::{Held, Owner, row_value};
+use super::tombstone::Tombstone;
 use super::{Mailbox, Peer};
 use crate::io::{LinkId, Outputs, Sign};
 use crate::persist::Table;
@@ -57,12 +57,15 @@ impl Mailbox {
         }
         let (id, owner) = (deposit.envelope.id(), Owner::of(deposit.envelope));
         // SPEC 6.10: what its device removed does not come back.
-        if let Some(stone) = self.tombstones.get(Mark::new(owner, id), now.wall) {
+        if let Some(stone) = self.tombstones.get(owner.mark(id), now.wall) {
             return self.receipt(id, stone.taken, true, sign);
         }
-        let held = self.shelf.get(id).filter(|_| !planted!(NoDeduplication));
+        let held = self.shelf.get_mut(id).filter(|_| !planted!(NoDeduplication));
         if let Some(held) = held {
             let until = held.until;
+            if deposit.repair {
+                held.confirm(deposit.source.node, now.mono);
+            }
             let until = self.again(id, until, deposit, now, out);
             return self.receipt(id, until, false, sign);
         }
@@ -79,10 +82,12 @@ impl Mailbox {
             arrival: self.shelf.next_arrival(),
             bytes,
             until,
-            since: now.mono,
-            placement: placement(deposit.repair),
             source: deposit.source,
-            told: Vec::new(),
+            confirmed: deposit
+                .repair
+                .then_some((deposit.source.node, now.mono))
+                .into_iter()
+                .collect(),
         };
         let row = row_value(until, held.source, deposit.envelope);
         out.put(Table::Envelope, held.key(id), row);
@@ -101,12 +106,9 @@ impl Mailbox {
         now: Now,
         out: &mut Outputs,
     ) -> Timestamp {
-        let Some(held) = self.shelf.get_mut(id) else {
+        let Some(held) = self.shelf.get(id) else {
             return until;
         };
-        if deposit.repair && held.placement == Placement::Fresh {
-            held.placement = Placement::HandedOn;
-        }
         let (key, source) = (held.key(id), held.source);
         let later = deposit.end(now.wall);
         if later.since_ms(until) < EXTEND_MIN_MS {
@@ -171,15 +173,16 @@ impl Mailbox {
         }
     }
 
-    // SPEC 6.10: a device removes its own envelopes only, on a link where it is attached.
+    // SPEC 6.10: a device removes its own envelopes only, on a link where it is attached; what
+    // a neighbour hands on removes only what is here.
     pub(super) fn remove(
         &mut self,
-        link: LinkId,
+        (link, neighbour): (LinkId, bool),
         removal: &Unverified<Removal>,
         now: Now,
         out: &mut Outputs,
     ) -> Response {
-        let Ok(named) = removal.peek() else {
+        let Ok(mut named) = removal.peek() else {
             return Response::refused(Refusal::Malformed, "the removal cannot be read");
         };
         if named.envelopes.len() > IDS_PER_REQUEST_MAX {
@@ -187,13 +190,17 @@ impl Mailbox {
         }
         let owner = Owner { user: named.user, device: named.device };
         if !self.attachments.is_attached(link, owner) {
-            return not_attached();
+            let here = |id: &EnvelopeId| neighbour && self.shelf.get_of(owner, *id).is_some();
+            named.envelopes.retain(here);
+            if named.envelopes.is_empty() {
+                return not_attached();
+            }
         }
-        let removal = match removal.verify(&owner.device) {
-            Ok(removal) => removal,
-            Err(error) => return Response::refused(Refusal::BadSignature, error.to_string()),
-        };
-        for id in &removal.envelopes {
+        if let Err(error) = removal.verify(&owner.device) {
+            return Response::refused(Refusal::BadSignature, error.to_string());
+        }
+        self.hand_on(owner, &named.envelopes, removal);
+        for id in &named.envelopes {
             self.remove_one(owner, *id, now, out);
         }
         Response::Done
@@ -201,7 +208,7 @@ impl Mailbox {
 
     fn remove_one(&mut self, owner: Owner, id: EnvelopeId, now: Now, out: &mut Outputs) {
         self.drop_notice(owner, id, out);
-        let mark = Mark::new(owner, id);
+        let mark = owner.mark(id);
         if self.tombstones.get(mark, now.wall).is_some() {
             return;
         }
@@ -274,7 +281,7 @@ impl Mailbox {
         if notice.until <= now.wall {
             return Response::refused(Refusal::Expired, "the notice is over");
         }
-        let removed = self.tombstones.get(Mark::new(owner, id), now.wall);
+        let removed = self.tombstones.get(owner.mark(id), now.wall);
         if removed.is_some() || self.notices.contains(owner, id) {
             return Response::Done;
         }
@@ -293,10 +300,6 @@ impl Mailbox {
         }
         Response::Done
     }
-}
-
-fn placement(repair: bool) -> Placement {
-    if repair { Placement::HandedOn } else { Placement::Fresh }
 }
 
 fn count(number: usize) -> u32 {
@@ -319,7 +322,7 @@ pub(super) fn not_attached() -> Response {
     Response::refused(Refusal::NotAttached, "the device is not attached on this link")
 }
 
-fn too_many_ids() -> Response {
+pub(super) fn too_many_ids() -> Response {
     let detail = format!("more than {IDS_PER_REQUEST_MAX} ids in one request");
     Response::refused(Refusal::Malformed, detail)
 }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use bytchat_proto::id::UserId;
 use bytchat_proto::limits::{
-    DAY_MS, HOLDERS, HOLDERS_REFRESH_MS, HOUR_MS, KEPT_CHALLENGE_MS, MINUTE_MS, RESEND_MS,
+    COMPARE_WALK_MS, DAY_MS, HOLDERS, HOLDERS_REFRESH_MS, HOUR_MS, KEPT_CHALLENGE_MS, MINUTE_MS,
+    RESEND_MS,
 };
 use bytchat_proto::point::Point;
 use bytchat_proto::record::NodeRecord;
@@ -123,12 +124,13 @@ impl Node {
         }
     }
 
-    /// Offers held envelopes to the nodes that should hold them now.
+    /// Compares held envelopes with the nodes that should hold them now.
     fn repair(&mut self, now: Now) {
         let dht = &self.dht;
         let closest = |point: Point| dht.holders(point);
-        let done = self.mailbox.repair(&closest, REPAIR_BUDGET, now, &mut self.out);
-        let wait = if done { 5 * MINUTE_MS } else { 1_000 };
+        let done = self.mailbox.repair(&closest, REPAIR_BUDGET, now);
+        let jitter = self.out.random_below(COMPARE_WALK_MS / 5 * 2);
+        let wait = if done { COMPARE_WALK_MS / 5 * 4 + jitter } else { 1_000 };
         self.upkeep.repair = now.mono.plus_ms(wait);
     }
 }

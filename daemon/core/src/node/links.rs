@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
+use bytchat_proto::id::{EnvelopeId, MailMark, NodeId, UserId};
 use bytchat_proto::key::{DeviceKey, NodeKey};
-use bytchat_proto::limits::{ADDRESSES_PER_NODE_MAX, REGION_NODES};
+use bytchat_proto::limits::{ADDRESSES_PER_NODE_MAX, COMPARE_SOON_JITTER_MS, REGION_NODES};
 use bytchat_proto::record::{Contact, NodeRecord};
 use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::unverified::{Unverified, Verified};
-use bytchat_proto::wire::{Body, Contacts, Response};
+use bytchat_proto::wire::{Body, Contacts, Request, Response};
 use serde_bytes::ByteBuf;
 
 use super::Node;
@@ -35,6 +35,7 @@ pub(super) enum Token {
     Deposit { entry: EntryId, device: DeviceKey, holder: NodeKey },
     Attach { user: UserId },
     Prove { user: UserId },
+    Compare { marks: Vec<MailMark> },
     Offer { envelope: EnvelopeId },
     Remove(RemovalId),
     Kept { entry: EntryId, device: DeviceKey, nonce: Vec<u8> },
@@ -177,10 +178,14 @@ impl Node {
             }
             Token::Attach { user } => self.handle_challenge(user, from, result.ok(), now),
             Token::Prove { user } => self.handle_attached(user, from, result.ok(), now),
-            Token::Offer { envelope } => match result {
-                Ok(Response::Receipt { .. }) => self.mailbox.held_by(envelope, from),
-                Ok(_) | Err(_) => self.mailbox.offer_lost(envelope, from),
-            },
+            Token::Compare { marks } => {
+                if let Ok(Response::Lacks { marks: lacks }) = result {
+                    self.mailbox.compared(from, &marks, &lacks, now, &mut self.out);
+                }
+            }
+            Token::Offer { envelope } => {
+                self.mailbox.offered(envelope, from, result.as_ref().ok(), now, &mut self.out);
+            }
             Token::Remove(removal) => {
                 let taken = matches!(result, Ok(Response::Done));
                 self.inbox.removed(removal, taken, now);
@@ -198,6 +203,14 @@ impl Node {
             mailbox::Effect::Push { link, body } => self.links.push(link, *body, &mut self.out),
             mailbox::Effect::Respond { link, request, response } => {
                 self.links.respond(link, request, *response, &mut self.out);
+            }
+            mailbox::Effect::Compare { to, marks } => {
+                let request = Request::Compare { marks: marks.clone() };
+                self.tell_holder(to, request, Token::Compare { marks }, now);
+            }
+            mailbox::Effect::HandOn { to, removal } => {
+                let request = Request::Remove { removal: *removal };
+                self.tell_holder(to, request, Token::Nothing, now);
             }
             mailbox::Effect::Offer { to, envelope, until } => self.offer(to, envelope, until, now),
         }
@@ -222,7 +235,10 @@ impl Node {
             DhtEvent::Stored { put, holders, ok, stale, .. } => {
                 self.handle_stored(put, &holders, ok, stale, now);
             }
-            DhtEvent::NeighboursChanged => self.upkeep.neighbours_changed(now),
+            DhtEvent::NeighboursChanged => {
+                let jitter_ms = self.out.random_below(COMPARE_SOON_JITTER_MS);
+                self.upkeep.neighbours_changed(jitter_ms, now);
+            }
             DhtEvent::Crowded(crowd) => {
                 let (point, nodes) = (crowd.point, crowd.nodes);
                 tracing::warn!(

@@ -35,6 +35,7 @@ impl Node {
                 | Request::Prove { .. }
                 | Request::Fetch { .. }
                 | Request::ShowKept { .. }
+                | Request::Compare { .. }
         );
         let at = if reads { self.clock.calm(now) } else { self.clock.late(now) };
         let response = self.serve_at(link, from, request, at);
@@ -93,11 +94,8 @@ impl Node {
     /// the user as a holder may be, by what we know ourselves of the nodes there.
     fn source(&self, link: LinkId, from: NodeId, request: &Request) -> mailbox::Source {
         let address = self.links.measure(link).map(|(address, _)| address.ip());
-        let neighbour = if let Request::Deposit { envelope, repair: true, .. } = request {
-            self.dht.is_neighbour(from, Point::of_user(envelope.user()))
-        } else {
-            false
-        };
+        let neighbour = handed_on(request)
+            .is_some_and(|user| self.dht.is_neighbour(from, Point::of_user(user)));
         mailbox::Source { node: from, prefix: address.and_then(Prefix::of), neighbour }
     }
 
@@ -122,6 +120,7 @@ impl Node {
             | Request::Remove { .. }
             | Request::Fetch { .. }
             | Request::ShowKept { .. }
+            | Request::Compare { .. }
             | Request::Notify { .. }
             | Request::ResolveAlias { .. } => 2 * REQUEST_TIMEOUT_MS,
         };
@@ -152,9 +151,31 @@ impl Node {
                 let request = Request::Deposit { envelope, until, repair: true };
                 self.ask(&peer.record, request, Token::Offer { envelope: id }, now);
             }
-            None => self.mailbox.offer_lost(id, to),
+            None => self.mailbox.offered(id, to, None, now, &mut self.out),
         }
     }
+
+    /// Says something to another holder, if it is known, and may hold that mail.
+    // SPEC 6.10: a removal is handed on to neighbours only.
+    pub(super) fn tell_holder(&mut self, to: NodeId, request: Request, token: Token, now: Now) {
+        let may = |user| self.dht.is_neighbour(to, Point::of_user(user));
+        if !handed_on(&request).is_none_or(may) {
+            return;
+        }
+        let near = self.dht.closest(Point::of_node(to), 1);
+        if let Some(peer) = near.into_iter().find(|peer| peer.node == to) {
+            self.ask(&peer.record, request, token, now);
+        }
+    }
+}
+
+/// The user whose mail a request hands on as a holder's, if it does.
+fn handed_on(request: &Request) -> Option<UserId> {
+    if let Request::Deposit { envelope, repair: true, .. } = request {
+        return Some(envelope.user());
+    }
+    let Request::Remove { removal } = request else { return None };
+    Some(removal.peek().ok()?.user)
 }
 
 /// The user whose mailbox a request is about.
@@ -169,6 +190,7 @@ fn about(request: &Request) -> Option<UserId> {
         Request::Prove { account, .. } => Some(account.user()),
         Request::Notify { notice } => Some(notice.user),
         Request::Remove { .. }
+        | Request::Compare { .. }
         | Request::Ping
         | Request::FindNode { .. }
         | Request::FindRecord { .. }

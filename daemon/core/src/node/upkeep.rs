@@ -6,8 +6,8 @@ use bytchat_proto::alias::Host;
 use bytchat_proto::id::{EnvelopeId, NodeId, UserId};
 use bytchat_proto::key::DeviceKey;
 use bytchat_proto::limits::{
-    ASKED_AGAIN_MAX, ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, HOUR_MS, KEPT_CHALLENGE_MS,
-    MINUTE_MS, RESEND_IDS_MAX, RESEND_MS, UNREAD_DEVICES_MAX,
+    ASKED_AGAIN_MAX, ATTACH_RETRY_MAX_MS, ATTACH_RETRY_MIN_MS, COMPARE_SOON_MS, HOUR_MS,
+    KEPT_CHALLENGE_MS, MINUTE_MS, RESEND_IDS_MAX, RESEND_MS, UNREAD_DEVICES_MAX,
 };
 use bytchat_proto::record::NodeRecord;
 
@@ -108,12 +108,12 @@ impl Upkeep {
     }
 
     /// The nodes around us changed: holders may be others, and mail may have to move.
-    pub(super) fn neighbours_changed(&mut self, now: Now) {
+    pub(super) fn neighbours_changed(&mut self, jitter_ms: u64, now: Now) {
         let soon = now.mono.plus_ms(2_000);
         for at in self.attach.values_mut() {
             *at = soon.min(*at);
         }
-        self.repair = self.repair.min(now.mono.plus_ms(10_000));
+        self.repair = self.repair.min(now.mono.plus_ms(COMPARE_SOON_MS + jitter_ms));
     }
 
     /// Where a pod of one of our users is; one table for all would follow what another Unix user

@@ -113,6 +113,7 @@ impl Pod {
             | Request::Remove { .. }
             | Request::Fetch { .. }
             | Request::ShowKept { .. }
+            | Request::Compare { .. }
             | Request::Notify { .. } => None,
         }
     }

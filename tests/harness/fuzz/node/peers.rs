@@ -9,7 +9,7 @@ use bytchat_proto::codec::encode;
 use bytchat_proto::envelope::{
     AttachProof, ENCAPSULATION_BYTES, Envelope, HolderReceipt, OneTimeKey, Removal, TAG_BYTES,
 };
-use bytchat_proto::id::{EnvelopeId, UserId};
+use bytchat_proto::id::{EnvelopeId, MailMark, UserId};
 use bytchat_proto::key::{AccountKey, DeviceKey};
 use bytchat_proto::limits::{
     ENVELOPE_CLASS_MIN, FRAME_BYTES_MAX, IDS_PER_REQUEST_MAX, LOCATION_TTL_MS, PROTOCOL_VERSION,
@@ -119,6 +119,11 @@ impl Voice<'_, '_> {
         let many = self.source.byte() == 255;
         let count = if many { IDS_PER_REQUEST_MAX + 1 } else { self.source.below(4) };
         (0..count).map(|_| self.id()).collect()
+    }
+
+    fn marks(&mut self) -> Vec<MailMark> {
+        let (user, device) = (self.user(), device_key(self.device()));
+        self.ids().into_iter().map(|id| MailMark::new(user, device, id)).collect()
     }
 
     fn address(&mut self) -> SocketAddr {
@@ -304,6 +309,7 @@ impl Voice<'_, '_> {
                 envelope: self.id(),
                 nonce: ByteBuf::from(self.source.bytes().to_vec()),
             },
+            11 if self.source.chance(128) => Request::Compare { marks: self.marks() },
             11 => Request::Fetch { user: self.user(), envelopes: self.ids() },
             12 => Request::Notify { notice: self.notice() },
             13 => Request::RegisterAlias { claim: self.claim() },
@@ -354,6 +360,7 @@ impl Voice<'_, '_> {
             Request::Prove { .. } => 6,
             Request::RegisterAlias { .. } | Request::ResolveAlias { .. } => 7,
             Request::ShowKept { .. } => 9,
+            Request::Compare { .. } => 10,
             Request::PutRecord { .. } | Request::Fetch { .. } | Request::Notify { .. } => 0,
         };
         let kind = if !self.source.chance(32) { fits } else { self.source.below(9) };
@@ -377,6 +384,7 @@ impl Voice<'_, '_> {
                 let sign = |digest: &[u8; 64]| secret_of(machine).sign(digest);
                 Response::Binding { binding: Unverified::sign(&binding, sign) }
             }
+            10 => Response::Lacks { marks: self.marks() },
             9 => Response::Kept { proof: ByteBuf::from(self.source.bytes().to_vec()) },
             _ => {
                 let reasons = [

@@ -402,6 +402,7 @@ fn word(body: &Body) -> &'static str {
             Response::Keys { .. } => "keys",
             Response::Receipt { .. } => "receipt",
             Response::Kept { .. } => "kept",
+            Response::Lacks { .. } => "lacks",
             Response::Challenge { .. } => "challenge",
             Response::Attached { .. } => "attached",
             Response::Binding { .. } => "binding",

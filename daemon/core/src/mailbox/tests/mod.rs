@@ -14,7 +14,7 @@ use bytchat_proto::envelope::{
     AttachProof, ENCAPSULATION_BYTES, Envelope, HolderReceipt, Removal, TAG_BYTES,
 };
 use bytchat_proto::key::NodeKey;
-use bytchat_proto::limits::{DAY_MS, ENVELOPE_CLASS_MIN};
+use bytchat_proto::limits::{DAY_MS, ENVELOPE_CLASS_MIN, IDS_PER_REQUEST_MAX};
 use bytchat_proto::unverified::Unverified;
 use bytchat_proto::wire::{Body, Notice, Refusal};
 use serde_bytes::ByteBuf;
@@ -112,6 +112,12 @@ struct World {
     pushed: Vec<(u64, EnvelopeId)>,
     notices: Vec<(u64, EnvelopeId)>,
     offers: Vec<(NodeId, EnvelopeId, Timestamp)>,
+    /// What other holders have; the deaf ones do not answer.
+    others: BTreeMap<NodeId, BTreeSet<MailMark>>,
+    deaf: BTreeSet<NodeId>,
+    /// Marks that other holders were asked about.
+    compared: Vec<(NodeId, MailMark)>,
+    handed_on: Vec<(NodeId, Unverified<Removal>)>,
     answers: Vec<(u64, u64, Response)>,
 }
 
@@ -132,6 +138,10 @@ impl World {
             pushed: Vec::new(),
             notices: Vec::new(),
             offers: Vec::new(),
+            others: BTreeMap::new(),
+            deaf: BTreeSet::new(),
+            compared: Vec::new(),
+            handed_on: Vec::new(),
             answers: Vec::new(),
         }
     }
@@ -188,11 +198,40 @@ impl World {
                 Effect::Respond { link, request, response } => {
                     self.answers.push((link.0, request, *response));
                 }
+                Effect::Compare { to, marks } => self.collect_compare(to, &marks),
+                Effect::HandOn { to, removal } => self.handed_on.push((to, *removal)),
                 Effect::Offer { to, envelope, until } => {
-                    self.offers.push((to, envelope.id(), until))
+                    self.offers.push((to, envelope.id(), until));
+                    self.collect_offer(to, &envelope);
                 }
             }
         }
+    }
+
+    fn collect_compare(&mut self, to: NodeId, marks: &[MailMark]) {
+        assert!(marks.len() <= IDS_PER_REQUEST_MAX);
+        self.compared.extend(marks.iter().map(|mark| (to, *mark)));
+        if self.deaf.contains(&to) {
+            return;
+        }
+        let has = self.others.entry(to).or_default();
+        let lacks = marks.iter().filter(|mark| !has.contains(mark));
+        let lacks: Vec<MailMark> = lacks.copied().collect();
+        self.mailbox.compared(to, marks, &lacks, self.now, &mut self.out);
+    }
+
+    fn collect_offer(&mut self, to: NodeId, envelope: &Envelope) {
+        let id = envelope.id();
+        let receipt =
+            HolderReceipt { envelope: id, holder: to, until: self.now.wall, taken: false };
+        let receipt = Unverified::sign(&receipt, |_| Vec::new());
+        let answer = Response::Receipt { receipt };
+        let answer = if self.deaf.contains(&to) { None } else { Some(&answer) };
+        if answer.is_some() {
+            let mark = Owner::of(envelope).mark(id);
+            self.others.entry(to).or_default().insert(mark);
+        }
+        self.mailbox.offered(id, to, answer, self.now, &mut self.out);
     }
 
     fn collect_push(&mut self, link: u64, body: Body) {

@@ -120,7 +120,7 @@ impl Promised {
             Step::TakeKeys { of } => self.take_keys(world, of),
             Step::Repair { other } => {
                 let closest = |_: Point| vec![OWN, NodeId([other; 20])];
-                world.mailbox.repair(&closest, 5, world.now, &mut world.out);
+                world.mailbox.repair(&closest, 5, world.now);
                 world.settle();
             }
             Step::Wait { hours } => world.wait(hours * HOUR_MS),
