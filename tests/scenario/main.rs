@@ -8,6 +8,7 @@ mod account;
 mod alias;
 mod bad_input;
 mod clients;
+mod dead;
 mod demo;
 mod dialects;
 mod dns;

@@ -18,6 +18,7 @@ mod queue;
 mod reset;
 mod tasks;
 mod tls;
+mod unproved;
 
 #[cfg(test)]
 mod tests;

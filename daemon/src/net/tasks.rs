@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::gate::lock;
+use super::unproved::{Scales, Unproved};
 
 /// A set of tasks on one runtime.
 #[derive(Debug)]
@@ -45,11 +46,12 @@ impl Tasks {
 #[derive(Debug)]
 pub(crate) struct Drivers {
     tasks: Arc<Tasks>,
+    unproved: Arc<Unproved>,
 }
 
 impl Drivers {
-    pub(crate) fn new(tasks: Arc<Tasks>) -> Self {
-        Self { tasks }
+    pub(crate) fn new(tasks: Arc<Tasks>, unproved: Arc<Unproved>) -> Self {
+        Self { tasks, unproved }
     }
 }
 
@@ -63,7 +65,8 @@ impl Runtime for Drivers {
     }
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        TokioRuntime.wrap_udp_socket(socket)
+        let socket = TokioRuntime.wrap_udp_socket(socket)?;
+        Ok(Arc::new(Scales::new(socket, Arc::clone(&self.unproved))))
     }
 
     fn now(&self) -> std::time::Instant {
