@@ -31,7 +31,6 @@ use super::link::{Links, Opened, run_link};
 use super::reset::endpoint_config;
 use super::tasks::{Drivers, Tasks};
 use super::tls::{Identity, SERVER_NAME, peer_key};
-use super::unproved::{Handshake, Unproved};
 use super::{DialId, NetError, NetEvent};
 
 /// The exporter label that binds what is signed later to this very connection (RFC 5705).
@@ -46,7 +45,6 @@ pub(crate) struct Shared {
     /// The transport's own tasks, one for each socket and connection.
     pub(crate) drivers: Arc<Tasks>,
     endpoints: Vec<(SocketAddr, Endpoint)>,
-    unproved: Arc<Unproved>,
     events: Arrivals,
     identity: Identity,
     server: ServerConfig,
@@ -70,11 +68,9 @@ impl Shared {
         let drivers = Arc::new(Tasks::new(runtime.clone()));
         let identity = Identity::new(key)?;
         let server = server_config(&identity)?;
-        let unproved = Arc::<Unproved>::default();
-        let runtime_of = || Drivers::new(Arc::clone(&drivers), Arc::clone(&unproved));
         let endpoints = sockets
             .into_iter()
-            .map(|socket| open_endpoint(socket, key, &server, runtime_of()))
+            .map(|socket| open_endpoint(socket, key, &server, &drivers))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Arc::new(Self {
             gate: Gate::new(limits),
@@ -82,7 +78,6 @@ impl Shared {
             tasks: Tasks::new(runtime),
             drivers,
             endpoints,
-            unproved,
             events,
             identity,
             server,
@@ -135,11 +130,7 @@ impl Shared {
         let span = debug_span!("link", peer = tracing::field::Empty);
         let task = async move {
             let address = incoming.remote_address();
-            let mut handshake = shared.unproved.accept(address);
-            if incoming.remote_address_validated() {
-                handshake.prove();
-            }
-            match shared.open_accepted(incoming, seat, &mut handshake).await {
+            match shared.open_accepted(incoming, seat).await {
                 Ok(opened) => run_link(&shared.links, &shared.events, opened).await,
                 Err(error) => debug!(%address, %error, "handshake ended"),
             }
@@ -147,18 +138,12 @@ impl Shared {
         self.tasks.spawn(task.instrument(span));
     }
 
-    async fn open_accepted(
-        &self,
-        incoming: Incoming,
-        mut seat: Seat,
-        handshake: &mut Handshake,
-    ) -> Result<Opened, OpenError> {
+    async fn open_accepted(&self, incoming: Incoming, mut seat: Seat) -> Result<Opened, OpenError> {
         let mut config = self.server.clone();
         config.transport_config(transport_config());
         let connecting = incoming.accept_with(Arc::new(config))?;
         let opening = async {
             let connection = connecting.await?;
-            handshake.prove();
             if !seat.establish() {
                 close_connection(&connection, CloseCode::Refused, "too many links from there");
                 return Err(OpenError::NoRoom);
@@ -182,8 +167,7 @@ impl Shared {
         let shared = Arc::clone(self);
         let span = debug_span!("link", peer = tracing::field::Empty);
         let task = async move {
-            let mut handshake = shared.unproved.dial(address);
-            match shared.open_dialled(dial, address, key, &mut handshake).await {
+            match shared.open_dialled(dial, address, key).await {
                 Ok(opened) => run_link(&shared.links, &shared.events, opened).await,
                 Err(error) => shared.dial_failed(dial, address, &error).await,
             }
@@ -204,7 +188,6 @@ impl Shared {
         dial: DialId,
         address: SocketAddr,
         key: Option<[u8; 32]>,
-        handshake: &mut Handshake,
     ) -> Result<Opened, OpenError> {
         let _turn = self.dials.try_acquire().map_err(|_| OpenError::TooManyDials)?;
         let seat = self.gate.reserve(address.ip()).ok_or(OpenError::NoRoom)?;
@@ -214,7 +197,6 @@ impl Shared {
         let connecting = endpoint.connect_with(config, address, SERVER_NAME)?;
         let opening = async {
             let connection = connecting.await?;
-            handshake.prove();
             let (key, binding) = authenticate(&connection)?;
             let (mut send, recv) = connection.open_bi().await?;
             send.write_all(&encode_length(&[])).await.map_err(io::Error::from)?;
@@ -306,11 +288,12 @@ fn open_endpoint(
     socket: UdpSocket,
     key: &NodeKey,
     server: &ServerConfig,
-    runtime: Drivers,
+    drivers: &Arc<Tasks>,
 ) -> Result<(SocketAddr, Endpoint), NetError> {
     let address = socket.local_addr().map_err(NetError::NoPlace)?;
     let config = endpoint_config(key);
-    let endpoint = Endpoint::new(config, Some(server.clone()), socket, Arc::new(runtime))
+    let runtime = Arc::new(Drivers::new(Arc::clone(drivers)));
+    let endpoint = Endpoint::new(config, Some(server.clone()), socket, runtime)
         .map_err(|source| NetError::Listen { address, source })?;
     Ok((address, endpoint))
 }

@@ -20,10 +20,6 @@ pub const LINKS_PER_PREFIX_MAX: usize = 128;
 /// Handshakes under way before strangers must prove their address by a Retry.
 pub const HALF_OPEN_MAX: usize = 64;
 
-/// Addresses that began a handshake and whose bytes are counted, some 100 bytes each: far more
-/// than handshakes and dials under way, so that one of these is never forgotten.
-pub const UNPROVED_MAX: usize = 1024;
-
 /// Dials under way: above it a dial fails at once instead of waiting in an unbounded queue.
 pub const DIALS_MAX: usize = 128;
 

@@ -18,7 +18,6 @@ mod queue;
 mod reset;
 mod tasks;
 mod tls;
-mod unproved;
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,6 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::gate::lock;
-use super::unproved::{Scales, Unproved};
 
 /// A set of tasks on one runtime.
 #[derive(Debug)]
@@ -46,12 +45,11 @@ impl Tasks {
 #[derive(Debug)]
 pub(crate) struct Drivers {
     tasks: Arc<Tasks>,
-    unproved: Arc<Unproved>,
 }
 
 impl Drivers {
-    pub(crate) fn new(tasks: Arc<Tasks>, unproved: Arc<Unproved>) -> Self {
-        Self { tasks, unproved }
+    pub(crate) fn new(tasks: Arc<Tasks>) -> Self {
+        Self { tasks }
     }
 }
 
@@ -65,8 +63,7 @@ impl Runtime for Drivers {
     }
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        let socket = TokioRuntime.wrap_udp_socket(socket)?;
-        Ok(Arc::new(Scales::new(socket, Arc::clone(&self.unproved))))
+        TokioRuntime.wrap_udp_socket(socket)
     }
 
     fn now(&self) -> std::time::Instant {

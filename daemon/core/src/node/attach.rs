@@ -169,7 +169,7 @@ mod tests {
         ATTACH_RETRY_MIN_MS, DAY_MS, DEPOSIT_TIMEOUT_MS, ENVELOPE_CLASS_MIN, GATHER_MS,
         NOTICE_TOKENS_MAX, NOTICE_TOKENS_PER_SECOND, PROTOCOL_VERSION, REMOVAL_RETRY_MIN_MS,
     };
-    use bytchat_proto::wire::{Body, Delivery, Frame, Hello, Notice};
+    use bytchat_proto::wire::{Body, Contacts, Delivery, Frame, Hello, Notice};
 
     use super::*;
     use crate::fixture::{Signer, at};
@@ -220,6 +220,13 @@ mod tests {
 
     const LINK: LinkId = LinkId(1);
 
+    /// What the only node there is answers.
+    fn answer(frame: &Frame) -> Option<(u64, Response)> {
+        let Body::Request(request) = &frame.body else { return None };
+        let none = matches!(request, Request::FindNode { .. } | Request::FindRecord { .. });
+        none.then(|| (frame.id, Response::Nodes(Contacts { contacts: Vec::new() })))
+    }
+
     /// A machine with a link to a holder, which is made by hand.
     struct Bench {
         machine: Machine,
@@ -256,23 +263,28 @@ mod tests {
         fn say(&mut self, body: Body, id: u64, ms: u64) -> Vec<Frame> {
             let input = Input::Frame { link: LINK, bytes: body.with_id(id).encode() };
             self.machine.node.handle_input(input, at(ms));
-            self.heard()
+            self.heard(ms)
         }
 
-        fn heard(&mut self) -> Vec<Frame> {
+        /// What the machine says; what it asks the holder as a node of the DHT is answered.
+        fn heard(&mut self, ms: u64) -> Vec<Frame> {
             let outputs = self.machine.drain().into_iter();
             let frame = |output| {
                 let Output::Transmit { link: LINK, bytes } = output else { return None };
                 Frame::decode(&bytes).ok()
             };
-            outputs.filter_map(frame).collect()
+            let mut frames: Vec<Frame> = outputs.filter_map(frame).collect();
+            for (id, answer) in frames.iter().filter_map(answer).collect::<Vec<_>>() {
+                frames.extend(self.say(Body::Response(answer), id, ms));
+            }
+            frames
         }
 
         /// Lets the machine ask for a challenge and prove itself; the id of its proof.
         fn prove(&mut self) -> u64 {
             let holders = [self.holder.clone()];
             self.machine.node.handle_holders(self.user, &holders, at(1));
-            let frames = self.heard();
+            let frames = self.heard(1);
             let asks = |frame: &&Frame| matches!(frame.body, Body::Request(Request::Attach { .. }));
             let id = frames.iter().find(asks).unwrap().id;
             let challenge = Response::Challenge { nonce: ByteBuf::from(vec![1; 32]) };
@@ -300,7 +312,7 @@ mod tests {
         /// The request to remove mail that is sent then.
         fn removal(&mut self, ms: u64) -> Option<u64> {
             self.machine.node.handle_input(Input::Wake, at(ms));
-            let frames = self.heard();
+            let frames = self.heard(ms);
             let removes = |it: &&Frame| matches!(it.body, Body::Request(Request::Remove { .. }));
             frames.iter().find(removes).map(|it| it.id)
         }

@@ -209,8 +209,7 @@ impl Node {
                 self.tell_holder(to, request, Token::Compare { marks }, now);
             }
             mailbox::Effect::HandOn { to, removal } => {
-                let request = Request::Remove { removal: *removal };
-                self.tell_holder(to, request, Token::Nothing, now);
+                self.tell_holder(to, Request::Remove { removal: *removal }, Token::Nothing, now);
             }
             mailbox::Effect::Offer { to, envelope, until } => self.offer(to, envelope, until, now),
         }

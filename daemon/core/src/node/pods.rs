@@ -3,7 +3,8 @@
 use bytchat_proto::alias::{Alias, Host};
 use bytchat_proto::binding::{AliasClaim, Resolved, verify_binding};
 use bytchat_proto::id::UserId;
-use bytchat_proto::key::{DeviceKey, NodeKey};
+use bytchat_proto::key::DeviceKey;
+use bytchat_proto::record::NodeRecord;
 use bytchat_proto::rpc::{ErrorKind, RpcError};
 use bytchat_proto::unverified::Unverified;
 use bytchat_proto::wire::{Notice, Refusal, Request, Response};
@@ -51,9 +52,11 @@ pub(super) enum Then {
 /// A request to a pod under way.
 #[derive(Debug)]
 pub(super) struct PodAsk {
-    key: NodeKey,
+    record: NodeRecord,
     host: Host,
     what: What,
+    /// Whether it is asked for the second time.
+    again: bool,
 }
 
 #[derive(Debug)]
@@ -75,12 +78,7 @@ impl Node {
         }
     }
 
-    pub(super) fn handle_pod(
-        &mut self,
-        record: &bytchat_proto::record::NodeRecord,
-        purpose: Purpose,
-        now: Now,
-    ) {
+    pub(super) fn handle_pod(&mut self, record: &NodeRecord, purpose: Purpose, now: Now) {
         let Some(host) = record.pod.clone() else {
             return self.give_up_pod(purpose, "the record of the pod names no host");
         };
@@ -104,7 +102,7 @@ impl Node {
                 (Request::RegisterAlias { claim: *claim }, What::Register { call, user, alias })
             }
         };
-        let ask = PodAsk { key: record.key, host, what };
+        let ask = PodAsk { record: record.clone(), host, what, again: false };
         self.ask(record, request, Token::Pod(Box::new(ask)), now);
     }
 
@@ -159,6 +157,13 @@ impl Node {
         let alias = match &ask.what {
             What::Alias { alias, .. } | What::Register { alias, .. } => alias.clone(),
         };
+        // Of two links that both ends opened at once one goes: over the other one it is answered.
+        if matches!((&ask.what, &result), (What::Alias { .. }, Err(Failure::Broken))) && !ask.again
+        {
+            let (record, again) = (ask.record.clone(), PodAsk { again: true, ..ask });
+            let request = Request::ResolveAlias { alias };
+            return self.ask(&record, request, Token::Pod(Box::new(again)), now);
+        }
         let resolved = self.read_binding(&ask, result, &alias);
         match (ask.what, resolved) {
             (What::Alias { owner, then, .. }, Ok(resolved)) => {
@@ -183,12 +188,11 @@ impl Node {
     ) -> Result<Resolved, RpcError> {
         let host = &ask.host;
         match result {
-            Ok(Response::Binding { binding }) => {
-                verify_binding(&binding, ask.key, alias).map_err(|error| {
+            Ok(Response::Binding { binding }) => verify_binding(&binding, ask.record.key, alias)
+                .map_err(|error| {
                     ErrorKind::KeyChanged
                         .because(format!("pod {host} gave a binding that is not believed: {error}"))
-                })
-            }
+                }),
             Ok(Response::Refused { reason, detail }) => {
                 let detail: String = detail.chars().take(200).collect();
                 let registers = matches!(ask.what, What::Register { .. });
