@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytchat_proto::id::{NodeId, UserId};
-use bytchat_proto::limits::HOLDERS;
+use bytchat_proto::limits::{HOLDERS, LOOKUPS_SHOWN_MAX};
 use bytchat_proto::point::Point;
 use bytchat_proto::rpc::dht::{Found, Lookup};
 use bytchat_proto::rpc::node::{Peers, Status};
@@ -27,8 +27,8 @@ const PEERS: usize = 20;
 const KILLED_PERCENT: usize = 30;
 /// Lookups at rest, and while the dead are not noticed yet.
 const LOOKUPS: usize = 200;
-/// Daemons that look something up at once.
-const AT_ONCE: usize = 8;
+/// Lookups at once: no more than one daemon shows, for they may all be its own.
+const AT_ONCE: usize = LOOKUPS_SHOWN_MAX;
 /// Profiles that are put, by daemons that die later.
 const PROFILES: usize = 20;
 /// Before rest is measured, and while it is.
