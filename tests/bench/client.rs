@@ -66,14 +66,6 @@ impl Client {
         }
     }
 
-    /// Reads the next answer, which may be an error.
-    pub(crate) fn outcome(&mut self) -> Option<Value> {
-        let mut line = String::new();
-        self.stream.read_line(&mut line).expect("the daemon answers");
-        let mut answer: Value = serde_json::from_str(&line).expect("an answer is JSON");
-        answer.get_mut("result").map(Value::take)
-    }
-
     /// One page of the log of events.
     pub(crate) fn events(&mut self, since: Option<u64>, wait_ms: u64) -> Events {
         let (limit, wait_ms) = (Some(500), Some(wait_ms));

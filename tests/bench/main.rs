@@ -4,16 +4,14 @@
 //! ten minutes and writes the tables; `… --bin bench -- build` measures a cold release build
 //! instead. `… -- socket` and `… -- million` leave all else out. `… -- quick` leaves rest, socket
 //! and million out and writes nothing, nor does `… -- million MESSAGES`, with fewer of them.
-//! `… -- daemons` measures a hundred daemons of which thirty are killed; `… -- daemons 30` takes
-//! another number and writes nothing. `… -- network` measures simulated networks; `… -- network
-//! 300 week` takes one size and the week of mail, and writes nothing.
+//! `… -- network` measures simulated networks; `… -- network 300 week` takes one size and the week
+//! of mail, and writes nothing.
 
 #![allow(clippy::panic, reason = "what cannot be measured ends the program and says why")]
 #![allow(clippy::print_stderr, reason = "it tells how far it is")]
 #![allow(clippy::disallowed_methods, reason = "what is measured is real time")]
 
 mod client;
-mod daemons;
 mod fill;
 mod hostile;
 mod machine;
@@ -56,10 +54,6 @@ fn main() {
         ["million", messages] => {
             drop(measure_million(messages.parse().expect("MESSAGES is a number")));
         }
-        ["daemons"] => built("daemons", || measure_daemons(daemons::DAEMONS)),
-        ["daemons", count] => {
-            drop(measure_daemons(count.parse().expect("a number of daemons is a number")));
-        }
         ["network", sizes @ ..] => measure_network(sizes),
         [] => {
             let commit = commit();
@@ -69,7 +63,7 @@ fn main() {
         }
         _ => {
             panic!(
-                "usage: bench [build | quick | socket | million [COUNT] | daemons [COUNT] | \
+                "usage: bench [build | quick | socket | million [COUNT] | \
                  network [NODES… week drops liars places]]"
             )
         }
@@ -160,15 +154,6 @@ fn measure_socket() -> Vec<Row> {
     eprintln!("front ends call, and follow events");
     let dir = tempdir();
     let rows = report::socket(&socket::socket(&beside("bytchatd"), &beside("bytctl"), dir.path()));
-    eprintln!("{}", report::table(&rows));
-    rows
-}
-
-fn measure_daemons(count: usize) -> Vec<Row> {
-    eprintln!("{count} daemons start; this takes minutes");
-    let dir = tempdir();
-    let mut world = World::start(&beside("bytchatd"), dir.path());
-    let rows = daemons::daemons(&mut world, count);
     eprintln!("{}", report::table(&rows));
     rows
 }

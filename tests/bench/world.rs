@@ -84,11 +84,6 @@ impl World {
         self.nodes.get_mut(place).expect("places are constants").stop();
     }
 
-    /// Ends a daemon as a power cut would: it says nothing to anybody.
-    pub(crate) fn kill_node(&mut self, place: usize) {
-        self.nodes.get_mut(place).expect("places are constants").kill();
-    }
-
     pub(crate) fn node(&self, place: usize) -> &Node {
         self.nodes.get(place).expect("places are constants")
     }
@@ -128,12 +123,6 @@ impl Node {
         let Some(mut child) = self.child.take() else { return };
         let asked = kill_process(Pid::from_child(&child), Signal::TERM);
         asked.expect("our own process takes signals");
-        child.wait().expect("a process can be waited for");
-    }
-
-    fn kill(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
-        child.kill().expect("our own process takes signals");
         child.wait().expect("a process can be waited for");
     }
 
