@@ -75,8 +75,8 @@ pub const DENSITY_SAMPLES_MIN: usize = 8;
 pub const DENSITY_SAMPLES_FIRST: usize = 12;
 /// Holders that must have answered before a put counts.
 pub const WRITE_QUORUM: usize = 3;
-/// Times that one node is asked the same before it counts as gone: 4 % of the requests and
-/// answers get lost where 2 % of the packets do, and a lookup must not miss a holder by that.
+/// Times that one node is asked the same before it counts as gone: for a record that it should
+/// take, and by a lookup where the link went down each time.
 pub const ASK_TRIES_MAX: u8 = 3;
 /// Puts at once; each keeps a record in memory.
 pub const PUTS_MAX: usize = 256;

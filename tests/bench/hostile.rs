@@ -1,14 +1,11 @@
 //! Networks on virtual time in which many lie, or have bought the places around somebody.
 
-use bytchat_core::time::{Mono, Now};
-use bytchat_proto::id::{BlockId, NodeId};
 use bytchat_proto::limits::MINUTE_MS;
 use bytchat_proto::point::Point;
-use bytchat_proto::timestamp::Timestamp;
 use bytchat_tests::sim::{Faults, Person, World};
 use serde_json::json;
 
-use crate::network::{SEED, gets, profiles, share, told};
+use crate::network::{SEED, gets, percent, profiles, share, told};
 use crate::report::{Row, number};
 
 /// Nodes of which a part lies, and how many.
@@ -44,42 +41,11 @@ pub(crate) fn places() -> Vec<Row> {
         world.ask(&victim, "contact.add", json!({ "who": from.id })).expect("a contact");
     }
     let point = Point::of_user(victim.id);
-    let distance = |node: &NodeId| Point::of_node(*node).distance(point);
-    let honest = world.hosts.iter().map(|host| host.id);
-    let nearest = honest.min_by_key(distance).expect("nodes are there");
-    for _ in 0..PLACES {
-        world.buy_place(point, nearest, &[0, 1]);
-        world.run(2_000);
-    }
+    world.buy_places(point, PLACES);
     world.run(15 * MINUTE_MS);
-    let (sent, arrived) = mail_for(&mut world, &senders, &victim);
-    let now = Now { mono: Mono(world.now_ms()), wall: Timestamp(0) };
-    let told_of = world.node(victim.host).defence(now).crowded;
+    let (arrived, sent) = world.deliver_late(&senders, &victim, EACH);
     let what = format!("{PLACES} bought places around a user: mail delivered");
-    let reported = if told_of > 0 { "reported" } else { "not reported" };
+    let reported = if world.noticed_crowd(victim.host) { "reported" } else { "not reported" };
     let limit = format!("of {sent} letters, while the user was away; {reported} by its node");
-    let percent = format!("{:.2} %", 100.0 * crate::network::ratio(arrived, sent));
-    told(vec![number(&what, percent, &sent.to_string(), "≥ 99 %, reported", limit)])
-}
-
-/// Writes to somebody who is away, and counts what is there when they come and the senders are
-/// gone.
-fn mail_for(world: &mut World, senders: &[Person], to: &Person) -> (usize, usize) {
-    world.crash(to.host);
-    let mut sent: Vec<BlockId> = Vec::new();
-    for turn in 0..EACH {
-        for from in senders {
-            let text = format!("{turn} of {}", from.id);
-            let params = json!({ "to": to.id, "text": text });
-            let answer = world.ask(from, "message.send", params).expect("it is taken");
-            sent.push(serde_json::from_value(answer["id"].clone()).expect("an id"));
-            world.run(500);
-        }
-    }
-    world.run(2 * MINUTE_MS);
-    senders.iter().for_each(|from| world.crash(from.host));
-    world.restart(to.host);
-    world.run(5 * MINUTE_MS);
-    let inbox: Vec<BlockId> = world.inbox(to).into_iter().map(|message| message.id).collect();
-    (sent.len(), sent.iter().filter(|id| inbox.contains(id)).count())
+    told(vec![number(&what, percent(arrived, sent), &sent.to_string(), "≥ 99 %, reported", limit)])
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytchat_proto::id::UserId;
-use bytchat_proto::limits::{HOLDERS, WRITE_QUORUM};
+use bytchat_proto::limits::{HOLDERS, HOUR_MS, MINUTE_MS, WRITE_QUORUM};
 use bytchat_proto::rpc::node::Status;
 use bytchat_tests::sim::{Churn, Faults, Looked, Person, World};
 use serde_json::json;
@@ -17,8 +17,6 @@ pub(crate) const SEED: u64 = 1;
 /// The sizes that are compared.
 pub(crate) const SIZES: [usize; 3] = [100, 1_000, 10_000];
 
-const MINUTE_MS: u64 = 60_000;
-const HOUR_MS: u64 = 60 * MINUTE_MS;
 /// Lookups at rest, and while some are dead.
 const LOOKUPS: usize = 500;
 /// Lookups while machines come and go.
@@ -192,13 +190,13 @@ fn with_dead(world: &mut World, machines: usize, people: &[UserId]) -> Vec<Row> 
 
 pub(crate) fn share(what: &str, looked: &[Looked], aim: &'static str, limit: String) -> Row {
     let right = looked.iter().filter(|it| it.right).count();
-    let percent = format!("{:.2} %", 100.0 * ratio(right, looked.len()));
-    number(what, percent, &looked.len().to_string(), aim, limit)
+    number(what, percent(right, looked.len()), &looked.len().to_string(), aim, limit)
 }
 
-pub(crate) fn ratio(part: usize, all: usize) -> f64 {
-    let float = |number: usize| u32::try_from(number).map_or(f64::MAX, f64::from);
-    float(part) / float(all.max(1))
+/// A part of all, as a table shows it.
+pub(crate) fn percent(part: usize, all: usize) -> String {
+    let [part, all] = [part, all.max(1)].map(|it| u32::try_from(it).map_or(f64::MAX, f64::from));
+    format!("{:.2} %", 100.0 * part / all)
 }
 
 fn counts(looked: &[Looked], of: impl Fn(&Looked) -> usize) -> Vec<u64> {

@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bytchat_core::persist::{Query, Table};
-use bytchat_proto::envelope::{ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
 use bytchat_proto::id::UserId;
-use bytchat_proto::key::DeviceKey;
-use bytchat_proto::limits::{DAY_MS, ENVELOPE_CLASS_MIN, HOLDERS, HOUR_MS, MINUTE_MS};
+use bytchat_proto::limits::{DAY_MS, HOLDERS, HOUR_MS, MINUTE_MS};
 use bytchat_proto::point::Point;
 use bytchat_proto::wire::{Request, Response};
-use bytchat_tests::sim::{Faults, History, Person, Stranger, World};
+use bytchat_tests::sim::{Faults, History, Person, Stranger, World, letter};
 
-use crate::network::{SEED, told};
+use crate::network::{SEED, percent, told};
 use crate::report::{Row, number};
 
 /// Machines among which mail waits.
@@ -109,11 +107,7 @@ impl Week {
         let mut users = Vec::new();
         for _ in 0..LETTERS {
             let user = UserId(self.world.random_bytes());
-            let (encapsulation, sealed) =
-                ([7; ENCAPSULATION_BYTES], [7; ENVELOPE_CLASS_MIN + TAG_BYTES]);
-            let device = DeviceKey([7; 32]);
-            let envelope = Envelope::assemble(user, device, 1, &encapsulation, &sealed);
-            let envelope = envelope.expect("it has a size");
+            let envelope = letter(user);
             let until = self.world.wall().plus_ms(7 * DAY_MS);
             for host in self.world.nearest(Point::of_user(user), HOLDERS) {
                 strangers.resize_with(strangers.len().max(host + 1), || None);
@@ -193,10 +187,6 @@ impl Week {
             }
         };
         let of = format!("{MACHINES} nodes, a tenth lost for good each hour{whom}");
-        let percent = |part: usize, all: usize| {
-            let [part, all] = [part, all].map(|it| f64::from(u32::try_from(it).unwrap_or(0)));
-            format!("{:.2} %", 100.0 * part / all)
-        };
         let (lost, fewest) = (self.lost, self.fewest);
         let letters_limit = format!(
             "{there}, with one of the nearest {HOLDERS} at least; {lost} nodes were lost in \

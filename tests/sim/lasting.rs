@@ -1,19 +1,15 @@
 //! Mail that lasts: holders come and go, lie and return, and a device gets all of it in the end.
 
 use bytchat_core::persist::{Query, Table};
-use bytchat_proto::envelope::{ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
 use bytchat_proto::id::UserId;
-use bytchat_proto::key::DeviceKey;
-use bytchat_proto::limits::{DAY_MS, ENVELOPE_CLASS_MIN, HOLDERS, HOLDERS_REFRESH_MS};
+use bytchat_proto::limits::{DAY_MS, HOLDERS, HOLDERS_REFRESH_MS, HOUR_MS, MINUTE_MS};
 use bytchat_proto::point::Point;
 use bytchat_proto::rpc::event::{Events, What};
 use bytchat_proto::rpc::message::State;
 use bytchat_proto::wire::{Request, Response};
-use bytchat_tests::sim::{Faults, History, Person, World, each_seed};
+use bytchat_tests::sim::{Faults, History, Person, World, each_seed, letter};
 use serde_json::json;
 
-const MINUTE_MS: u64 = 60_000;
-const HOUR_MS: u64 = 60 * MINUTE_MS;
 /// So soon holders must have what they lack.
 const REPAIRED_MS: u64 = 10 * MINUTE_MS;
 
@@ -30,9 +26,7 @@ fn with_mail(world: &World, user: UserId) -> Vec<usize> {
 
 /// Leaves a letter for somebody with one machine, and with nobody else.
 fn leave(world: &mut World, host: usize, user: UserId) {
-    let (encapsulation, sealed) = ([7; ENCAPSULATION_BYTES], [7; ENVELOPE_CLASS_MIN + TAG_BYTES]);
-    let envelope = Envelope::assemble(user, DeviceKey([7; 32]), 1, &encapsulation, &sealed);
-    let (envelope, until) = (envelope.unwrap(), world.wall().plus_ms(7 * DAY_MS));
+    let (envelope, until) = (letter(user), world.wall().plus_ms(7 * DAY_MS));
     let mut stranger = world.stranger(host);
     world.asks(&mut stranger, Request::Deposit { envelope, until, repair: false });
     world.run(1_000);

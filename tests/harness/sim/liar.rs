@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytchat_core::crypto::NodeSecret;
 use bytchat_core::io::LinkId;
+use bytchat_core::time::{Mono, Now};
 use bytchat_proto::id::NodeId;
 use bytchat_proto::limits::CONTACTS_PER_ANSWER_MAX;
 use bytchat_proto::point::Point;
 use bytchat_proto::record::Contact;
+use bytchat_proto::timestamp::Timestamp;
 use bytchat_proto::wire::{Body, Contacts, Frame, Refusal, Request, Response};
 
 use super::host::Host;
@@ -47,7 +49,7 @@ impl World {
     }
 
     /// Adds a machine that lies and is nearer to a point than a distance that another node has.
-    pub fn buy_place(&mut self, point: Point, nearer_than: NodeId, bootstrap: &[usize]) -> usize {
+    fn buy_place(&mut self, point: Point, nearer_than: NodeId, bootstrap: &[usize]) -> usize {
         let reach = Point::of_node(nearer_than).distance(point);
         let near = |secret: &[u8; 32]| {
             let secret = NodeSecret::from_seed(*secret).expect("a seed makes a key");
@@ -65,6 +67,23 @@ impl World {
         let host = Host::with_secret(index, (self.network, None), None, addresses, secret);
         self.lie(index);
         self.start(host)
+    }
+
+    /// Adds so many machines that lie and are nearer to a point than every machine so far.
+    pub fn buy_places(&mut self, point: Point, places: usize) {
+        let all = self.hosts.iter().map(|host| host.id);
+        let nearest = all.min_by_key(|node| Point::of_node(*node).distance(point));
+        let nearest = nearest.expect("machines are there");
+        for _ in 0..places {
+            self.buy_place(point, nearest, &[0, 1]);
+            self.run(2_000);
+        }
+    }
+
+    /// Whether a machine has noticed that somebody crowds around it.
+    pub fn noticed_crowd(&self, host: usize) -> bool {
+        let now = Now { mono: Mono(self.now_ms()), wall: Timestamp(0) };
+        self.node(host).defence(now).crowded > 0
     }
 
     /// What becomes of a frame on its way from one machine to another; `None` if it is not sent.

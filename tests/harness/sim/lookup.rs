@@ -104,8 +104,8 @@ impl World {
     }
 }
 
-/// The nearest of some nodes to a point.
-fn nearest(point: Point, nodes: impl IntoIterator<Item = NodeId>) -> Vec<NodeId> {
+/// The nearest of some nodes to a point, as many as are to hold what lies there.
+pub fn nearest(point: Point, nodes: impl IntoIterator<Item = NodeId>) -> Vec<NodeId> {
     let distance = |node| Point::of_node(node).distance(point);
     let mut nodes: Vec<_> = nodes.into_iter().map(|node| (distance(node), node)).collect();
     nodes.sort_unstable();

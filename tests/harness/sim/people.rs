@@ -1,6 +1,7 @@
 //! People of a simulated network: accounts with keys that are the same in every run.
 
 use bytchat_proto::id::{BlockId, UserId};
+use bytchat_proto::limits::MINUTE_MS;
 use bytchat_proto::rpc::message::{Message, Messages, State};
 use serde_json::{Value, json};
 
@@ -83,5 +84,26 @@ impl World {
     /// The steps of a message, to be shown when a test fails.
     pub fn trace(&mut self, who: &Person, id: BlockId) -> Value {
         self.ask(who, "message.trace", json!({ "id": id })).expect("a trace")
+    }
+
+    /// Sends texts to somebody whose machine is down meanwhile, and whose senders are gone when it
+    /// comes up: how many of how many have arrived then.
+    pub fn deliver_late(&mut self, from: &[Person], to: &Person, each: usize) -> (usize, usize) {
+        self.crash(to.host);
+        let mut sent: Vec<BlockId> = Vec::new();
+        for turn in 0..each {
+            for from in from {
+                let params = json!({ "to": to.id, "text": format!("{turn} of {}", from.id) });
+                let answer = self.ask(from, "message.send", params).expect("it is taken");
+                sent.push(serde_json::from_value(answer["id"].clone()).expect("an id"));
+                self.run(500);
+            }
+        }
+        self.run(2 * MINUTE_MS);
+        from.iter().for_each(|from| self.crash(from.host));
+        self.restart(to.host);
+        self.run(5 * MINUTE_MS);
+        let arrived: Vec<BlockId> = self.inbox(to).into_iter().map(|message| message.id).collect();
+        (sent.iter().filter(|id| arrived.contains(id)).count(), sent.len())
     }
 }

@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 
 use bytchat_core::crypto::NodeSecret;
 use bytchat_core::io::{Input, LinkId};
-use bytchat_proto::limits::{FRAME_BYTES_MAX, PROTOCOL_VERSION};
+use bytchat_proto::envelope::{ENCAPSULATION_BYTES, Envelope, TAG_BYTES};
+use bytchat_proto::id::UserId;
+use bytchat_proto::key::DeviceKey;
+use bytchat_proto::limits::{ENVELOPE_CLASS_MIN, FRAME_BYTES_MAX, PROTOCOL_VERSION};
 use bytchat_proto::record::{Contact, NodeRecord};
 use bytchat_proto::unverified::Unverified;
 use bytchat_proto::wire::{Body, Frame, Hello, Request, Response};
@@ -16,6 +19,13 @@ pub struct Stranger {
     host: usize,
     link: LinkId,
     asked: u64,
+}
+
+/// A letter for a device of somebody that never opens.
+pub fn letter(user: UserId) -> Envelope {
+    let (encapsulation, sealed) = ([7; ENCAPSULATION_BYTES], [7; ENVELOPE_CLASS_MIN + TAG_BYTES]);
+    let envelope = Envelope::assemble(user, DeviceKey([7; 32]), 1, &encapsulation, &sealed);
+    envelope.expect("it has a size")
 }
 
 impl World {

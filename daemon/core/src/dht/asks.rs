@@ -178,12 +178,11 @@ pub(super) struct Attempt {
     pub(super) peer: Peer,
     pub(super) state: State,
     tries: u8,
-    flying: u8,
 }
 
 impl Attempt {
     pub(super) fn new(peer: Peer) -> Self {
-        Self { peer, state: State::Fresh, tries: 0, flying: 0 }
+        Self { peer, state: State::Fresh, tries: 0 }
     }
 
     /// Whether it may be asked now.
@@ -193,7 +192,6 @@ impl Attempt {
 
     pub(super) fn asked(&mut self) {
         self.tries += 1;
-        self.flying += 1;
         self.state = State::Asked;
     }
 
@@ -206,18 +204,14 @@ impl Attempt {
 
     /// A request was lost, and is tried again unless that was the final word.
     pub(super) fn lost(&mut self, final_word: bool) {
-        self.flying = self.flying.saturating_sub(1);
         let over = final_word || self.tries >= ASK_TRIES_MAX;
-        match (self.state, self.flying) {
-            (State::Asked | State::Slow, 0) if over => self.state = State::Failed,
-            (State::Asked | State::Slow, 0) => self.state = State::Fresh,
-            _ => {}
+        if matches!(self.state, State::Asked | State::Slow) {
+            self.state = if over { State::Failed } else { State::Fresh };
         }
     }
 
-    /// An answer ends it, whatever else is in flight.
+    /// An answer ends it.
     pub(super) fn end(&mut self, state: State) {
-        self.flying = self.flying.saturating_sub(1);
         if self.state != State::Done {
             self.state = state;
         }

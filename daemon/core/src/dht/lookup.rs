@@ -280,10 +280,8 @@ impl Lookup {
         let closest = self.candidates.values().filter(|it| it.is_in_time()).take(HOLDERS);
         let had: Vec<&Candidate> =
             closest.filter(|it| it.is_done() && !it.had.is_empty()).collect();
-        let named_on =
-            |of: &mut dyn Iterator<Item = &Candidate>| of.fold(0, |all, it| all | it.named_on);
-        let by_these = named_on(&mut had.iter().copied());
-        let several = by_these.count_ones() > 1 || named_on(&mut self.alive()) == by_these;
+        let by_these = named_on(had.iter().copied());
+        let several = by_these.count_ones() > 1 || named_on(self.alive()) == by_these;
         self.kind.is_some() && had.len() >= WRITE_QUORUM && several
     }
 
@@ -327,6 +325,11 @@ impl Lookup {
         }
         lacking
     }
+}
+
+/// The paths on which some candidates were named.
+fn named_on<'a>(candidates: impl Iterator<Item = &'a Candidate>) -> u8 {
+    candidates.fold(0, |all, it| all | it.named_on)
 }
 
 /// The contacts of an answer, no more than one may hold.

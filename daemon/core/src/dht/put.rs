@@ -90,7 +90,7 @@ impl Put {
                 return None;
             }
             if attempt.is_open() {
-                self.asked += usize::from(attempt.state == State::Fresh);
+                self.asked += 1;
                 attempt.asked();
                 return Some(attempt.peer.clone());
             }

@@ -6,7 +6,7 @@ use bytchat_proto::id::NodeId;
 use bytchat_proto::wire::{Request, Response};
 
 use super::{Event, Failure, Links, NewAsk};
-use crate::io::{LinkId, Output, Outputs};
+use crate::io::{LinkId, Outputs};
 use crate::time::Now;
 
 impl<T> Links<T> {
@@ -23,16 +23,9 @@ impl<T> Links<T> {
         peer.expected = Some(node);
         for ask in waiting {
             let request = ask.request.clone();
-            match peer.ask(ask, now) {
-                Ok(frame) => {
-                    peer.early.insert(frame.id, request);
-                    out.push(Output::Transmit { link, bytes: frame.encode() });
-                }
-                Err(token) => {
-                    let result = Err(Failure::Busy);
-                    let event = Event::Answer { token, from: node, result, rtt_ms: 0 };
-                    self.events.push_back(event);
-                }
+            let asked = self.ask_on((link, node), ask, now, out);
+            if let Some((id, peer)) = asked.zip(self.peers.get_mut(&link)) {
+                peer.early.insert(id, request);
             }
         }
     }
@@ -76,20 +69,5 @@ impl<T> Links<T> {
 
 /// Whether a request changes nothing where it goes, so that it may be asked twice.
 pub(super) fn is_harmless(request: &Request) -> bool {
-    match request {
-        Request::Ping | Request::FindNode { .. } | Request::FindRecord { .. } => true,
-        Request::PutRecord { .. }
-        | Request::TakeKeys { .. }
-        | Request::PutKeys { .. }
-        | Request::Deposit { .. }
-        | Request::Attach { .. }
-        | Request::Prove { .. }
-        | Request::Remove { .. }
-        | Request::Fetch { .. }
-        | Request::ShowKept { .. }
-        | Request::Compare { .. }
-        | Request::Notify { .. }
-        | Request::RegisterAlias { .. }
-        | Request::ResolveAlias { .. } => false,
-    }
+    matches!(request, Request::Ping | Request::FindNode { .. } | Request::FindRecord { .. })
 }

@@ -210,21 +210,31 @@ impl<T> Links<T> {
 
     /// Asks over a certain link.
     pub fn request_on(&mut self, link: LinkId, ask: NewAsk<T>, now: Now, out: &mut Outputs) {
-        let Some(peer) = self.peers.get_mut(&link) else {
-            return;
-        };
-        let Some(node) = peer.node else { return };
+        if let Some(node) = self.peers.get(&link).and_then(|peer| peer.node) {
+            self.ask_on((link, node), ask, now, out);
+        }
+    }
+
+    /// Sends a request over a link to a node; its id, if there is room for it.
+    fn ask_on(
+        &mut self,
+        (link, node): (LinkId, NodeId),
+        ask: NewAsk<T>,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Option<u64> {
+        let peer = self.peers.get_mut(&link)?;
         match peer.ask(ask, now) {
             Ok(frame) => {
                 out.push(Output::Transmit { link, bytes: frame.encode() });
                 peer.deadline().into_iter().for_each(|it| self.due.sooner(link, it));
+                Some(frame.id)
             }
-            Err(token) => self.events.push_back(Event::Answer {
-                token,
-                from: node,
-                result: Err(Failure::Busy),
-                rtt_ms: 0,
-            }),
+            Err(token) => {
+                let result = Err(Failure::Busy);
+                self.events.push_back(Event::Answer { token, from: node, result, rtt_ms: 0 });
+                None
+            }
         }
     }
 
@@ -333,12 +343,11 @@ impl<T> Links<T> {
                 for ask in peer.expired(now) {
                     self.events.push_back(ask.failed(node, Failure::TimedOut, now));
                 }
-                self.due.plan(link, peer.deadline());
             } else if now.mono >= peer.hello_by {
                 self.end_silent(link, now, out);
-            } else {
-                self.due.plan(link, peer.deadline());
+                continue;
             }
+            self.due.plan(link, peer.deadline());
         }
         self.close_resting(now, out);
     }
@@ -361,8 +370,7 @@ impl<T> Links<T> {
             .take(excess)
             .collect();
         for link in idle {
-            out.push(Output::Close { link, reason: "at rest".to_owned() });
-            self.link_down(link, now, out);
+            self.end(link, "at rest", now, out);
         }
     }
 
